@@ -103,6 +103,8 @@ type Given struct {
 	Value cty.Value
 	// From says where it was given, for messages: `--var`, `LAUNCH_VAR_x`, `prod.vars:3`.
 	From string
+	// Ambient is set for what was not given for this plan in particular (LAUNCH_VAR_*): a name that the plan does not declare is then no mistake.
+	Ambient bool
 }
 
 // ParseVarFile reads a file of `name = value` lines (HCL) or a JSON object.
@@ -355,3 +357,14 @@ func (c Captured) Given() (map[string]Given, error) { panic("not yet") }
 
 // Uses yields the services whose run-time values s refers to.
 func (s *Service) Uses(yield func(*Service) bool) { panic("not yet") }
+
+// Missing names the sensitive variables that were not given to a tree that was laid out Later.
+func (t *Tree) Missing() []string { panic("not yet") }
+
+// A JSONDiagnostic is a diagnostic as editors read it.
+type JSONDiagnostic struct{}
+
+// JSONDiagnostics converts diagnostics; never nil.
+func JSONDiagnostics(diags hcl.Diagnostics, sources map[string]*hcl.File) []JSONDiagnostic {
+	panic("not yet")
+}
