@@ -14,7 +14,7 @@ import (
 
 // create makes a new store beside its place and moves it there whole, so that nobody ever finds half of one.
 func create(ctx context.Context, path string, schema []migration) error {
-	dir := dirOf(path)
+	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return cannotMake(path, err)
 	}
@@ -79,5 +79,3 @@ func removeStore(path string) {
 		os.Remove(path + suffix)
 	}
 }
-
-func dirOf(path string) string { return filepath.Dir(path) }

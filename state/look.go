@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -18,19 +19,18 @@ func look(ctx context.Context, path string, schema []migration) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return &StoreError{Path: path, Why: fmt.Sprintf("cannot be read: %v", err), Err: err}
+		return unusable(path, "cannot be read", err)
 	case !info.Mode().IsRegular():
 		return &StoreError{Path: path, Why: "is not a file: move it away, or name another folder with --state"}
 	case info.Size() == 0:
 		return &StoreError{Path: path, Why: "is empty, launch never leaves it so: " + beginAnew}
 	}
-	const readWrite = 6 // R_OK|W_OK
-	if err := syscall.Access(path, readWrite); err != nil {
-		return &StoreError{Path: path, Why: fmt.Sprintf("cannot be used (%v): make it readable and writable for you, or name another folder with --state", err), Err: err}
+	if err := syscall.Access(path, readable|writable); err != nil {
+		return unusable(path, "cannot be used", err)
 	}
 	// SQLite keeps two files beside the store, and makes them even to read.
-	if err := syscall.Access(dirOf(path), 7); err != nil {
-		return &StoreError{Path: path, Why: fmt.Sprintf("lies in a folder that cannot be written (%v): make %s writable for you, or name another one with --state", err, dirOf(path)), Err: err}
+	if err := syscall.Access(filepath.Dir(path), readable|writable|searchable); err != nil {
+		return unusable(path, "lies in a folder that cannot be used", err)
 	}
 
 	wal := hasWAL(path)
@@ -40,6 +40,9 @@ func look(ctx context.Context, path string, schema []migration) error {
 	}
 	return err
 }
+
+// What syscall.Access asks for.
+const readable, writable, searchable = 4, 2, 1
 
 // hasWAL says whether some of the store's content may be in its write-ahead log.
 func hasWAL(path string) bool {

@@ -10,6 +10,9 @@ const (
 	// lingerQuiet without a further change ends a wait: what was expected is not coming.
 	lingerQuiet = 3 * time.Millisecond
 
+	// lingerEnough changes need no further company: the fsync is the lesser part of their commit.
+	lingerEnough = 64
+
 	// crowd is how many changes at once make it worth while to wait for more. A commit costs as much as some forty
 	// changes, but one or two that come alone have somebody waiting behind each.
 	crowd = 3
@@ -28,6 +31,9 @@ type pace struct {
 
 // wait says how long a batch that has n changes so far may wait for more.
 func (p *pace) wait(n int) time.Duration {
+	if n >= lingerEnough {
+		return 0
+	}
 	if p.rest > 0 {
 		p.rest--
 		return 0

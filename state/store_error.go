@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"modernc.org/sqlite"
@@ -78,14 +77,19 @@ func damagedRow(path, row, what string) error {
 	return &StoreError{Path: path, Why: fmt.Sprintf("is damaged, or was changed by another program: %s has %s; %s", row, what, beginAnew)}
 }
 
-// cannotMake says that a new store could not be made, in words for the usual reasons.
+// cannotMake says that a new store could not be made.
 func cannotMake(path string, err error) error {
-	if sqliteCode(err) != 0 {
-		return refuse(path, err)
+	if refused, ok := errors.AsType[*StoreError](refuse(path, err)); ok {
+		return refused
 	}
-	why := fmt.Sprintf("cannot be made: %v", err)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, os.ErrExist) {
-		why += "; name another folder with --state"
+	return unusable(path, "cannot be made", err)
+}
+
+// unusable says what the operating system has against a store's place.
+func unusable(path, what string, err error) error {
+	reason := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == path {
+		reason = e.Err // the path stands in the sentence already
 	}
-	return &StoreError{Path: path, Why: why, Err: err}
+	return &StoreError{Path: path, Why: fmt.Sprintf("%s (%v): see to it, or name another folder with --state", what, reason), Err: err}
 }

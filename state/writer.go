@@ -12,8 +12,8 @@ const (
 	// another process may be in the middle of a long one.
 	lastWords = 10 * time.Second
 
-	// batchMost bounds a transaction, and with it how long the first change of it waits for the last.
-	batchMost = 1000
+	// batchMost bounds a transaction, and with it how long the first change of it waits for the last: some 5 ms.
+	batchMost = 256
 )
 
 // A Writer is the one place where a run changes: everything that goes through it is written to the
@@ -213,7 +213,7 @@ func (w *Writer) gather(p *pace) []*queued {
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()
-	for len(batch) < batchMost {
+	for len(batch) < lingerEnough {
 		select {
 		case <-w.arrived:
 			batch = w.take(batch)
