@@ -260,7 +260,7 @@ func (w *Writer) commit(ctx context.Context, to *statements, batch []*queued) er
 // poison is the error of every change from a commit that failed on. What failed may still be on the disk,
 // and SQLite may find it or not when it reads its log again: going on would build on a guess.
 func (w *Writer) poison(err error) error {
-	return fmt.Errorf("write the journal of run %s (what was being written may or may not be kept, nothing after it is; see with `launch status --cached`, go on with `launch resume`): %w",
+	return fmt.Errorf("write the journal of run %s: %w (nothing after this is recorded; what was being written may be found or not when the run is resumed)",
 		w.run, w.db.problem(err))
 }
 
