@@ -13,41 +13,43 @@ const (
 	// lingerEnough changes need no further company: the fsync is the lesser part of their commit.
 	lingerEnough = 64
 
-	// crowd is how many changes at once make it worth while to wait for more. A commit costs as much as some forty
-	// changes, but one or two that come alone have somebody waiting behind each.
-	crowd = 3
+	// streakEnough commits in a row, during each of which somebody came, are load. Those who wait for a commit cannot come
+	// during it, so services that take turns are not taken for load, however many they are.
+	streakEnough = 4
 
-	// restBatches is how many commits go by after a wait that was in vain. Ten services that take turns fill each
-	// batch by themselves; this keeps the price of finding that out at a twentieth of a commit.
-	restBatches = 16
+	// restCommits go by after a wait that ended in quiet: what that costs those who take turns stays a tenth.
+	restCommits = 32
 )
 
 // A pace decides when a writer waits for company before it commits. Under load a short wait saves most
 // of the fsyncs; without load it would only be felt.
 type pace struct {
-	busy bool // the last wait brought a crowd
-	rest int  // commits to go before another wait is tried
+	streak int  // commits in a row during which changes came
+	busy   bool // changes kept coming all through the last wait
+	rest   int  // commits to go before another wait is tried
 }
 
-// wait says how long a batch that has n changes so far may wait for more.
-func (p *pace) wait(n int) time.Duration {
-	if n >= lingerEnough {
-		return 0
+// wait says how long a batch that has n changes so far may wait for more, when some came during the
+// last commit or not.
+func (p *pace) wait(n int, during bool) time.Duration {
+	p.streak++
+	if !during {
+		p.streak = 0
 	}
 	if p.rest > 0 {
 		p.rest--
 		return 0
 	}
-	if p.busy || n >= crowd {
+	if n < lingerEnough && (p.busy || p.streak >= streakEnough) {
 		return lingerMost
 	}
 	return 0
 }
 
-// learn takes how many changes came during a wait.
-func (p *pace) learn(came int) {
-	p.busy = came >= crowd
-	if !p.busy {
-		p.rest = restBatches
+// learn takes how a wait ended: in quiet, or with changes still coming.
+func (p *pace) learn(quiet bool) {
+	p.busy = !quiet
+	if quiet {
+		p.streak, p.rest = 0, restCommits
 	}
 }

@@ -167,8 +167,9 @@ func (w *Writer) write() {
 	var to *statements
 	var failed error
 	var p pace
+	during := false // changes came during the last commit
 	for {
-		batch := w.gather(&p)
+		batch := w.gather(&p, during)
 		if len(batch) == 0 {
 			break
 		}
@@ -185,7 +186,7 @@ func (w *Writer) write() {
 				failed = w.poison(err)
 			}
 		}
-		w.settle(batch, failed)
+		during = w.settle(batch, failed)
 	}
 	if to != nil {
 		to.close() // a connection that does not close well has nothing of ours left to lose
@@ -193,7 +194,7 @@ func (w *Writer) write() {
 }
 
 // gather waits for the next batch; nil where there will be none.
-func (w *Writer) gather(p *pace) []*queued {
+func (w *Writer) gather(p *pace, during bool) []*queued {
 	batch := w.take(nil)
 	for len(batch) == 0 {
 		select {
@@ -203,12 +204,11 @@ func (w *Writer) gather(p *pace) []*queued {
 			return w.take(nil) // what came before the closing
 		}
 	}
-	wait := p.wait(len(batch))
+	wait := p.wait(len(batch), during)
 	if wait == 0 {
 		return batch
 	}
 
-	before := len(batch)
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
@@ -218,14 +218,17 @@ func (w *Writer) gather(p *pace) []*queued {
 		case <-w.arrived:
 			batch = w.take(batch)
 			quiet.Reset(lingerQuiet)
-			continue
 		case <-quiet.C:
+			p.learn(true)
+			return batch
 		case <-end.C:
+			p.learn(false)
+			return batch
 		case <-w.closing:
+			return batch
 		}
-		break
 	}
-	p.learn(len(batch) - before)
+	p.learn(false)
 	return batch
 }
 
@@ -264,8 +267,8 @@ func (w *Writer) poison(err error) error {
 		w.run, w.db.problem(err))
 }
 
-// settle tells those who wait what came of a batch.
-func (w *Writer) settle(batch []*queued, failed error) {
+// settle tells those who wait what came of a batch, and returns whether others came before they could.
+func (w *Writer) settle(batch []*queued, failed error) (others bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if failed == nil {
@@ -283,4 +286,5 @@ func (w *Writer) settle(batch []*queued, failed error) {
 		}
 		close(q.done)
 	}
+	return len(w.queue) > 0 // nobody who waited had a chance: mu is ours
 }
