@@ -209,26 +209,26 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 		return batch
 	}
 
+	start, last := time.Now(), time.Duration(0)
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()
-	for len(batch) < lingerEnough {
+	for ended := false; !ended && len(batch) < lingerEnough; {
 		select {
 		case <-w.arrived:
 			batch = w.take(batch)
+			last = time.Since(start)
 			quiet.Reset(lingerQuiet)
 		case <-quiet.C:
-			p.learn(true)
-			return batch
+			ended = true
 		case <-end.C:
-			p.learn(false)
-			return batch
+			ended = true
 		case <-w.closing:
-			return batch
+			ended = true
 		}
 	}
-	p.learn(false)
+	p.learn(last)
 	return batch
 }
 
