@@ -1,10 +1,12 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -320,5 +322,78 @@ func TestReload(t *testing.T) {
 	}
 	if before, _ := db.Files(t.Context(), runID, 1); len(before) != 2 {
 		t.Errorf("the first generation has %d files, want the 2 it had", len(before))
+	}
+}
+
+// Last words are written although the context has ended.
+func TestWriteAfterTheEndOfTheContext(t *testing.T) {
+	db := openStore(t)
+	w := create1(t, db, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Write(ctx, Change{Event: Event{Kind: "note", Cause: "interrupted"}}); err != nil {
+		t.Fatal(err)
+	}
+	if events := journal(t, db, runID); events[len(events)-1].Cause != "interrupted" {
+		t.Errorf("the journal ends with %v", events[len(events)-1])
+	}
+}
+
+func TestCloseEndsTheWriters(t *testing.T) {
+	db, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket := create1(t, db, 1).Submit(Change{Event: Event{Kind: "note"}})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ticket.Wait(); err != nil {
+		t.Errorf("what was queued before Close: %v", err)
+	}
+	if err := db.Writer(runID).Write(t.Context(), Change{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Write after Close = %v, want ErrClosed", err)
+	}
+}
+
+// What is written to a file that has lost its name is lost too: it must not be acknowledged.
+func TestStoreRemovedWhileInUse(t *testing.T) {
+	dir := t.TempDir()
+	db := openIn(t, dir)
+	w := create1(t, db, 1)
+	if err := os.Rename(filepath.Join(dir, storeName), filepath.Join(dir, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Write(t.Context(), Change{Event: Event{Kind: "note"}})
+	if _, ok := errors.AsType[*StoreError](err); !ok || !strings.Contains(err.Error(), "was moved, removed or replaced") {
+		t.Errorf("Write = %v", err)
+	}
+}
+
+func TestJournalGoesOnAfterASequenceNumber(t *testing.T) {
+	db := openStore(t)
+	w := create1(t, db, 0)
+	const n = 2*journalChunk + 7
+	var last Ticket
+	for i := range n {
+		last = w.Submit(Change{Event: Event{Kind: "note", Attempt: i}})
+	}
+	if err := last.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if events := journal(t, db, runID); len(events) != n+1 || events[n].Attempt != n-1 {
+		t.Errorf("%d events, the last one %v", len(events), events[len(events)-1])
+	}
+	seen := 0
+	for event, err := range db.Journal(t.Context(), runID, n-4) {
+		if err != nil || event.Seq <= n-4 {
+			t.Fatal(event, err)
+		}
+		if seen++; seen == 3 {
+			break
+		}
+	}
+	if seen != 3 {
+		t.Errorf("%d events after %d", seen, n-4)
 	}
 }

@@ -74,19 +74,7 @@ func (db *DB) Writer(run string) *Writer {
 // Submit queues a change and returns at once; Wait on the ticket returns when it is durable. Later
 // submissions never become durable before earlier ones. What the change's slices hold must not be altered afterwards.
 func (w *Writer) Submit(c Change) Ticket {
-	if c.Event.At.IsZero() {
-		c.Event.At = time.Now()
-	}
-	if c.Run != nil {
-		run := *c.Run
-		c.Run = &run
-	}
-	if c.Service != nil {
-		service := *c.Service
-		c.Service = &service
-		c.Event.Service = service.Address
-	}
-	q := &queued{change: c, since: time.Now(), done: make(chan struct{})}
+	q := &queued{change: c.complete(), since: time.Now(), done: make(chan struct{})}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
