@@ -223,16 +223,19 @@ func TestFilesArePrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Unlock()
-	filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		info, err := d.Info()
+	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if info.Mode().Perm()&0o077 != 0 {
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s is %v", path, info.Mode())
 		}
-		return nil
+		return err
 	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // Last words are written although the context has ended.
