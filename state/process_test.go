@@ -97,41 +97,6 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 			acknowledged, _ = strconv.Atoi(said[len(said)-1])
 		}
 		db, err := Open(t.Context(), dir)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer db.Close()
-			if err := db.CreateRun(t.Context(), aRun(fmt.Sprint(i), fmt.Sprint(i), 5)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if runs, err := openIn(t, dir).Runs(t.Context()); err != nil || len(runs) != 8 {
-		t.Errorf("%d runs, %v", len(runs), err)
-	}
-}
-
-// What was acknowledged before a kill -9 is there after it, whatever the process was doing.
-func TestKilledProcessLosesNothing(t *testing.T) {
-	dir := closedStore(t)
-	written := 0
-	for round := range 8 {
-		c := play(t, "count", dir)
-		acknowledged := 0
-		for range 1 + 13*round {
-			n, err := strconv.Atoi(c.line(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			acknowledged = n
-		}
-		c.kill(t)
-		for line, err := c.out.ReadString('\n'); err == nil; line, err = c.out.ReadString('\n') {
-			acknowledged, _ = strconv.Atoi(strings.TrimSpace(line)) // said before the kill, read after it
-		}
-		db, err := Open(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
