@@ -74,19 +74,7 @@ func (db *DB) Writer(run string) *Writer {
 // Submit queues a change and returns at once; Wait on the ticket returns when it is durable. Later
 // submissions never become durable before earlier ones. What the change's slices hold must not be altered afterwards.
 func (w *Writer) Submit(c Change) Ticket {
-	if c.Event.At.IsZero() {
-		c.Event.At = time.Now()
-	}
-	if c.Run != nil {
-		run := *c.Run
-		c.Run = &run
-	}
-	if c.Service != nil {
-		service := *c.Service
-		c.Service = &service
-		c.Event.Service = service.Address
-	}
-	q := &queued{change: c, since: time.Now(), done: make(chan struct{})}
+	q := &queued{change: c.complete(), since: time.Now(), done: make(chan struct{})}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,8 +155,9 @@ func (w *Writer) write() {
 	var to *statements
 	var failed error
 	var p pace
+	during := false // changes came during the last commit
 	for {
-		batch := w.gather(&p)
+		batch := w.gather(&p, during)
 		if len(batch) == 0 {
 			break
 		}
@@ -185,7 +174,7 @@ func (w *Writer) write() {
 				failed = w.poison(err)
 			}
 		}
-		w.settle(batch, failed)
+		during = w.settle(batch, failed)
 	}
 	if to != nil {
 		to.close() // a connection that does not close well has nothing of ours left to lose
@@ -193,7 +182,7 @@ func (w *Writer) write() {
 }
 
 // gather waits for the next batch; nil where there will be none.
-func (w *Writer) gather(p *pace) []*queued {
+func (w *Writer) gather(p *pace, during bool) []*queued {
 	batch := w.take(nil)
 	for len(batch) == 0 {
 		select {
@@ -203,29 +192,31 @@ func (w *Writer) gather(p *pace) []*queued {
 			return w.take(nil) // what came before the closing
 		}
 	}
-	wait := p.wait(len(batch))
+	wait := p.wait(len(batch), during)
 	if wait == 0 {
 		return batch
 	}
 
-	before := len(batch)
+	start, last := time.Now(), time.Duration(0)
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()
-	for len(batch) < lingerEnough {
+	for ended := false; !ended && len(batch) < lingerEnough; {
 		select {
 		case <-w.arrived:
 			batch = w.take(batch)
+			last = time.Since(start)
 			quiet.Reset(lingerQuiet)
-			continue
 		case <-quiet.C:
+			ended = true
 		case <-end.C:
+			ended = true
 		case <-w.closing:
+			ended = true
 		}
-		break
 	}
-	p.learn(len(batch) - before)
+	p.learn(last)
 	return batch
 }
 
@@ -264,8 +255,8 @@ func (w *Writer) poison(err error) error {
 		w.run, w.db.problem(err))
 }
 
-// settle tells those who wait what came of a batch.
-func (w *Writer) settle(batch []*queued, failed error) {
+// settle tells those who wait what came of a batch, and returns whether others came before they could.
+func (w *Writer) settle(batch []*queued, failed error) (others bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if failed == nil {
@@ -283,4 +274,5 @@ func (w *Writer) settle(batch []*queued, failed error) {
 		}
 		close(q.done)
 	}
+	return len(w.queue) > 0 // nobody who waited had a chance: mu is ours
 }
