@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -46,4 +47,15 @@ func TestContract(t *testing.T) {
 		User: user,
 		Here: true,
 	})
+}
+
+func testEnv(t testing.TB) runners.Env {
+	return runners.Env{
+		Run:     "test",
+		RunID:   fmt.Sprintf("TEST%d%d", os.Getpid(), time.Now().UnixNano()),
+		Plan:    t.TempDir(),
+		Dir:     t.TempDir(),
+		Environ: os.Environ(),
+		Note:    func(service, text string) { t.Logf("note for %q: %s", service, text) },
+	}
 }
