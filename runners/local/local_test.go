@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -14,8 +13,11 @@ import (
 	"github.com/launchplan/launch/runners/runnertest"
 )
 
-// supervise is the argument with which the test binary is the supervisor.
-const supervise = "supervise-for-tests"
+// Arguments with which the test binary is the supervisor, or a launch process to be killed.
+const (
+	supervise     = "supervise-for-tests"
+	launchProcess = "launch-for-tests"
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == supervise {
@@ -24,6 +26,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) == 3 && os.Args[1] == launchProcess {
+		actAsLaunch(os.Args[2])
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -47,15 +52,4 @@ func TestContract(t *testing.T) {
 		User: user,
 		Here: true,
 	})
-}
-
-func testEnv(t testing.TB) runners.Env {
-	return runners.Env{
-		Run:     "test",
-		RunID:   fmt.Sprintf("TEST%d%d", os.Getpid(), time.Now().UnixNano()),
-		Plan:    t.TempDir(),
-		Dir:     t.TempDir(),
-		Environ: os.Environ(),
-		Note:    func(service, text string) { t.Logf("note for %q: %s", service, text) },
-	}
 }
