@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -50,6 +51,28 @@ func TestContract(t *testing.T) {
 	runnertest.Run(t, runnertest.Subject{
 		New:  func(t testing.TB, env runners.Env) runners.Runner { return newRunner(t, env) },
 		User: user,
+		Here: true,
+	})
+}
+
+// Where launch is not root, other users' programs go through sudo. Root can do that too.
+func TestContractThroughSudo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be sure to need no password")
+	}
+	if _, err := exec.LookPath("sudo"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no sudo")
+		}
+		t.Skip("no sudo")
+	}
+	runnertest.RunUser(t, runnertest.Subject{
+		New: func(t testing.TB, env runners.Env) runners.Runner {
+			r := newRunner(t, env)
+			r.sudo = true
+			return r
+		},
+		User: "nobody",
 		Here: true,
 	})
 }
