@@ -182,15 +182,20 @@ func (e *ErrUnreachable) Error() string {
 // Wait returns when the process is in a state, or an ErrUnreachable when it cannot
 // get there by itself any more. TERMINATED stands for every end.
 func (c *Client) Wait(ctx context.Context, id string, want wire.State) (wire.Process, error) {
+	return c.WaitRound(ctx, id, 0, want)
+}
+
+// WaitRound is Wait for a state in a round, or in a later one.
+func (c *Client) WaitRound(ctx context.Context, id string, round int, want wire.State) (wire.Process, error) {
 	var p wire.Process
 	if err := c.Query(ctx, wire.Query{Ask: wire.AskProcess, Name: id}, &p); err != nil {
 		return p, err
 	}
 	for {
-		if reached, err := reached(p, want); reached || err != nil {
+		if ok, err := reached(p, round, want); ok || err != nil {
 			return p, err
 		}
-		next, err := c.watch(ctx, p, want)
+		next, err := c.watch(ctx, p, round, want)
 		if ctx.Err() != nil {
 			return next, fmt.Errorf("%w: process %s is %v, not %v", ErrNoAnswer, id, next.State, want)
 		}
@@ -211,7 +216,7 @@ func (c *Client) Wait(ctx context.Context, id string, want wire.State) (wire.Pro
 }
 
 // watch follows a process's record until it says enough, or the watch breaks.
-func (c *Client) watch(ctx context.Context, p wire.Process, want wire.State) (wire.Process, error) {
+func (c *Client) watch(ctx context.Context, p wire.Process, round int, want wire.State) (wire.Process, error) {
 	js, err := jetstream.New(c.conn)
 	if err != nil {
 		return p, err
@@ -244,15 +249,17 @@ func (c *Client) watch(ctx context.Context, p wire.Process, want wire.State) (wi
 				return p, err
 			}
 			p = next
-			if ok, err := reached(p, want); ok || err != nil {
+			if ok, err := reached(p, round, want); ok || err != nil {
 				return p, err
 			}
 		}
 	}
 }
 
-func reached(p wire.Process, want wire.State) (bool, error) {
+func reached(p wire.Process, round int, want wire.State) (bool, error) {
 	switch {
+	case p.Round < round && !p.State.Resting():
+		return false, nil
 	case p.State == want:
 		return true, nil
 	case want == wire.Terminated && p.State.Resting() && p.State != wire.Unscheduled:

@@ -7,6 +7,8 @@ package minder
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/launchplan/launch/harness/proc"
@@ -71,6 +73,7 @@ type event struct {
 const (
 	socketName  = "minder.sock"
 	lockName    = "minder.lock"
+	pidName     = "minder.pid"
 	JournalName = "minder.journal"
 )
 
@@ -99,4 +102,35 @@ func ReadJournal(data []byte) []Process {
 		}
 	}
 	return kept
+}
+
+func writeIdentity(dir string) error {
+	id, _ := proc.Of(os.Getpid())
+	data, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, pidName), data, 0o600)
+}
+
+// Identity returns the minder that last ran for the agent with this directory.
+func Identity(dir string) (proc.ID, bool) {
+	var id proc.ID
+	data, err := os.ReadFile(filepath.Join(dir, pidName))
+	return id, err == nil && json.Unmarshal(data, &id) == nil
+}
+
+// Left returns the processes of an agent's journal that may be alive.
+func Left(dir string) []proc.ID {
+	data, err := os.ReadFile(filepath.Join(dir, JournalName))
+	if err != nil {
+		return nil
+	}
+	var left []proc.ID
+	for _, p := range ReadJournal(data) {
+		if p.State == Running {
+			left = append(left, p.Proc)
+		}
+	}
+	return left
 }

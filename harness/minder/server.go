@@ -58,6 +58,9 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	if err := acquire(ctx, lock); err != nil {
 		return err
 	}
+	if err := writeIdentity(dir); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &server{
 		dir: dir, ctx: ctx,

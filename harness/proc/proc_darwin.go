@@ -26,16 +26,18 @@ func WithEnv(...string) []ID { return nil }
 // Env knows nothing, for the same reason.
 func Env(int, string) (string, bool) { return "", false }
 
-// InSession returns the living processes of the group that a session began with.
-func InSession(sid int) []ID {
-	all, err := unix.SysctlKinfoProcSlice("kern.proc.pgrp", sid)
-	if err != nil {
-		return nil
-	}
+// InSessions returns the living processes of the groups that some sessions began with.
+func InSessions(sids map[int]bool) []ID {
 	var found []ID
-	for _, info := range all {
-		if id, alive := Of(int(info.Proc.P_pid)); alive {
-			found = append(found, id)
+	for sid := range sids {
+		all, err := unix.SysctlKinfoProcSlice("kern.proc.pgrp", sid)
+		if err != nil {
+			continue
+		}
+		for _, info := range all {
+			if id, alive := Of(int(info.Proc.P_pid)); alive {
+				found = append(found, id)
+			}
 		}
 	}
 	return found

@@ -95,8 +95,11 @@ func hasEnv(pid int, entries []string) bool {
 	return true
 }
 
-// InSession returns the living processes of a session.
-func InSession(sid int) []ID {
+// InSessions returns the living processes of some sessions.
+func InSessions(sids map[int]bool) []ID {
+	if len(sids) == 0 {
+		return nil
+	}
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
@@ -109,10 +112,15 @@ func InSession(sid int) []ID {
 		if err != nil {
 			continue
 		}
-		if fields, ok := stat(pid); ok && fields[3] == strconv.Itoa(sid) {
-			if id, alive := Of(pid); alive {
-				found = append(found, id)
-			}
+		fields, ok := stat(pid)
+		if !ok {
+			continue
+		}
+		if sid, err := strconv.Atoi(fields[3]); err != nil || !sids[sid] {
+			continue
+		}
+		if id, alive := Of(pid); alive {
+			found = append(found, id)
 		}
 	}
 	return found
