@@ -23,6 +23,9 @@ var ErrRuns = errors.New("a minder runs already")
 // lockTimeout is how long a minder waits for the one before it to end.
 const lockTimeout = 3 * time.Second
 
+// expectAgent is how long a minder without processes waits for the agent that started it.
+const expectAgent = 10 * time.Second
+
 // eventBacklog is how many events may wait for an agent that does not read them;
 // then its connection is closed, and it learns all on the next one.
 const eventBacklog = 8192
@@ -38,6 +41,7 @@ type server struct {
 	byPID     map[int]*Process // children of this minder
 	kills     map[wire.Target]*time.Timer
 	agent     *session
+	expecting bool          // the agent that started this minder has not connected yet
 	idle      chan struct{} // closed when there is nothing left to mind
 }
 
@@ -65,7 +69,7 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	s := &server{
 		dir: dir, ctx: ctx,
 		processes: map[wire.Target]*Process{}, byPID: map[int]*Process{},
-		kills: map[wire.Target]*time.Timer{}, idle: make(chan struct{}),
+		kills: map[wire.Target]*time.Timer{}, expecting: true, idle: make(chan struct{}),
 	}
 	defer s.waits.Wait()
 	defer cancel()
@@ -88,6 +92,13 @@ func Run(ctx context.Context, dir string, ready func()) error {
 		ready()
 	}
 	defer s.hangUp()
+	unexpected := time.AfterFunc(expectAgent, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.expecting = false
+		s.checkIdle()
+	})
+	defer unexpected.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -175,7 +186,7 @@ func (s *server) serve(conn net.Conn) {
 	if s.agent != nil {
 		s.agent.conn.Close()
 	}
-	s.agent = a
+	s.agent, s.expecting = a, false
 	all := event{First: true}
 	for _, p := range s.processes {
 		all.All = append(all.All, *p)
@@ -365,7 +376,7 @@ func (s *server) end(p *Process) {
 // checkIdle ends a minder that has nothing to mind and nobody to talk to. The ends
 // that nobody has asked for yet stay in the journal. s.mu is held.
 func (s *server) checkIdle() {
-	if s.agent != nil {
+	if s.agent != nil || s.expecting {
 		return
 	}
 	for _, p := range s.processes {
