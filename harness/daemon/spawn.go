@@ -62,9 +62,13 @@ type spawned struct {
 
 // spawn starts a daemon in a session of its own, its output appended to its log.
 func (h *Harness) spawn(r *Record, d Daemon) (*spawned, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	program := h.Program
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		program = self
 	}
 	logPath := h.LogPath(d.Name)
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o700); err != nil {
@@ -81,7 +85,7 @@ func (h *Harness) spawn(r *Record, d Daemon) (*spawned, error) {
 		return nil, err
 	}
 	defer tell.Close()
-	cmd := exec.Command(self, h.args(r, d)...)
+	cmd := exec.Command(program, h.args(r, d)...)
 	cmd.Dir = h.Dir
 	cmd.Env = append(os.Environ(), StateMark+"="+h.Dir, readyFD+"=3")
 	if d.Node != "" {

@@ -18,7 +18,8 @@ import (
 
 // A Harness is what runs, or ran, in one state directory.
 type Harness struct {
-	Dir string // absolute, without symbolic links: processes are marked with it
+	Dir     string // absolute, without symbolic links: processes are marked with it
+	Program string // epuharness; empty: the running program
 }
 
 // Record is what the state directory says of the deployment.
