@@ -60,6 +60,19 @@ func (s *Session) Boot(ctx context.Context) error {
 	return s.conclude(ctx, err)
 }
 
+// Resume is Boot for a run that exists: it goes on to the end, past the level at which it was to stop.
+func (s *Session) Resume(ctx context.Context) error {
+	if s.set.Until != "" {
+		s.set.Until = ""
+		encoded, err := json.Marshal(s.set)
+		if err != nil {
+			return err
+		}
+		s.changeRun(state.RunBooting, s.opts.Command, func(r *state.Run) { r.Options = encoded })
+	}
+	return s.Boot(ctx)
+}
+
 // bootVisit brings up one service, or verifies it where an earlier command did.
 func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) error {
 	if s.set.OnFailure == Continue {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
 )
 
 // A Failure explains why a service did not become what it should, with all that
@@ -99,4 +101,16 @@ func took(r runners.Result) time.Duration {
 		return d.Round(100 * time.Millisecond)
 	}
 	return d.Round(time.Millisecond)
+}
+
+// FailureOf returns the explanation that is kept with a failed service, nil for one that is not failed.
+func FailureOf(row state.Service) *Failure {
+	if row.Status != state.Failed {
+		return nil
+	}
+	var d detail
+	if json.Unmarshal(row.Detail, &d) == nil && d.Failure != nil {
+		return d.Failure
+	}
+	return &Failure{Service: row.Address, Phase: row.Phase, Host: row.Host, Reason: row.Error, Log: row.Log}
 }

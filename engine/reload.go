@@ -141,3 +141,23 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	}
 	return nil
 }
+
+// ReloadInputs are the variables that a reloaded plan gets: what the run keeps, and over it what is given now.
+func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error) {
+	var captured plan.Captured
+	if err := json.Unmarshal(s.run.Captured, &captured); err != nil {
+		return plan.Inputs{}, fmt.Errorf("the variables of run %s cannot be read: %w", s.run.Name, err)
+	}
+	all, err := captured.Given()
+	if err != nil {
+		return plan.Inputs{}, err
+	}
+	for name, g := range all {
+		g.Ambient = true // a variable that the new plan no longer has is no mistake
+		all[name] = g
+	}
+	for name, g := range given {
+		all[name] = g
+	}
+	return plan.Inputs{Variables: all, RunName: s.run.Name, RunID: s.run.ID}, nil
+}
