@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -26,6 +27,7 @@ type bundle struct {
 	say   *report
 	root  string // of the old plan
 	files map[string]*File
+	dirs  map[string]bool   // that files lie in
 	from  map[string]string // old path and use -> new path
 	notes []string          // what came from elsewhere
 }
@@ -69,6 +71,9 @@ func (b *bundle) copy(old, suffix string, mode fs.FileMode, rng hcl.Range, what 
 	name := b.place(old, suffix, rng)
 	b.from[old+"\x00"+suffix] = name
 	b.files[name] = &File{Path: name, Mode: mode, Content: content}
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		b.dirs[dir] = true
+	}
 	return name, true
 }
 
@@ -88,8 +93,8 @@ func (b *bundle) place(old, suffix string, rng hcl.Range) string {
 		name += ".file" // it would be read as a part of the plan
 	}
 	unique := name + suffix
-	for i := 2; b.files[unique] != nil || b.isFolder(unique); i++ {
-		unique = path.Join(path.Dir(name), fmt.Sprintf("%d-%s%s", i, path.Base(name), suffix))
+	for i := 2; b.files[unique] != nil || b.inTheWay(unique); i++ {
+		unique = path.Join(fmt.Sprintf("copy%d", i), name+suffix)
 	}
 	return unique
 }
@@ -113,14 +118,14 @@ func (b *bundle) relative(old string) (string, bool) {
 	return "", false
 }
 
-// isFolder says whether a file of this name would stand in the way of others.
-func (b *bundle) isFolder(name string) bool {
-	for other := range b.files {
-		if strings.HasPrefix(other, name+"/") || strings.HasPrefix(name, other+"/") {
+// inTheWay says whether a file of this name would have to be a folder of others, or one of them a folder of it.
+func (b *bundle) inTheWay(name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if b.files[dir] != nil {
 			return true
 		}
 	}
-	return false
+	return b.dirs[name]
 }
 
 func (b *bundle) addFile(name string, mode fs.FileMode, content string) {
@@ -138,7 +143,13 @@ func (b *bundle) list() []File {
 
 // Write makes the plan in dir, which must not exist or be empty. It is there completely or not at all.
 func (im *Imported) Write(dir string) error {
-	dir = filepath.Clean(dir)
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("write the imported plan: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
 	entries, err := os.ReadDir(dir)
 	switch {
 	case err == nil && len(entries) > 0:
@@ -161,8 +172,8 @@ func (im *Imported) Write(dir string) error {
 			return fmt.Errorf("write the imported plan: %w", err)
 		}
 	}
-	if err := os.Rename(temp, dir); err != nil {
-		return fmt.Errorf("write the imported plan: %w", err)
+	if err := syscall.Rename(temp, dir); err != nil { // os.Rename refuses to replace an empty directory
+		return fmt.Errorf("write the imported plan: rename %s to %s: %w", temp, dir, err)
 	}
 	return nil
 }

@@ -43,10 +43,10 @@ func Read(opts Options) (*Imported, hcl.Diagnostics) {
 	src := &sources{home: opts.Home, read: map[string][]byte{}}
 	rep := &report{said: map[string]bool{}}
 
-	r := &reader{sources: src, report: rep, opts: opts, named: map[string]*oldService{}}
+	r := &reader{sources: src, report: rep, opts: opts, named: map[string]*oldService{}, inis: map[string]*iniFile{}}
 	im := &Imported{}
 	if plan := r.read(); plan != nil {
-		im = write(newWriter(src, rep, plan, opts.Main))
+		im = write(newWriter(src, rep, plan, opts))
 	}
 	im.Sources = map[string]*hcl.File{}
 	for name, content := range src.read {

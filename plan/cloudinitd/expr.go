@@ -95,13 +95,23 @@ func (e expr) hcl(svc *oldService) string {
 			continue
 		}
 		text := strings.TrimSuffix(strings.TrimPrefix(quote(p.text), `"`), `"`)
-		if i+1 < len(e.parts) && strings.HasSuffix(text, "$") {
-			text = strings.TrimSuffix(text, "$") + `${"$"}` // not the escape $${
+		if i+1 < len(e.parts) {
+			text = guardDollar(text)
 		}
 		b.WriteString(text)
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// guardDollar keeps dollars at the end of a text from making an escape, $${, of the interpolation that
+// follows: they go into one of their own.
+func guardDollar(text string) string {
+	rest := strings.TrimRight(text, "$")
+	if rest == text {
+		return text
+	}
+	return rest + `${"` + text[len(rest):] + `"}`
 }
 
 func (p exprPart) hcl(in *oldService) string {
@@ -146,8 +156,14 @@ func quote(s string) string {
 	return string(hclwrite.TokensForValue(cty.StringVal(strings.ToValidUTF8(s, "\ufffd"))).Bytes())
 }
 
+// maxIdentifier leaves room in the 100 characters that a name may have.
+const maxIdentifier = 90
+
 // identifier makes a valid name of an old one.
 func identifier(name string) string {
+	if len(name) > maxIdentifier {
+		name = name[:maxIdentifier]
+	}
 	var b strings.Builder
 	for _, c := range name {
 		ok := c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'

@@ -39,7 +39,7 @@ func (w *writer) place(svc *oldService) place {
 		return place{} // said already
 	}
 	host := w.settingText(s, scope{self: target{svc, 0}, user: svc})
-	if text, ok := host.literal(); ok && isLocalhost(text) {
+	if text := w.present(s, host); isLocalhost(text) {
 		remark := fmt.Sprintf("cloudinit.d reached %s by ssh; here its programs run on this machine directly", text)
 		if user := svc.settings["ssh_username"]; user != nil {
 			remark += ", as the user who runs launch and not as " + user.shown()
@@ -52,7 +52,32 @@ func (w *writer) place(svc *oldService) place {
 			return place{on: p.svc, copy: p.copy}
 		}
 	}
+	w.require(host)
 	return place{runner: w.sshRunner(svc), host: host}
+}
+
+// present is a host as it is called now: what the environment and the globals may say another day decides nothing here.
+func (w *writer) present(s *setting, host expr) string {
+	if text, ok := host.literal(); ok {
+		return text
+	}
+	if s.env != "" {
+		text, _ := w.lookupEnv(s.env)
+		return text
+	}
+	var b strings.Builder
+	for _, piece := range splitRefs(s.text) {
+		g := w.plan.globals[piece.attr]
+		switch {
+		case !piece.isRef:
+			b.WriteString(piece.text)
+		case piece.service == "global" && g != nil:
+			b.WriteString(g.text)
+		default:
+			return ""
+		}
+	}
+	return b.String()
 }
 
 // isLocalhost recognises names under which a machine knows itself.
@@ -123,7 +148,9 @@ func (w *writer) ec2Runner(svc *oldService) string {
 	if endpoint != "" {
 		fmt.Fprintf(&b, "endpoint = %s\n", endpoint)
 	}
-	fmt.Fprintf(&b, "image = %s\n", w.ahead(svc, svc.settings["image"]))
+	image := svc.settings["image"]
+	fmt.Fprintf(&b, "image = %s\n", w.ahead(svc, image))
+	w.require(w.settingText(image, scope{self: target{svc, 0}, user: svc}))
 	if s := svc.settings["allocation"]; s != nil {
 		fmt.Fprintf(&b, "instance_type = %s\n", w.ahead(svc, s))
 	} else {
@@ -180,7 +207,7 @@ func (w *writer) region(svc *oldService) (region, endpoint string) {
 		return quote(defaultRegion), endpoint
 	}
 	if s.env != "" || reference.MatchString(s.text) {
-		return w.ahead(svc, s), endpoint
+		return fmt.Sprintf("coalesce(%s, %s)", w.ahead(svc, s), quote(defaultRegion)), endpoint
 	}
 	name := strings.ToLower(strings.TrimSpace(s.text))
 	if driver, ok := strings.CutPrefix(name, "libcloud-"); ok {

@@ -49,6 +49,9 @@ func (w *writer) rank(svc *oldService, path []*oldService) int {
 		w.failOnce(svc.rng, "Services wait for each other", "These services of one level need values of each other that they only have when they are up: %s.", strings.Join(names, " -> "))
 		return 0
 	}
+	if rank, ok := w.ranks[svc]; ok {
+		return rank
+	}
 	rank := 0
 	for _, other := range svc.waitsFor {
 		rank = max(rank, w.rank(other, append(path, svc))+1)
@@ -56,6 +59,7 @@ func (w *writer) rank(svc *oldService, path []*oldService) int {
 	if rank > 0 {
 		w.warnOnce(svc.rng, "Level split", "[svc-%s] needs a value of %s, which is of the same level and only has it when it is up. So it goes into a level of its own, after that one.", svc.name, quotedNames(svc.waitsFor))
 	}
+	w.ranks[svc] = rank
 	return rank
 }
 

@@ -2,6 +2,8 @@ package cloudinitd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -64,6 +66,9 @@ func (r *report) add(severity hcl.DiagnosticSeverity, rng *hcl.Range, summary, f
 	detail := strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")
 	r.diags = r.diags.Append(&hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: rng})
 }
+
+// keys are the names in a map, in their order.
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // didYouMean suggests the name that was probably meant.
 func didYouMean(name string, known ...[]string) string {

@@ -12,7 +12,9 @@ import (
 // Bounds on references: deeper or more of them are circles, or a plan that means harm.
 const (
 	maxDepth = 32
-	maxSteps = 2_000_000
+	maxWork  = 64 << 20 // bytes of values made of references
+
+	maxAlternatives = 30 // of a dependency, where environment variables may be missing
 )
 
 // depState tells how far a service's dependencies have been worked out.
@@ -40,9 +42,10 @@ type resolver struct {
 	services map[string]target
 	needed   map[string]string // a global's name -> that of its variable
 	envs     map[string]string // an environment variable -> the plan's variable for it
+	required map[string]bool   // environment variables that something cannot do without
 	secrets  map[string]string // iaas_key, iaas_secret -> the variable, where the old plan has it as text
 	names    namer             // of variables
-	steps    int
+	work     int
 }
 
 // A target is a service, or a copy of one.
@@ -63,7 +66,7 @@ type scope struct {
 func newResolver(rep *report, plan *oldPlan) *resolver {
 	x := &resolver{
 		report: rep, plan: plan, services: map[string]target{}, needed: map[string]string{},
-		envs: map[string]string{}, secrets: map[string]string{}, names: namer{},
+		envs: map[string]string{}, required: map[string]bool{}, secrets: map[string]string{}, names: namer{},
 	}
 	for _, level := range plan.levels {
 		for _, svc := range level.services {
@@ -94,25 +97,42 @@ func (x *resolver) text(s string, rng hcl.Range, sc scope) expr {
 		x.failOnce(rng, "References without end", "This refers to what refers to it again.")
 		return e
 	}
+	size := 0
 	for _, piece := range splitRefs(s) {
-		if !piece.isRef {
-			e.add(textExpr(piece.text))
-			continue
+		part := textExpr(piece.text)
+		if piece.isRef {
+			part = x.reference(piece, rng, sc)
 		}
-		if x.steps++; x.steps > maxSteps {
-			x.failOnce(rng, "Too many references", "More than %d references are followed from here: do they lead in a circle?", maxSteps)
-			return e
-		}
-		e.add(x.reference(piece, rng, sc))
-		if e.size() > maxValue {
+		size += part.size()
+		if size > maxValue {
 			x.failOnce(rng, "Value too long", "With what it refers to, this value has more than %d KiB.", maxValue>>10)
 			return expr{}
 		}
+		if !x.charge(part, rng) {
+			return expr{}
+		}
+		e.add(part)
+	}
+	if len(e.parts) > 1 {
+		x.require(e)
 	}
 	if !validUTF8(e) {
 		x.failOnce(rng, "Not UTF-8", "A value of an HCL plan is text in UTF-8, and this one is not: it cannot be carried over.")
 	}
 	return e
+}
+
+// charge counts what is made of references, and stops where it gets out of hand.
+func (x *resolver) charge(e expr, rng hcl.Range) bool {
+	x.work += 1 + e.size()
+	if x.work > maxWork {
+		if !x.said["work"] {
+			x.said["work"] = true
+			x.fail(rng, "Plan too large", "With all that refers to something else, the values of this plan have more than %d MiB.", maxWork>>20)
+		}
+		return false
+	}
+	return true
 }
 
 func (x *resolver) reference(p refPiece, rng hcl.Range, sc scope) expr {
@@ -124,7 +144,7 @@ func (x *resolver) reference(p refPiece, rng hcl.Range, sc scope) expr {
 	}
 	t, ok := x.services[p.service]
 	if !ok {
-		detail := didYouMean(p.service, x.serviceNames())
+		detail := didYouMean(p.service, keys(x.services))
 		for _, svc := range x.allServices() {
 			if svc.name == p.service {
 				detail = fmt.Sprintf(" Its replica_count makes %s-0 to %s-%d of it.", svc.name, svc.name, svc.copies-1)
@@ -168,7 +188,7 @@ func (x *resolver) dependency(t target, p refPiece, rng hcl.Range, sc scope) (ex
 		e, ok := sc.bag[p.attr]
 		return e, ok
 	}
-	if !slices.ContainsFunc(t.svc.deps, func(d *dep) bool { return d.name == p.attr }) {
+	if !t.svc.depNames[p.attr] {
 		return expr{}, false
 	}
 	part := exprPart{attr: "deps", key: p.attr}
@@ -188,14 +208,9 @@ func (x *resolver) inline(t target, p refPiece, rng hcl.Range, sc scope) expr {
 		x.failOnce(rng, "Circle of dependencies", "%s: the dependencies of %q refer to those of %q, and these to the former.", p.text, t.svc.name, sc.user.name)
 		return expr{}
 	}
-	var found expr
-	for _, v := range x.dependencies(t.svc) {
-		if v.name == p.attr {
-			found = v.expr
-		}
-	}
+	x.dependencies(t.svc)
 	var e expr
-	for _, part := range found.parts {
+	for _, part := range t.svc.depFinal[p.attr].parts {
 		if part.code == countIndex {
 			part = exprPart{text: fmt.Sprint(t.copy)}
 		}
@@ -239,14 +254,10 @@ func (x *resolver) bootOutput(t target, p refPiece, rng hcl.Range, sc scope) exp
 	own := t.svc == sc.user
 	switch {
 	case t.svc.settings["bootpgm"] == nil, own && !sc.booted:
-		names := make([]string, 0, len(t.svc.deps))
-		for _, d := range t.svc.deps {
-			names = append(names, d.name)
-		}
-		detail := didYouMean(p.attr, names, planSettings)
-		if lower := strings.ToLower(p.attr); lower != p.attr && slices.Contains(names, lower) {
-			detail = fmt.Sprintf(" Names in files of dependencies are made lower-case when they are read: it is %q.", lower)
-		} else if own && sc.bag != nil && slices.Contains(names, p.attr) {
+		detail := didYouMean(p.attr, keys(t.svc.depNames), planSettings)
+		if low := lower(p.attr); low != p.attr && t.svc.depNames[low] {
+			detail = fmt.Sprintf(" Names in files of dependencies are made lower-case when they are read: it is %q.", low)
+		} else if own && sc.bag != nil && t.svc.depNames[p.attr] {
 			detail = " It is among its dependencies, but comes after this one."
 		}
 		x.failOnce(rng, "Unknown name", "%s: service %q has no %q at this point: it is no dependency, no setting, and no boot program can have left it.%s", p.text, t.svc.name, p.attr, detail)
@@ -346,6 +357,20 @@ func (x *resolver) env(name string) expr {
 	return codeExpr("var." + x.envs[name])
 }
 
+// require notes the environment variables that an expression is made of: it has no value without them.
+func (x *resolver) require(e expr) {
+	for _, p := range e.parts {
+		if p.svc != nil && p.attr == "deps" {
+			x.require(p.svc.depFinal[p.key])
+		}
+		for env, name := range x.envs {
+			if p.code == "var."+name {
+				x.required[env] = true
+			}
+		}
+	}
+}
+
 // nothing is the value of what a service does not have: cloudinit.d leaves the reference as it stands.
 func (x *resolver) nothing(p refPiece, rng hcl.Range) expr {
 	x.warnOnce(rng, "No value", "%s has no value in this plan. cloudinit.d leaves the text as it stands, and so does the import.", p.text)
@@ -360,11 +385,7 @@ func (x *resolver) global(name string, rng hcl.Range) expr {
 		x.needed[name] = variable
 		switch {
 		case g == nil:
-			known := make([]string, 0, len(x.plan.globals))
-			for k := range x.plan.globals {
-				known = append(known, k)
-			}
-			x.warn(rng, "Global not set", "${global.%s} is not set in this plan: the variable %q of the imported plan has to be given.%s", name, variable, didYouMean(name, known))
+			x.warn(rng, "Global not set", "${global.%s} is not set in this plan: the variable %q of the imported plan has to be given.%s", name, variable, didYouMean(name, keys(x.plan.globals)))
 		case reference.MatchString(g.text):
 			x.warn(rng, "Reference in a global", "The value of the global %q has references in it. A variable's value is taken as it stands: %q.", name, g.text)
 		}
@@ -383,15 +404,26 @@ func (x *resolver) dependencies(svc *oldService) []depValue {
 	for _, d := range svc.deps {
 		sc := scope{self: target{svc, 0}, user: svc, bag: bag}
 		v := depValue{name: d.name, file: d.file, rng: d.opt.rng, env: d.env != "", expr: x.settingText(&d.setting, sc)}
+		if text, ok := v.expr.literal(); ok && text != "" && looksSecret.MatchString(d.name) {
+			v.expr = codeExpr("sensitive(" + quote(text) + ")")
+		}
 		svc.depValues = append(svc.depValues, v)
 		if before, ok := bag[d.name]; ok && v.env {
 			v.expr = codeExpr(fmt.Sprintf("(%[1]s != null ? %[1]s : %[2]s)", v.expr.hcl(svc), before.hcl(svc)))
-			svc.depValues[len(svc.depValues)-1].expr = v.expr
-			svc.depValues[len(svc.depValues)-1].file = "" // this service's own: no other one may share it
+			v.file = "" // this service's own: no other one may share it
+			svc.depValues[len(svc.depValues)-1] = v
+			if strings.Count(v.expr.parts[0].code, " ? ") > maxAlternatives {
+				x.failOnce(v.rng, "Too many alternatives", "%s is given more than %d times.", d.name, maxAlternatives)
+				break
+			}
+			if !x.charge(v.expr, v.rng) {
+				break
+			}
 		}
 		bag[d.name] = v.expr
 	}
 	svc.depState = depsKnown
+	svc.depFinal = bag
 	return svc.depValues
 }
 
@@ -401,14 +433,6 @@ func (x *resolver) allServices() []*oldService {
 		all = append(all, level.services...)
 	}
 	return all
-}
-
-func (x *resolver) serviceNames() []string {
-	names := make([]string, 0, len(x.services))
-	for name := range x.services {
-		names = append(names, name)
-	}
-	return names
 }
 
 // looksSecret recognises names of what should not be shown.

@@ -105,7 +105,9 @@ func (w *writer) args(svc *oldService, key string, booted bool) []expr {
 	}
 	var args []expr
 	for _, word := range words {
-		args = append(args, w.text(word, s.opt.rng, sc))
+		arg := w.text(word, s.opt.rng, sc)
+		w.require(arg)
+		args = append(args, arg)
 	}
 	return args
 }
@@ -129,10 +131,15 @@ func (w *writer) bootConf(svc *oldService) *bootConf {
 	t, diags := parseTemplate(old, src)
 	w.templateMistakes(svc, s, t, diags)
 	conf := &bootConf{env: couldBeObject(t)}
+	vars := map[string]bool{}
 	for _, piece := range t.pieces {
-		if piece.name != "" && !slices.Contains(conf.vars, piece.name) {
-			conf.vars = append(conf.vars, piece.name)
+		if piece.name != "" {
+			vars[piece.name] = true
 		}
+	}
+	conf.vars = keys(vars)
+	for _, name := range conf.vars {
+		w.require(svc.depFinal[name])
 	}
 	if text, ok := t.literal(); ok && (text == string(src) || !utf8.Valid(src)) {
 		conf.raw = true
@@ -153,19 +160,15 @@ func (w *writer) templateMistakes(svc *oldService, s *setting, t *bootTemplate, 
 	for _, d := range diags {
 		w.failOnce(*d.Subject, d.Summary, "%s", d.Detail)
 	}
-	var names []string
-	for _, d := range svc.deps {
-		names = append(names, d.name)
-	}
 	said := map[string]bool{}
 	for _, piece := range t.pieces {
-		if piece.name == "" || said[piece.name] || slices.Contains(names, piece.name) {
+		if piece.name == "" || said[piece.name] || svc.depNames[piece.name] {
 			continue
 		}
 		said[piece.name] = true
-		hint := didYouMean(piece.name, names)
-		if lower := strings.ToLower(piece.name); lower != piece.name && slices.Contains(names, lower) {
-			hint = fmt.Sprintf(" Names in files of dependencies are made lower-case when they are read: write ${%s}.", lower)
+		hint := didYouMean(piece.name, keys(svc.depNames))
+		if low := lower(piece.name); low != piece.name && svc.depNames[low] {
+			hint = fmt.Sprintf(" Names in files of dependencies are made lower-case when they are read: write ${%s}.", low)
 		}
 		w.fail(piece.rng, "Unknown name in a template", "${%s}: service %q, whose bootconf this is (%s), has no dependency of that name.%s", piece.name, svc.name, where(s.opt.rng), hint)
 	}
@@ -193,13 +196,8 @@ func (w *writer) service(b *strings.Builder, p *parts) {
 	if deps := w.depsObject(svc); deps != "" {
 		fmt.Fprintf(b, "\nattributes = {\ndeps = %s\n}\n", deps)
 	}
-	exports := make([]string, 0, len(svc.exports))
-	for name := range svc.exports {
-		exports = append(exports, name)
-	}
-	slices.Sort(exports)
-	for _, name := range exports {
-		fmt.Fprintf(b, "\nexport %s {\ntype = string\ndefault = null # where %s does not have it\n}\n", quote(name), outputName)
+	for _, name := range keys(svc.exports) {
+		fmt.Fprintf(b, "\nexport %s {\ntype = any\ndefault = null # where %s does not have it\n}\n", quote(name), outputName)
 	}
 	w.confFiles(b, p)
 	for _, f := range p.files {

@@ -25,6 +25,7 @@ type variable struct {
 	value       string
 	hasDefault  bool
 	sensitive   bool
+	required    bool // something cannot do without it
 }
 
 // shareDependencies finds files of dependencies that several services use.
@@ -46,10 +47,11 @@ func (w *writer) shareDependencies() {
 				w.shared = append(w.shared, shared)
 			}
 			shared.users++
-			own := ofFile(svc, file)
-			shared.values = slices.DeleteFunc(shared.values, func(v depValue) bool {
-				return !slices.ContainsFunc(own, func(o depValue) bool { return o.name == v.name && o.expr.hcl(nil) == v.expr.hcl(nil) })
-			})
+			own := map[string]string{}
+			for _, v := range ofFile(svc, file) {
+				own[v.name] = v.expr.hcl(nil)
+			}
+			shared.values = slices.DeleteFunc(shared.values, func(v depValue) bool { return own[v.name] != v.expr.hcl(nil) })
 		}
 	}
 	w.shared = slices.DeleteFunc(w.shared, func(s *sharedDeps) bool { return s.users < 2 || len(s.values) < 2 })
@@ -126,14 +128,14 @@ func (w *writer) depsObject(svc *oldService) string {
 func (w *writer) variables() []variable {
 	var all []variable
 	for old, name := range w.needed {
-		v := variable{name: name, description: "${global." + old + "}", sensitive: looksSecret.MatchString(old)}
+		v := variable{name: name, description: "The global " + old + " of the old plan", sensitive: looksSecret.MatchString(old)}
 		if g := w.plan.globals[old]; g != nil && !(g.given && v.sensitive) {
 			v.value, v.hasDefault = g.text, true
 		}
 		all = append(all, v)
 	}
 	for env, name := range w.envs {
-		all = append(all, variable{name: name, env: env, hasDefault: true, sensitive: looksSecret.MatchString(env),
+		all = append(all, variable{name: name, env: env, hasDefault: true, required: w.required[env], sensitive: looksSecret.MatchString(env),
 			description: "The environment variable " + env})
 	}
 	for old, name := range w.secrets {
@@ -157,7 +159,12 @@ func (w *writer) settings() string {
 		if v.sensitive {
 			b.WriteString("sensitive = true\n")
 		}
-		fmt.Fprintf(&b, "description = %s\n}\n\n", quote(oneLine(v.description)))
+		fmt.Fprintf(&b, "description = %s\n", quote(oneLine(v.description)))
+		if v.required {
+			fmt.Fprintf(&b, "validation {\ncondition = var.%s != null\nerror_message = %s\n}\n", v.name,
+				quote(fmt.Sprintf("The plan needs the environment variable %s, or --var %s=VALUE.", oneLine(v.env), v.name)))
+		}
+		b.WriteString("}\n\n")
 	}
 	if len(w.shared) > 0 {
 		b.WriteString("locals {\n")

@@ -135,9 +135,8 @@ func (t *bootTemplate) hcl() string {
 			continue
 		}
 		text := strings.NewReplacer("${", "$${", "%{", "%%{").Replace(p.text)
-		if i+1 < len(t.pieces) && strings.HasSuffix(text, "$") {
-			// "$" and then "${name}" would be an escape: the dollar goes into an interpolation of its own.
-			text = strings.TrimSuffix(text, "$") + `${"$"}`
+		if i+1 < len(t.pieces) {
+			text = guardDollar(text)
 		}
 		b.WriteString(text)
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -19,9 +18,11 @@ type writer struct {
 	*resolver
 	*bundle
 	main        string
+	lookupEnv   func(string) (string, bool)
 	runners     []*runnerBlock
 	runnerNames map[string]namer
 	shared      []*sharedDeps
+	ranks       map[*oldService]int
 	cloudKeys   bool // the old plan has keys of a cloud
 	helpers     string
 	uses        struct{ run, bootenv bool } // which helpers are needed
@@ -29,12 +30,14 @@ type writer struct {
 	remarks     []string
 }
 
-func newWriter(src *sources, rep *report, plan *oldPlan, main string) *writer {
+func newWriter(src *sources, rep *report, plan *oldPlan, opts Options) *writer {
 	w := &writer{
 		resolver:    newResolver(rep, plan),
-		bundle:      &bundle{sources: src, say: rep, root: plan.dir, files: map[string]*File{}, from: map[string]string{}},
-		main:        main,
+		bundle:      &bundle{sources: src, say: rep, root: plan.dir, files: map[string]*File{}, dirs: map[string]bool{}, from: map[string]string{}},
+		main:        opts.Main,
+		lookupEnv:   opts.LookupEnv,
 		runnerNames: map[string]namer{},
+		ranks:       map[*oldService]int{},
 	}
 	// Names that the plan needs for itself.
 	w.files[planFile] = &File{}
@@ -58,7 +61,7 @@ const (
 // before the first of them is written, so the services are gone through twice.
 func write(w *writer) *Imported {
 	names := namer{}
-	var services []*parts
+	services := map[*oldService]*parts{}
 	for _, svc := range w.allServices() {
 		svc.ident = names.name(svc.name)
 		if svc.ident != svc.name {
@@ -71,21 +74,23 @@ func write(w *writer) *Imported {
 	}
 	for _, svc := range w.allServices() {
 		w.dependencies(svc)
-		services = append(services, w.takeApart(svc))
+		services[svc] = w.takeApart(svc)
 	}
 	w.shareDependencies()
 	levels := w.layOut()
 	im := &Imported{Levels: len(levels)}
 	var body strings.Builder
-	for _, level := range levels {
+	for i, level := range levels {
 		fmt.Fprintf(&body, "\n# %s, %s\n", level.old.key, w.shown(level.old.file))
 		fmt.Fprintf(&body, "level %s {\n", quote(level.name))
+		if i > 0 {
+			fmt.Fprintf(&body, "after = [level.%s]\n\n", levels[i-1].name)
+		}
 		for i, svc := range level.services {
 			if i > 0 {
 				body.WriteByte('\n')
 			}
-			at := slices.IndexFunc(services, func(p *parts) bool { return p.svc == svc })
-			w.service(&body, services[at])
+			w.service(&body, services[svc])
 			im.Services += svc.copies
 		}
 		body.WriteString("}\n")
@@ -96,7 +101,7 @@ func write(w *writer) *Imported {
 	}
 	w.addHelpers()
 	w.addFile(settingsFile, 0o600, format(w.settings()))
-	w.addFile(planFile, 0o600, format(w.header()+body.String()))
+	w.addFile(planFile, 0o600, format(w.header()+strings.ReplaceAll(body.String(), "{\n\n", "{\n")))
 	if w.settings() == "" {
 		delete(w.files, settingsFile)
 	}
