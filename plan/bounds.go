@@ -18,10 +18,11 @@ const (
 	maxPlanDepth = 16       // plans within plans
 	maxName      = 100      // it becomes part of a directory's name
 	maxPath      = 512
-	maxValueSize = 16 << 20 // bytes of one value, an element counting 16
-	maxReferred  = 64 << 20 // bytes that one expression refers to
-	maxExponent  = 4096     // of a number, base 2: 1e1000000000 would be a gigabyte as a text
-	maxSteps     = 4 << 20  // bytes and elements that the for expressions of one expression go over
+	maxValueSize = 8 << 20   // bytes of one value, an element counting 16
+	maxReferred  = 16 << 20  // bytes that one expression refers to
+	maxExponent  = 4096      // of a number, base 2: 1e1000000000 would be a gigabyte as a text
+	maxLoops     = 512 << 20 // bytes that the for expressions of one expression go over
+	perStep      = 2 << 10   // what each step of a loop counts on top of that: 262,144 of them are some tenths of a second
 )
 
 // checkNesting refuses a file that nests so deep that reading it could exhaust the stack.
@@ -135,7 +136,7 @@ type meter struct{ left int }
 const meterName = "\x00meter"
 
 func newMeter() cty.Value {
-	return cty.CapsuleVal(meterCapsuleType, &meter{left: maxSteps})
+	return cty.CapsuleVal(meterCapsuleType, &meter{left: maxLoops})
 }
 
 // A metered collection of a for expression charges what is gone over.
@@ -145,28 +146,36 @@ type metered struct {
 
 // Value implements hcl.Expression.
 func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	budget := meterOf(ctx)
+	if budget.left < 0 {
+		return cty.DynamicVal, nil // this was said; the loops around this one end quickly now
+	}
 	value, diags := m.Expression.Value(ctx)
 	if diags.HasErrors() {
 		return value, diags
 	}
 	size, err := measure(value)
-	if err == nil {
-		for ; ctx != nil; ctx = ctx.Parent() {
-			v, ok := ctx.Variables[meterName]
-			if !ok {
-				continue
-			}
-			budget := v.EncapsulatedValue().(*meter)
-			if budget.left -= size; budget.left < 0 {
-				err = fmt.Errorf("is gone over too often: the for expressions here take more than %d steps", maxSteps/16)
-			}
-			break
-		}
+	if plain, _ := value.Unmark(); plain.CanIterateElements() {
+		size += plain.LengthInt() * perStep
+	}
+	if budget.left -= size; err == nil && budget.left < 0 {
+		err = fmt.Errorf("is gone over too often: the for expressions here take more than %d steps", maxLoops/perStep)
 	}
 	if err != nil {
+		budget.left = -1
 		return cty.DynamicVal, append(diags, failure(m.Range(), "Value too large", "This collection %v.", err))
 	}
 	return value, diags
+}
+
+// meterOf finds the meter of an evaluation.
+func meterOf(ctx *hcl.EvalContext) *meter {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		if v, ok := ctx.Variables[meterName]; ok {
+			return v.EncapsulatedValue().(*meter)
+		}
+	}
+	return &meter{left: maxLoops} // of a constant
 }
 
 // meterLoops makes every for expression in e count what it goes over.

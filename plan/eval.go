@@ -63,12 +63,12 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	}
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
-		e.diags = append(e.diags, e.scope.scrub(diags)...)
+		e.diags = append(e.diags, e.scope.explain(x, diags)...)
 		return cty.DynamicVal, false
 	}
 	converted, err := convert.Convert(value, ty)
 	if err != nil {
-		e.fail(x.Range(), "Value of another type", "Here %s is needed: %s.", typeName(ty), e.scope.scrubText(err.Error()))
+		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.scrubText(err.Error()))
 		return cty.DynamicVal, false
 	}
 	if err := checkSize(converted); err != nil {
