@@ -27,7 +27,9 @@ level "next" {
   service "client" {
     count = %d
     boot { command = ["true", service.node[count.index].url] }
-    ready { http { url = "http://${self.address}/" } }
+    ready {
+      http { url = "http://${self.address}/" }
+    }
   }
 }
 `, n/2, n/2)

@@ -556,7 +556,7 @@ func (s *scope) checkLevel(level *levelBlock) hcl.Diagnostics {
 	diags := e.diags
 	for _, b := range level.services {
 		diags = append(diags, s.checkShape(b)...)
-		diags = append(diags, s.checkService(b, nil, false)...)
+		diags = append(diags, s.checkService(b, nil, firstTime)...)
 	}
 	return diags
 }
