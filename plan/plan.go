@@ -88,6 +88,10 @@ type Inputs struct {
 	Variables map[string]Given
 	RunName   string
 	RunID     string
+	// Later is set by commands on a run that exists already (status, terminate, …): a sensitive
+	// variable that is not given is then unknown, and only what needs it is an error, which names it and
+	// says how to give it (--var, --var-file, LAUNCH_VAR_name).
+	Later bool
 }
 
 // Given is a variable's value as the operator gave it.

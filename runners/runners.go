@@ -160,6 +160,10 @@ type Program struct {
 	// Result (at most MaxCollect bytes), in the same round trip. Empty: none.
 	Collect string
 
+	// Started is called once the program runs, or is found to have been started;
+	// before that it counts as starting, of which there are few at a time. It may be nil.
+	Started func()
+
 	// Output receives the program's stdout and stderr, interleaved as written.
 	// Beyond MaxOutput the middle may be left out, and a line says so. nil: not wanted
 	// (it can still be read by Output). Write must not block for long.
@@ -302,6 +306,10 @@ type Provisioner interface {
 	// it can, and returns when all were asked for: not when they run. What goes
 	// wrong for one service is told by Await; an error is about all of them.
 	Request(ctx context.Context, wants []Want) error
+
+	// AtLevel says that hosts are asked for only when their level begins, since
+	// the operator would rather wait than pay; else at the beginning of a boot.
+	AtLevel() bool
 
 	// Await returns when the service's host exists and has an address.
 	// Without an earlier Request for the service it makes one of its own.
