@@ -137,14 +137,14 @@ type Level struct {
 
 // A Service of a run: one for each count or for_each instance.
 type Service struct {
-	Address                           string // "dispatch.core.web[0]"
-	Name                              string // "web"
-	Index                             string // "0", an each.key, or "" where there is neither count nor for_each
-	Level                             *Level
-	Runner                            *Runner
-	On                                *Service // whose host it uses
-	HasBoot, HasProcess, HasTerminate bool
-	Range                             hcl.Range // of the service block
+	Address                                      string // "dispatch.core.web[0]"
+	Name                                         string // "web"
+	Index                                        string // "0", an each.key, or "" where there is neither count nor for_each
+	Level                                        *Level
+	Runner                                       *Runner
+	On                                           *Service // whose host it uses
+	HasBoot, HasProcess, HasTerminate, HasChecks bool
+	Range                                        hcl.Range // of the service block
 }
 
 // A Runner block, evaluated. The runner of services that name none is {Type: "local"}.
@@ -343,3 +343,15 @@ const (
 	MaxServices    = 1_000_000 // more is a mistake in a count
 	MinSecret      = 4         // shorter strings cannot be masked without wrecking the text around them
 )
+
+// LookupEnv reads what env() found when the plan was first laid out; see Options.LookupEnv.
+func (c Captured) LookupEnv(name string) (string, bool) { panic("not yet") }
+
+// Executable finds what executable() found when the plan was first laid out; see Options.Executable.
+func (c Captured) Executable(name string) (string, error) { panic("not yet") }
+
+// Given are the captured variables, as inputs of a later layout.
+func (c Captured) Given() (map[string]Given, error) { panic("not yet") }
+
+// Uses yields the services whose run-time values s refers to.
+func (s *Service) Uses(yield func(*Service) bool) { panic("not yet") }
