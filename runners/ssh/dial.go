@@ -116,19 +116,19 @@ func (m *machine) handshake(ctx context.Context, conn net.Conn, timeout time.Dur
 		conn.Close()
 		return nil, &hopelessError{err}
 	}
-	signers, release, err := m.r.signers(m.end)
+	offer, err := m.r.credentials(m.end)
 	if err != nil {
 		conn.Close()
 		return nil, &hopelessError{err}
 	}
-	defer release()
+	defer offer.close()
 	late := time.AfterFunc(timeout, func() { conn.Close() })
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	address := net.JoinHostPort(m.end.Address, strconv.Itoa(m.end.Port))
 	c, chans, reqs, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
 		User:              m.end.User,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeysCallback(signers)},
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(offer.signers...)},
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms,
 		ClientVersion:     "SSH-2.0-launch",
@@ -140,6 +140,9 @@ func (m *machine) handshake(ctx context.Context, conn net.Conn, timeout time.Dur
 		}
 		if !late.Stop() {
 			return nil, fmt.Errorf("it accepts connections, but does not answer within %s", timeout)
+		}
+		if strings.Contains(err.Error(), "unable to authenticate") {
+			return nil, m.loginError(offer)
 		}
 		return nil, m.dialError(ctx, err)
 	}
@@ -154,6 +157,16 @@ func (m *machine) handshake(ctx context.Context, conn net.Conn, timeout time.Dur
 	return newLink(m, ssh.NewClient(c, chans, reqs), conn), nil
 }
 
+// loginError says that no key was accepted. A machine that is just being made may accept one later.
+func (m *machine) loginError(offer *credentials) error {
+	err := fmt.Errorf("%s refuses to log in user %s with any of the keys offered (%s): is the user right, and the key in its authorized_keys?",
+		m.end, m.end.User, strings.Join(offer.names, ", "))
+	if m.end.Booting {
+		return err
+	}
+	return &hopelessError{err}
+}
+
 // dialError says in words what came of an attempt, and whether another may end differently.
 func (m *machine) dialError(ctx context.Context, err error) error {
 	switch {
@@ -161,12 +174,6 @@ func (m *machine) dialError(ctx context.Context, err error) error {
 		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case strings.Contains(err.Error(), "unable to authenticate"):
-		refused := fmt.Errorf("%s refuses to log in user %s: %w", m.end, m.end.User, errors.New("none of the keys offered is accepted"+m.r.offered(m.end)))
-		if m.end.Booting {
-			return refused
-		}
-		return &hopelessError{refused}
 	case strings.Contains(err.Error(), "no common algorithm"):
 		return &hopelessError{fmt.Errorf("%s and launch have no algorithm in common: %w", m.end, err)}
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

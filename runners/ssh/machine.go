@@ -86,21 +86,40 @@ func (m *machine) reach(ctx context.Context, service string) error {
 // cut it does so again on the next one, unless the host stays away for longer
 // than the patience: so a request must not mind being carried out twice.
 func (m *machine) do(ctx context.Context, user string, request func() request) (answer, error) {
-	patience := time.Duration(m.r.config.Patience)
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, &awayError{patience})
-	defer cancel()
-	for {
-		l, err := m.connected(ctx, "")
+	for cuts := 0; ; cuts++ {
+		l, err := m.back(ctx)
 		if err == nil {
 			var ans answer
 			if ans, err = l.do(ctx, user, request()); err == nil {
 				return ans, nil
 			}
 		}
-		if !errors.Is(err, errCut) {
-			return answer{}, m.explain(ctx, err)
+		if errors.Is(err, errCut) && cuts < maxCuts {
+			continue
+		}
+		return answer{}, m.explain(ctx, err)
+	}
+}
+
+// maxCuts is how often in a row a request may meet its connection's end: a host
+// that takes every connection and drops it at once is not there.
+const maxCuts = 20
+
+// back is connected, but with bounded patience: for hosts that were reached before.
+func (m *machine) back(ctx context.Context) (*link, error) {
+	patience := time.Duration(m.r.config.Patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, &awayError{patience})
+	defer cancel()
+	l, err := m.connected(ctx, "")
+	if err != nil {
+		m.mu.Lock()
+		noted := m.noted
+		m.mu.Unlock()
+		if away, ok := errors.AsType[*awayError](err); ok && noted != "" {
+			err = fmt.Errorf("%w; the last attempt: %s", away, noted)
 		}
 	}
+	return l, err
 }
 
 // An awayError says how long a host was waited for.

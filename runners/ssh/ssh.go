@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/kevinburke/ssh_config"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/launchplan/launch/runners"
@@ -27,8 +28,11 @@ type Runner struct {
 
 	mu       sync.Mutex
 	machines map[string]*machine // by Endpoint.key
-	pins     pins
 	closed   bool
+
+	known      knownCache
+	identities map[string]ssh.Signer // by file, guarded by mu
+	sshConfig  *ssh_config.Config    // once it was read, guarded by mu
 }
 
 // An Endpoint is a host with everything decided that Connect would find out
@@ -75,6 +79,8 @@ func New(_ context.Context, config Config, env runners.Env) (*Runner, error) {
 		env:      env,
 		gate:     make(gate, maxHandshakes),
 		machines: make(map[string]*machine),
+
+		identities: make(map[string]ssh.Signer),
 	}, nil
 }
 
