@@ -63,7 +63,6 @@ type outputBlock struct {
 	description string
 	sensitive   bool
 	value       *expression
-	used        bool
 }
 
 type runnerBlock struct {
@@ -88,11 +87,12 @@ type levelBlock struct {
 	services    []*serviceBlock
 
 	// A level that is a plan.
-	planExpr hcl.Expression
-	planDir  string
-	module   *module
-	inputs   map[string]*input
-	inputsAt hcl.Range
+	planExpr    hcl.Expression
+	planDir     string
+	module      *module
+	inputs      map[string]*input
+	outputsUsed map[*outputBlock]bool
+	inputsRead  bool // `inputs`, where it is there, was understood
 
 	uses  []serviceUse  // references of it to other levels
 	edges []*levelBlock // those it waits for: after, and uses

@@ -30,9 +30,6 @@ func (h *host) Run(ctx context.Context, p *runners.Program) (runners.Result, err
 		out = nil
 	}
 	result, err := retry(func() (runners.Result, error) { return h.runOnce(ctx, p, out) })
-	if errors.Is(err, errDead) && p.Kind == runners.Check {
-		return runners.Result{Outcome: runners.Lost, Reason: errDead.Error(), Ended: time.Now()}, nil
-	}
 	if err != nil {
 		return runners.Result{}, err
 	}
@@ -62,6 +59,9 @@ func (h *host) runOnce(ctx context.Context, p *runners.Program, out *delivery) (
 	}
 	defer call.end()
 	result, err := h.follow(ctx, call, p, out)
+	if errors.Is(err, errDead) && p.Kind == runners.Check { // it went too; whether to run it again is for others to say
+		return runners.Result{Outcome: runners.Lost, Reason: errDead.Error(), Ended: time.Now()}, nil
+	}
 	if err == nil || ctx.Err() == nil || errors.Is(err, errDead) {
 		return result, err
 	}

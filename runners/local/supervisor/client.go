@@ -159,7 +159,7 @@ func (s *supervisor) find(id runners.ID) *program {
 	if p, ok := s.programs[id]; ok {
 		return p
 	}
-	for p := range s.checks {
+	for p := range s.active { // a check
 		if p.id == id {
 			return p
 		}
@@ -194,7 +194,7 @@ func (s *supervisor) follow(c *client, seq uint64, p *program) {
 		case <-interest.Done():
 		}
 		if interest.Err() == nil && p.startErr == nil {
-			c.writer.Send(wire.Reply{Seq: seq, Started: &wire.Started{PID: p.process.PID, Since: p.started}})
+			c.writer.Send(wire.Reply{Seq: seq, Started: &wire.Started{PID: p.pid, Since: p.started}})
 		}
 		select {
 		case <-p.done:
@@ -258,8 +258,8 @@ func (s *supervisor) remove(service string) error {
 			all = append(all, p)
 		}
 	}
-	for p := range s.checks {
-		if of(p) {
+	for p := range s.active {
+		if p.begun.Kind == runners.Check && of(p) {
 			all = append(all, p)
 		}
 	}

@@ -1,0 +1,232 @@
+package ec2
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+const (
+	// gather is how long a question waits for others that can share the call.
+	gather = 30 * time.Millisecond
+	// firstPause and longestPause bound the time between two looks at the same
+	// instances; in between it is a tenth of the time waited, so that what is
+	// noticed late is late by a tenth at most, and calls stay few.
+	firstPause   = 500 * time.Millisecond
+	longestPause = 5 * time.Second
+	// maxByID is how many values a filter takes; for more the run's tag is asked for.
+	maxByID = 200
+	// maxStatusIDs is how many ids the reference recommends for a status call.
+	maxStatusIDs = 100
+)
+
+// A fleet looks at a run's instances for everyone who waits for one of them: as
+// many as there are, they share a call, or a page of it.
+type fleet struct {
+	cloud *cloud
+	run   string
+
+	mu      sync.Mutex
+	waiting []*question
+	wake    chan struct{} // tells the loop of a question that is due sooner
+	looping bool
+	life    context.Context
+	end     context.CancelFunc
+	loop    sync.WaitGroup
+}
+
+// A question is somebody who waits for the next look at an instance.
+type question struct {
+	id     string
+	checks bool // the status checks are wanted, too
+	due    time.Time
+	answer chan sight
+}
+
+// A sight is how an instance was when it was looked at.
+type sight struct {
+	instance *types.Instance // nil: the API does not know it
+	impaired string          // which status check fails
+	err      error
+}
+
+func newFleet(c *cloud, run string) *fleet {
+	life, end := context.WithCancel(context.Background())
+	return &fleet{cloud: c, run: run, wake: make(chan struct{}, 1), life: life, end: end}
+}
+
+func (f *fleet) close() {
+	f.end()
+	f.loop.Wait()
+}
+
+// look waits for the next look at an instance, which is made after a pause, or
+// before it where others are in more of a hurry.
+func (f *fleet) look(ctx context.Context, id string, checks bool, pause time.Duration) (sight, error) {
+	q := &question{id, checks, time.Now().Add(pause), make(chan sight, 1)}
+	f.mu.Lock()
+	f.waiting = append(f.waiting, q)
+	if !f.looping {
+		f.looping = true
+		f.loop.Go(f.answer)
+	}
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case s := <-q.answer:
+		return s, s.err
+	case <-ctx.Done():
+		return sight{}, context.Cause(ctx)
+	case <-f.life.Done():
+		return sight{}, context.Canceled
+	}
+}
+
+// pauseAfter is how long to wait before the next look, having waited so long.
+func pauseAfter(waited time.Duration) time.Duration {
+	return min(max(waited/10, firstPause), longestPause)
+}
+
+// answer looks for as long as anybody asks.
+func (f *fleet) answer() {
+	for {
+		f.mu.Lock()
+		if len(f.waiting) == 0 || f.life.Err() != nil {
+			f.looping = false
+			f.mu.Unlock()
+			return
+		}
+		due := f.waiting[0].due
+		for _, q := range f.waiting {
+			if q.due.Before(due) {
+				due = q.due
+			}
+		}
+		f.mu.Unlock()
+		if wait := time.Until(due); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-f.wake:
+				continue
+			case <-f.life.Done():
+				continue
+			}
+		}
+		f.mu.Lock()
+		batch := f.waiting
+		f.waiting = nil
+		f.mu.Unlock()
+		f.round(batch)
+	}
+}
+
+// round looks once and answers a batch of questions.
+func (f *fleet) round(batch []*question) {
+	ids := map[string]bool{}
+	var checked []string
+	for _, q := range batch {
+		if q.checks && !ids[q.id] {
+			checked = append(checked, q.id)
+		}
+		ids[q.id] = true
+	}
+	seen, err := f.describe(ids)
+	var impaired map[string]string
+	if err == nil && len(checked) > 0 {
+		impaired, err = f.impaired(checked, seen)
+	}
+	for _, q := range batch {
+		q.answer <- sight{seen[q.id], impaired[q.id], err}
+	}
+}
+
+// describe asks for instances by id where they are few, and else for all of the
+// run, and then by id for those whose tags do not show yet.
+func (f *fleet) describe(ids map[string]bool) (map[string]*types.Instance, error) {
+	seen := make(map[string]*types.Instance, len(ids))
+	take := func(list []types.Instance) {
+		for _, i := range list {
+			seen[aws.ToString(i.InstanceId)] = &i
+		}
+	}
+	if len(ids) > maxByID {
+		list, err := f.cloud.instances(f.life, filter("tag:"+tagRunID, f.run))
+		if err != nil {
+			return nil, err
+		}
+		take(list)
+	}
+	var unseen []string
+	for id := range ids {
+		if seen[id] == nil {
+			unseen = append(unseen, id)
+		}
+	}
+	// A filter, unlike a list of ids, is no error where one of them is unknown.
+	for _, part := range chunks(unseen, maxByID) {
+		list, err := f.cloud.instances(f.life, filter("instance-id", part...))
+		if err != nil {
+			return nil, err
+		}
+		take(list)
+	}
+	return seen, nil
+}
+
+// impaired are those of the instances whose status checks fail, and which one.
+func (f *fleet) impaired(ids []string, seen map[string]*types.Instance) (map[string]string, error) {
+	var running []string
+	for _, id := range ids {
+		if i := seen[id]; i != nil && stateOf(i) == types.InstanceStateNameRunning {
+			running = append(running, id)
+		}
+	}
+	out := map[string]string{}
+	ask := func(in *ec2.DescribeInstanceStatusInput) error {
+		for {
+			page, err := call(f.life, f.cloud, f.cloud.ec2.DescribeInstanceStatus, in)
+			if err != nil {
+				return err
+			}
+			for _, s := range page.InstanceStatuses {
+				switch {
+				case s.SystemStatus != nil && s.SystemStatus.Status == types.SummaryStatusImpaired:
+					out[aws.ToString(s.InstanceId)] = "system"
+				case s.InstanceStatus != nil && s.InstanceStatus.Status == types.SummaryStatusImpaired:
+					out[aws.ToString(s.InstanceId)] = "instance"
+				}
+			}
+			if aws.ToString(page.NextToken) == "" {
+				return nil
+			}
+			in.NextToken = page.NextToken
+		}
+	}
+	if len(running) > 0 && len(running) <= maxStatusIDs {
+		return out, ask(&ec2.DescribeInstanceStatusInput{InstanceIds: running})
+	}
+	if len(running) > 0 {
+		// For many, asking which of the region's are impaired is the shorter answer.
+		for _, name := range []string{"system-status.status", "instance-status.status"} {
+			in := &ec2.DescribeInstanceStatusInput{MaxResults: aws.Int32(pageSize), Filters: []types.Filter{filter(name, "impaired")}}
+			if err := ask(in); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+func stateOf(i *types.Instance) types.InstanceStateName {
+	if i.State == nil {
+		return ""
+	}
+	return i.State.Name
+}
