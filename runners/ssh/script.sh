@@ -318,7 +318,7 @@ status=$?
 { read -r word pid rest <"$p=began"; } 2>/dev/null
 [ "$pid" = "$child" ] || exit
 left=0
-if kill -0 -- "-$child"; then
+if kill -0 "-$child"; then
 left=1
 [ "$status" = 0 ] || { reap "$child" "$signal" "$grace" && left=0; }
 fi
@@ -356,26 +356,28 @@ set -f
 return 1
 }
 
-# reap ends process group $1: signal $2, then after $3 hundredths of a second SIGKILL.
+# reap ends process group $1: signal $2, then after $3 hundredths of a second
+# SIGKILL. (No "--" and no "-s": dash and busybox each lack one of them.)
+# Zombies whose parent does not see to them keep a group's number in use.
 reap() {
-kill -s "$2" -- "-$1" 2>/dev/null
-kill -s CONT -- "-$1" 2>/dev/null
+kill "-$2" "-$1" 2>/dev/null
+kill -CONT "-$1" 2>/dev/null
 clock
 until=$((now + $3)) nap=0.01 hard=
-while kill -0 -- "-$1" 2>/dev/null; do
-clock
-if [ "$now" -ge "$until" ]; then
-[ ! "$hard" ] || return 1
-kill -s KILL -- "-$1" 2>/dev/null
-hard=yes until=$((now + 1000)) nap=0.01
-fi
+while kill -0 "-$1" 2>/dev/null; do
 case $nap in
 0.01) nap=0.02 ;;
 0.02) nap=0.05 ;;
-0.05) nap=0.1 ;;
-0.1) nap=0.2 ;;
-0.2) alive "$1" || return 0 ;;
+*)
+alive "$1" || return 0
+nap=0.1 ;;
 esac
+clock
+if [ "$now" -ge "$until" ]; then
+[ ! "$hard" ] || return 1
+kill -KILL "-$1" 2>/dev/null
+hard=yes until=$((now + 1000)) nap=0.01
+fi
 sleep "$nap" 2>/dev/null || sleep 1
 done
 return 0
