@@ -102,8 +102,9 @@ func TestChainOfChangesIsNotHeldUp(t *testing.T) {
 	})
 }
 
-// Services that take turns fill each batch by themselves: there is no use in waiting for more of them.
-func TestServicesInTurnsAreNotHeldUp(t *testing.T) {
+// Services that take turns fill each batch by themselves: there is no use in waiting for more of them. Where their
+// turns overlap with a commit that is tried, less and less often.
+func TestServicesInTurnsAreHardlyHeldUp(t *testing.T) {
 	for _, together := range []int{2, 3, 10, 50} {
 		t.Run(fmt.Sprint(together), func(t *testing.T) {
 			dir := t.TempDir()
@@ -131,7 +132,8 @@ func TestServicesInTurnsAreNotHeldUp(t *testing.T) {
 						}
 					}
 				}
-				if waited := time.Since(start); waited != 0 {
+				const tries = 9 // when each change had a commit of its own, and the rests between tries double
+				if waited := time.Since(start); waited > tries*lingerQuiet {
 					t.Errorf("%d turns waited %v", turns, waited)
 				}
 				w.Close()

@@ -104,6 +104,7 @@ func open(ctx context.Context, path string) (*DB, error) {
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 			"synchronous(FULL)",
+			"fullfsync(ON)", // on macOS fsync alone leaves data in the drive's cache
 			"foreign_keys(ON)",
 			fmt.Sprintf("journal_size_limit(%d)", walKept),
 		},

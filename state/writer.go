@@ -26,6 +26,7 @@ type Writer struct {
 	arrived chan struct{} // holds one token where queue may have something
 	closing chan struct{}
 	ended   chan struct{}
+	failed  error // of the first commit that failed; belongs to write until ended is closed
 
 	mu     sync.Mutex
 	queue  []*queued
@@ -116,7 +117,8 @@ func (w *Writer) Stats() Stats {
 	return w.stats
 }
 
-// Close writes what is queued and ends the writer.
+// Close writes what is queued and ends the writer. It returns the error of the first commit that failed, which those who
+// only submitted may not have seen.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	if !w.closed {
@@ -131,7 +133,7 @@ func (w *Writer) Close() error {
 	if w.db.writers[w.run] == w {
 		delete(w.db.writers, w.run)
 	}
-	return nil
+	return w.failed
 }
 
 // A Ticket is a change on its way to the disk.
@@ -153,7 +155,6 @@ func (w *Writer) write() {
 	// A commit is never given up half way: its context does not end.
 	ctx := context.Background()
 	var to *statements
-	var failed error
 	var p pace
 	during := false // changes came during the last commit
 	for {
@@ -161,20 +162,20 @@ func (w *Writer) write() {
 		if len(batch) == 0 {
 			break
 		}
-		if to == nil && failed == nil {
+		if to == nil && w.failed == nil {
 			conn, err := w.db.sql.Conn(ctx)
 			if err != nil {
-				failed = w.poison(err)
+				w.failed = w.poison(err)
 			} else {
 				to = newStatements(conn)
 			}
 		}
-		if failed == nil {
+		if w.failed == nil {
 			if err := w.commit(ctx, to, batch); err != nil {
-				failed = w.poison(err)
+				w.failed = w.poison(err)
 			}
 		}
-		during = w.settle(batch, failed)
+		during = w.settle(batch)
 	}
 	if to != nil {
 		to.close() // a connection that does not close well has nothing of ours left to lose
@@ -256,16 +257,16 @@ func (w *Writer) poison(err error) error {
 }
 
 // settle tells those who wait what came of a batch, and returns whether others came before they could.
-func (w *Writer) settle(batch []*queued, failed error) (others bool) {
+func (w *Writer) settle(batch []*queued) (others bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if failed == nil {
+	if w.failed == nil {
 		w.stats.Commits++
 	}
 	for _, q := range batch {
 		switch {
-		case failed != nil:
-			q.err = failed // its own error too was found in a transaction that is lost
+		case w.failed != nil:
+			q.err = w.failed // its own error too was found in a transaction that is lost
 		case q.err != nil:
 			w.stats.Conflicts++
 		default:

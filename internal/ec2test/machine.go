@@ -85,7 +85,7 @@ func (m *machine) reboot(after time.Duration) {
 // power goes. Whatever runs on it then ends.
 func (m *machine) live(ctx context.Context, after time.Duration) {
 	defer func() {
-		m.reaper.end(m.id, m.dir)
+		m.reaper.end(m.id, filepath.Dir(m.dir))
 		m.programs.Wait()
 		os.RemoveAll(m.dir)
 	}()
@@ -121,7 +121,7 @@ func (m *machine) live(ctx context.Context, after time.Duration) {
 		if !again {
 			return
 		}
-		m.reaper.end(m.id, m.dir)
+		m.reaper.end(m.id, filepath.Dir(m.dir))
 	}
 }
 

@@ -36,13 +36,27 @@ func processes() []process {
 	return out
 }
 
-// has says whether a process has a variable, NAME=VALUE, in its environment.
-func (p process) has(variable string) bool {
+// variable is the value of a variable in the process's environment, "" without it.
+func (p process) variable(name string) string {
 	environ, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/environ")
-	return err == nil && bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+variable+"\x00"))
+	if err != nil {
+		return ""
+	}
+	_, rest, ok := bytes.Cut(append([]byte{0}, environ...), []byte("\x00"+name+"="))
+	if !ok {
+		return ""
+	}
+	value, _, _ := bytes.Cut(rest, []byte{0})
+	return string(value)
 }
 
-func (p process) worksIn(dir string) bool {
+// below is the first part of the path of its working directory below root.
+func (p process) below(root string) string {
 	cwd, err := os.Readlink("/proc/" + strconv.Itoa(p.pid) + "/cwd")
-	return err == nil && (cwd == dir || strings.HasPrefix(cwd, dir+"/"))
+	rest, ok := strings.CutPrefix(cwd, root+"/")
+	if err != nil || !ok {
+		return ""
+	}
+	first, _, _ := strings.Cut(rest, "/")
+	return first
 }

@@ -32,6 +32,14 @@ func processes() []process {
 	return out
 }
 
-func (p process) has(variable string) bool { return strings.Contains(p.line, " "+variable+" ") }
+// variable is the value of a variable in the process's environment, "" without it.
+func (p process) variable(name string) string {
+	_, rest, ok := strings.Cut(p.line, " "+name+"=")
+	if !ok {
+		return ""
+	}
+	value, _, _ := strings.Cut(rest, " ")
+	return value
+}
 
-func (p process) worksIn(string) bool { return false }
+func (p process) below(string) string { return "" }

@@ -15,14 +15,14 @@ type reaper struct {
 }
 
 type victim struct {
-	marker string // the value of the environment variable
-	dir    string // and a directory that only its processes work in
-	done   chan struct{}
+	id   string // of the machine
+	root string // the directory in which machines have theirs, by id
+	done chan struct{}
 }
 
 // end kills every process of a machine and returns when none is left.
-func (r *reaper) end(id, dir string) {
-	v := &victim{marker + "=" + id, dir, make(chan struct{})}
+func (r *reaper) end(id, root string) {
+	v := &victim{id, root, make(chan struct{})}
 	r.mu.Lock()
 	r.waiting = append(r.waiting, v)
 	lead := !r.working
@@ -57,14 +57,15 @@ func (r *reaper) work() {
 }
 
 func killAll(batch []*victim) int {
+	ids := make(map[string]bool, len(batch))
+	for _, v := range batch {
+		ids[v.id] = true
+	}
 	found := 0
 	for _, p := range processes() {
-		for _, v := range batch {
-			if p.has(v.marker) || p.worksIn(v.dir) {
-				syscall.Kill(p.pid, syscall.SIGKILL)
-				found++
-				break
-			}
+		if ids[p.variable(marker)] || ids[p.below(batch[0].root)] {
+			syscall.Kill(p.pid, syscall.SIGKILL)
+			found++
 		}
 	}
 	return found

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/smithy-go/logging"
 	"golang.org/x/time/rate"
 )
 
@@ -32,6 +33,9 @@ const (
 	// attempts were used up by throttling: being throttled is no failure.
 	throttlePause = 3 * time.Second
 
+	// answerTimeout bounds one attempt: the service answers within seconds.
+	answerTimeout = time.Minute
+
 	// connections to the endpoint that are kept; calls under way are fewer.
 	keptConnections = 16
 )
@@ -48,7 +52,8 @@ type cloud struct {
 // openCloud finds region, credentials and endpoint as the AWS SDK does, except
 // for what the configuration says. It makes no call.
 func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error) {
-	var load []func(*config.LoadOptions) error
+	// The SDK logs to stderr otherwise, in the middle of launch's own output.
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if c.Region != "" {
 		load = append(load, config.WithRegion(c.Region))
 	}
@@ -86,6 +91,7 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 func transport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = keptConnections
+	t.ResponseHeaderTimeout = answerTimeout
 	return t
 }
 

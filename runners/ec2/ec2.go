@@ -26,6 +26,8 @@ const (
 	// Most instances take less than a minute; large ones with many disks some.
 	runTimeout = 15 * time.Minute
 	endTimeout = 15 * time.Minute
+	// tagTime bounds the calls that tag instances for human eyes, and so Close.
+	tagTime = 15 * time.Second
 )
 
 // A Runner makes instances for one runner block of a run. It is a runners.Provisioner.
@@ -35,6 +37,8 @@ type Runner struct {
 	cloud  *cloud
 	fleet  *fleet
 	reach  *reach
+
+	background sync.WaitGroup // of calls that nothing but Close waits for
 
 	requesting sync.Mutex // held while instances are asked for or released
 	asked      asked      // services whose Await found nobody asking for them
@@ -53,10 +57,11 @@ func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, e
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{config: config, env: env, cloud: c, fleet: newFleet(c, env.RunID), failed: map[string]error{}}
+	r := &Runner{config: config, env: env, cloud: c, failed: map[string]error{}}
 	if r.reach, err = newReach(ctx, config, env); err != nil {
 		return nil, err
 	}
+	r.fleet = newFleet(ctx, c, env.RunID)
 	r.reload()
 	return r, nil
 }
@@ -66,6 +71,7 @@ func (r *Runner) AtLevel() bool { return r.config.Provision == "at-level" }
 
 // Close implements runners.Runner.
 func (r *Runner) Close() error {
+	r.background.Wait()
 	r.fleet.close()
 	r.cloud.close()
 	return r.reach.close()

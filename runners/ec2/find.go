@@ -160,7 +160,7 @@ func End(ctx context.Context, config Config, list []Found) map[string]error {
 		}
 		return errs
 	}
-	r := &Runner{config: config, cloud: c, fleet: newFleet(c, ""), env: runners.Env{Ledger: noLedger{}}, held: map[string]held{}}
+	r := &Runner{config: config, cloud: c, fleet: newFleet(ctx, c, ""), env: runners.Env{Ledger: noLedger{}}, held: map[string]held{}}
 	defer c.close()
 	defer r.fleet.close()
 	fail := func(id string, err error) {

@@ -29,14 +29,12 @@ const (
 type fleet struct {
 	cloud *cloud
 	run   string
+	end   context.CancelFunc
+	ended chan struct{} // closed when the loop has ended
+	wake  chan struct{} // tells the loop of a new question
 
 	mu      sync.Mutex
 	waiting []*question
-	wake    chan struct{} // tells the loop of a question that is due sooner
-	looping bool
-	life    context.Context
-	end     context.CancelFunc
-	loop    sync.WaitGroup
 }
 
 // A question is somebody who waits for the next look at an instance.
@@ -54,14 +52,21 @@ type sight struct {
 	err      error
 }
 
-func newFleet(c *cloud, run string) *fleet {
-	life, end := context.WithCancel(context.Background())
-	return &fleet{cloud: c, run: run, wake: make(chan struct{}, 1), life: life, end: end}
+// newFleet starts the loop that looks. It does nothing while nobody asks, and
+// ends with close.
+func newFleet(ctx context.Context, c *cloud, run string) *fleet {
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	f := &fleet{cloud: c, run: run, end: end, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	go func() {
+		defer close(f.ended)
+		f.answer(ctx)
+	}()
+	return f
 }
 
 func (f *fleet) close() {
 	f.end()
-	f.loop.Wait()
+	<-f.ended
 }
 
 // look waits for the next look at an instance, which is made after a pause, or
@@ -70,21 +75,17 @@ func (f *fleet) look(ctx context.Context, id string, checks bool, pause time.Dur
 	q := &question{id, checks, time.Now().Add(pause), make(chan sight, 1)}
 	f.mu.Lock()
 	f.waiting = append(f.waiting, q)
-	if !f.looping {
-		f.looping = true
-		f.loop.Go(f.answer)
-	}
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
-	default:
+	default: // the loop is about to see it
 	}
 	select {
 	case s := <-q.answer:
 		return s, s.err
 	case <-ctx.Done():
 		return sight{}, context.Cause(ctx)
-	case <-f.life.Done():
+	case <-f.ended:
 		return sight{}, context.Canceled
 	}
 }
@@ -94,41 +95,44 @@ func pauseAfter(waited time.Duration) time.Duration {
 	return min(max(waited/10, firstPause), longestPause)
 }
 
-// answer looks for as long as anybody asks.
-func (f *fleet) answer() {
+// answer looks when the first of those who ask wants it, for all of them.
+func (f *fleet) answer(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		f.mu.Lock()
-		if len(f.waiting) == 0 || f.life.Err() != nil {
-			f.looping = false
-			f.mu.Unlock()
+		if due, any := f.due(); any {
+			timer.Reset(time.Until(due))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
 			return
-		}
-		due := f.waiting[0].due
-		for _, q := range f.waiting {
-			if q.due.Before(due) {
-				due = q.due
-			}
-		}
-		f.mu.Unlock()
-		if wait := time.Until(due); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-f.wake:
-				continue
-			case <-f.life.Done():
-				continue
-			}
+		case <-f.wake:
+			continue
+		case <-timer.C:
 		}
 		f.mu.Lock()
 		batch := f.waiting
 		f.waiting = nil
 		f.mu.Unlock()
-		f.round(batch)
+		f.round(ctx, batch)
 	}
 }
 
+func (f *fleet) due() (first time.Time, any bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, q := range f.waiting {
+		if !any || q.due.Before(first) {
+			first, any = q.due, true
+		}
+	}
+	return first, any
+}
+
 // round looks once and answers a batch of questions.
-func (f *fleet) round(batch []*question) {
+func (f *fleet) round(ctx context.Context, batch []*question) {
 	ids := map[string]bool{}
 	var checked []string
 	for _, q := range batch {
@@ -137,10 +141,10 @@ func (f *fleet) round(batch []*question) {
 		}
 		ids[q.id] = true
 	}
-	seen, err := f.describe(ids)
+	seen, err := f.describe(ctx, ids)
 	var impaired map[string]string
 	if err == nil && len(checked) > 0 {
-		impaired, err = f.impaired(checked, seen)
+		impaired, err = f.impaired(ctx, checked, seen)
 	}
 	for _, q := range batch {
 		q.answer <- sight{seen[q.id], impaired[q.id], err}
@@ -149,7 +153,7 @@ func (f *fleet) round(batch []*question) {
 
 // describe asks for instances by id where they are few, and else for all of the
 // run, and then by id for those whose tags do not show yet.
-func (f *fleet) describe(ids map[string]bool) (map[string]*types.Instance, error) {
+func (f *fleet) describe(ctx context.Context, ids map[string]bool) (map[string]*types.Instance, error) {
 	seen := make(map[string]*types.Instance, len(ids))
 	take := func(list []types.Instance) {
 		for _, i := range list {
@@ -157,7 +161,7 @@ func (f *fleet) describe(ids map[string]bool) (map[string]*types.Instance, error
 		}
 	}
 	if len(ids) > maxByID {
-		list, err := f.cloud.instances(f.life, filter("tag:"+tagRunID, f.run))
+		list, err := f.cloud.instances(ctx, filter("tag:"+tagRunID, f.run))
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +175,7 @@ func (f *fleet) describe(ids map[string]bool) (map[string]*types.Instance, error
 	}
 	// A filter, unlike a list of ids, is no error where one of them is unknown.
 	for _, part := range chunks(unseen, maxByID) {
-		list, err := f.cloud.instances(f.life, filter("instance-id", part...))
+		list, err := f.cloud.instances(ctx, filter("instance-id", part...))
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +185,7 @@ func (f *fleet) describe(ids map[string]bool) (map[string]*types.Instance, error
 }
 
 // impaired are those of the instances whose status checks fail, and which one.
-func (f *fleet) impaired(ids []string, seen map[string]*types.Instance) (map[string]string, error) {
+func (f *fleet) impaired(ctx context.Context, ids []string, seen map[string]*types.Instance) (map[string]string, error) {
 	var running []string
 	for _, id := range ids {
 		if i := seen[id]; i != nil && stateOf(i) == types.InstanceStateNameRunning {
@@ -191,7 +195,7 @@ func (f *fleet) impaired(ids []string, seen map[string]*types.Instance) (map[str
 	out := map[string]string{}
 	ask := func(in *ec2.DescribeInstanceStatusInput) error {
 		for {
-			page, err := call(f.life, f.cloud, f.cloud.ec2.DescribeInstanceStatus, in)
+			page, err := call(ctx, f.cloud, f.cloud.ec2.DescribeInstanceStatus, in)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +34,7 @@ const (
 type reach struct {
 	config ssh.Config
 	runner *ssh.Runner
+	via    []ssh.Endpoint // the hosts of proxy_jump
 	dir    string
 	ownKey bool // launch made the key pair
 }
@@ -44,11 +47,38 @@ func newReach(ctx context.Context, config Config, env runners.Env) (*reach, erro
 	if c.config.User == "" {
 		c.config.User = defaultUser
 	}
+	for _, jump := range c.config.ProxyJump {
+		end, err := jumpHost(jump)
+		if err != nil {
+			return nil, err
+		}
+		c.via = append(c.via, end)
+	}
 	var err error
 	if c.runner, err = ssh.New(ctx, c.config, env); err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
 	return c, nil
+}
+
+// jumpHost reads [user@]host[:port]. Its key is looked up in known_hosts.
+func jumpHost(text string) (ssh.Endpoint, error) {
+	user, rest, ok := strings.Cut(text, "@")
+	if !ok {
+		user, rest = "", text
+	}
+	end := ssh.Endpoint{User: user, Address: rest}
+	if host, port, err := net.SplitHostPort(rest); err == nil {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return end, fmt.Errorf("ssh: proxy_jump %q: %q is no port", text, port)
+		}
+		end.Address, end.Port = host, int(n)
+	}
+	if end.Address == "" {
+		return end, fmt.Errorf("ssh: proxy_jump %q names no host", text)
+	}
+	return end, nil
 }
 
 func (c *reach) close() error { return c.runner.Close() }
@@ -76,7 +106,7 @@ func (c *reach) connect(ctx context.Context, r *Runner, h held) (runners.Host, e
 func (c *reach) login(ctx context.Context, r *Runner, h held) (runners.Host, error) {
 	end := ssh.Endpoint{
 		Name: h.ID + " (" + r.address(h) + ")", Address: r.address(h), Port: c.config.Port, User: c.config.User,
-		Booting: !h.Existing, Facts: r.facts(h),
+		Booting: !h.Existing, Facts: r.facts(h), Via: c.via,
 	}
 	if c.ownKey {
 		switch key, err := readKey(filepath.Join(c.dir, clientKeyFile)); {

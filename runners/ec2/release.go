@@ -157,7 +157,7 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 		for _, h := range part {
 			ids[h.ID] = true
 		}
-		seen, err := r.fleet.describe(ids)
+		seen, err := r.fleet.describe(ctx, ids)
 		if err != nil {
 			for id := range ids {
 				errs[id] = explain(err, "look at the instance %s", id)

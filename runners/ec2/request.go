@@ -153,7 +153,7 @@ func (r *Runner) startAll(ctx context.Context, t *template, batches []*batch) er
 	}
 	err := group.Wait()
 	if total := len(started); err == nil && total > 1 && total <= taggedOneByOne {
-		r.tagServices(ctx, started)
+		r.background.Go(func() { r.tagServices(context.WithoutCancel(ctx), started) })
 	}
 	return err
 }
@@ -259,6 +259,8 @@ func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instanc
 // tagServices tags each instance with its service. It is for people who look at
 // a console, so that it fails is worth a note only.
 func (r *Runner) tagServices(ctx context.Context, list []held) {
+	ctx, cancel := context.WithTimeout(ctx, tagTime)
+	defer cancel()
 	errs := make([]error, len(list))
 	var wg sync.WaitGroup
 	for i, h := range list {
@@ -271,15 +273,13 @@ func (r *Runner) tagServices(ctx context.Context, list []held) {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
+	if err := errors.Join(errs...); err != nil {
 		r.env.Note("", clean("some instances have no "+tagService+" tag: "+err.Error()))
 	}
 }
 
 // tagOne tags an instance, which the API may not know yet.
 func (r *Runner) tagOne(ctx context.Context, id string, tags map[string]string) error {
-	ctx, cancel := context.WithTimeout(ctx, consistency)
-	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		_, err := call(ctx, r.cloud, r.cloud.ec2.CreateTags, &ec2.CreateTagsInput{Resources: []string{id}, Tags: sdkTags(tags)})
 		if kindOf(err) != notFound {

@@ -3,6 +3,7 @@ package ec2
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
 )
 
 // settle finds out what came of calls that an earlier command intended and whose
@@ -115,9 +117,14 @@ func (r *Runner) settleByLooking(ctx context.Context, b *batch) ([]held, error) 
 	}
 }
 
-// byToken are the instances that a client token has started, in any state.
+// byToken are the instances that a client token has started, in any state. Some
+// compatible clouds do not know that filter; the token is also a tag, which may
+// take longer to show.
 func (r *Runner) byToken(ctx context.Context, token string) ([]types.Instance, error) {
 	found, err := r.cloud.instances(ctx, filter("client-token", token))
+	if _, refused := errors.AsType[smithy.APIError](err); refused && kindOf(err) != badCredentials && kindOf(err) != notAllowed {
+		found, err = r.cloud.instances(ctx, filter("tag:"+tagBatch, token))
+	}
 	return found, explain(err, "look for the instances of the call %s", token)
 }
 

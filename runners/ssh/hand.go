@@ -39,6 +39,10 @@ type request struct {
 	pieces []piece
 	stream io.Writer // takes the data of the answer's first part as it comes; nil: it is kept
 	bound  int       // of the data that is kept; 0: maxKept
+
+	// once says that it matters whether the request was carried out: once it was
+	// sent, the answer is waited for, whatever becomes of the context.
+	once bool
 }
 
 // maxKept bounds what is kept of an answer where a request does not say: paths, records, reasons.
@@ -54,6 +58,7 @@ func ask(words ...string) request { return request{pieces: []piece{{line: line(w
 
 // An answer is what came back.
 type answer struct {
+	link  *link // on which news comes, where the request asked for any
 	parts map[string][]byte
 	data  []byte   // after the last part
 	words []string // the first tells what kind of answer it is
@@ -257,8 +262,12 @@ func (h *hand) do(ctx context.Context, req request) (answer, error) {
 		}
 		return answer{}, errCut
 	}
+	if req.once {
+		ctx = context.WithoutCancel(ctx)
+	}
 	select {
 	case <-w.done:
+		w.answer.link = h.link
 		return w.answer, w.err
 	case <-ctx.Done():
 		w.mu.Lock()

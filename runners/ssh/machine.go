@@ -129,19 +129,17 @@ func (e *awayError) Error() string { return fmt.Sprintf("it did not answer for %
 
 // explain tells apart what the operator interrupted, what cannot work, and a host that does not answer.
 func (m *machine) explain(ctx context.Context, err error) error {
-	if err == nil || errors.Is(err, runners.ErrDetach) {
+	if err == nil || hopeless(err) || errors.Is(err, runners.ErrDetach) {
 		return err
 	}
-	if hopeless(err) {
+	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	if ctx.Err() != nil {
-		m.mu.Lock()
-		noted := m.noted
-		m.mu.Unlock()
-		if noted != "" {
-			err = fmt.Errorf("%w; the last attempt: %s", err, noted)
-		}
+	m.mu.Lock()
+	noted := m.noted
+	m.mu.Unlock()
+	if errors.Is(err, context.DeadlineExceeded) && noted != "" {
+		err = fmt.Errorf("%w; the last attempt: %s", err, noted)
 	}
 	return &runners.UnreachableError{Host: m.end.String(), Err: err}
 }

@@ -318,7 +318,7 @@ status=$?
 { read -r word pid rest <"$p=began"; } 2>/dev/null
 [ "$pid" = "$child" ] || exit
 left=0
-if kill -0 -- "-$child"; then
+if kill -0 "-$child"; then
 left=1
 [ "$status" = 0 ] || { reap "$child" "$signal" "$grace" && left=0; }
 fi
@@ -356,26 +356,28 @@ set -f
 return 1
 }
 
-# reap ends process group $1: signal $2, then after $3 hundredths of a second SIGKILL.
+# reap ends process group $1: signal $2, then after $3 hundredths of a second
+# SIGKILL. (No "--" and no "-s": dash and busybox each lack one of them.)
+# Zombies whose parent does not see to them keep a group's number in use.
 reap() {
-kill -s "$2" -- "-$1" 2>/dev/null
-kill -s CONT -- "-$1" 2>/dev/null
+kill "-$2" "-$1" 2>/dev/null
+kill -CONT "-$1" 2>/dev/null
 clock
 until=$((now + $3)) nap=0.01 hard=
-while kill -0 -- "-$1" 2>/dev/null; do
-clock
-if [ "$now" -ge "$until" ]; then
-[ ! "$hard" ] || return 1
-kill -s KILL -- "-$1" 2>/dev/null
-hard=yes until=$((now + 1000)) nap=0.01
-fi
+while kill -0 "-$1" 2>/dev/null; do
 case $nap in
 0.01) nap=0.02 ;;
 0.02) nap=0.05 ;;
-0.05) nap=0.1 ;;
-0.1) nap=0.2 ;;
-0.2) alive "$1" || return 0 ;;
+*)
+alive "$1" || return 0
+nap=0.1 ;;
 esac
+clock
+if [ "$now" -ge "$until" ]; then
+[ ! "$hard" ] || return 1
+kill -KILL "-$1" 2>/dev/null
+hard=yes until=$((now + 1000)) nap=0.01
+fi
 sleep "$nap" 2>/dev/null || sleep 1
 done
 return 0
@@ -394,6 +396,7 @@ fi
 
 # look tells all about program $1. Whether it lives is found out before how it
 # ended is read: so "neither alive nor ended" is never a program that just ends.
+# A record that is empty for longer than an instant was never finished.
 look() {
 if [ -e "$1=as" ]; then
 dd if="$1=as" bs=64 count=1 2>/dev/null
@@ -404,6 +407,11 @@ if [ ! -e "$1=began" ]; then
 answer none
 return
 fi
+tries=0
+while [ ! -s "$1=began" ] && [ "$tries" -lt 20 ]; do
+sleep 0.05 2>/dev/null || sleep 1
+tries=$((tries + 1))
+done
 line=$(dd if="$1=began" bs=300 count=1 2>/dev/null)
 printf '%s' "$line"
 part began
@@ -474,7 +482,13 @@ esac
 if [ -e "/proc/$6" ] && ! same "$6" "$7" && [ "$state" != Z ]; then
 return 0
 fi
-reap "$6" "$3" "$4"
+reap "$6" "$3" "$4" || return 1
+while :; do
+last=
+{ read -r last rest <"$1=ended"; } 2>/dev/null
+[ ! "$last" ] && same "$8" "$9" || return 0
+sleep 0.01 2>/dev/null || sleep 1
+done
 }
 stop() {
 if [ -e "$1=as" ]; then
@@ -530,6 +544,38 @@ case ${10-}/${11-} in
 esac
 }
 
+# fetch answers with output of program $1 from byte $2 on, at most $3 of it, and with the file $4.
+fetch() {
+[ "$3" = 0 ] || slice "$1=out" "$2" "$3"
+part out
+if [ "$4" ]; then
+file "$4" "$5"
+else
+answer none
+fi
+}
+size() {
+answer size $(wc -c <"$1=out")
+}
+output() {
+if [ -e "$1=as" ]; then
+dd if="$1=as" bs=64 count=1 2>/dev/null
+answer as
+elif [ ! -e "$1=out" ]; then
+answer none
+else
+slice "$1=out" "$2" "$3"
+answer ok
+fi
+}
+knows() {
+if [ -f "$1=whole" ]; then
+answer yes
+else
+answer no
+fi
+}
+
 # file answers with at most $2 bytes of file $1.
 file() {
 if [ ! -e "$1" ]; then
@@ -561,4 +607,14 @@ halt "$check" stopped KILL 0
 spent "$check"
 fi
 done
+}
+
+# restart carries out the reboot command.
+restart() {
+if said=$(eval "$1" 2>&1 </dev/null); then
+answer ok
+else
+printf '%s' "$said"
+answer failed
+fi
 }
