@@ -17,7 +17,7 @@ type importOptions struct {
 	globalFile []string
 }
 
-func newImportCommand() *cobra.Command {
+func newImportCommand(*globalOptions) *cobra.Command {
 	var opts importOptions
 	cmd := &cobra.Command{
 		Use:   "import MAIN.conf -o DIR",
