@@ -44,6 +44,9 @@ func (w *writer) place(svc *oldService) place {
 		remark := fmt.Sprintf("cloudinit.d reached %s by ssh; here its programs run on this machine directly", text)
 		if user := svc.settings["ssh_username"]; user != nil {
 			remark += ", as the user who runs launch and not as " + user.shown()
+			if user.env == "" {
+				w.warnOnce(s.opt.rng, "No ssh to this machine", "cloudinit.d runs the programs of [svc-%s] as %s, by ssh to %s. The imported plan runs them on this machine directly, as the user who runs launch. To go through ssh, give the service a runner and a host.", svc.name, user.text, text)
+			}
 		}
 		return place{remark: remark}
 	}
