@@ -226,9 +226,15 @@ func TestWriteIsPrivateAndAtomic(t *testing.T) {
 	}
 	got := map[string]fs.FileMode{}
 	err := filepath.WalkDir(out, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		info, err := d.Info()
+		if err != nil {
+			return err
+		}
 		got[strings.TrimPrefix(name, out)] = info.Mode()
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
