@@ -597,6 +597,13 @@ rm -f "$each=began" "$each=ended" "$each=out" "$each=stop"
 done
 }
 
+# hush removes what programs wrote.
+hush() {
+for each; do
+rm -f "$each=out"
+done
+}
+
 # leave is what a session does last: checks end with it.
 leave() {
 IFS=$nl
