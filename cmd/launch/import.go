@@ -17,7 +17,7 @@ type importOptions struct {
 	globalFile []string
 }
 
-func newImportCommand(*globalOptions) *cobra.Command {
+func newImportCommand() *cobra.Command {
 	var opts importOptions
 	cmd := &cobra.Command{
 		Use:   "import MAIN.conf -o DIR",
