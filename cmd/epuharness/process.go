@@ -35,15 +35,26 @@ type processView struct {
 	Died    *struct{} `json:"died,omitempty"`
 	Request *struct{} `json:"request,omitempty"`
 	Clock   *struct{} `json:"clock,omitempty"`
+	Line    *string   `json:"line,omitempty"` // of its output, where one was waited for
 }
 
 func viewOf(p wire.Process) processView { return processView{Process: p} }
 
-func (g *globals) showProcess(p wire.Process) error {
+func (g *globals) showProcess(p wire.Process) error { return g.showResult(viewOf(p), resultFlags{}) }
+
+func (g *globals) showResult(v processView, flags resultFlags) error {
 	if g.json() {
-		return g.writeJSON(viewOf(p))
+		picked, err := flags.pick(v)
+		if err != nil {
+			return err
+		}
+		return g.writeJSON(picked)
 	}
-	fmt.Fprintln(g.out, p.ID, p.State)
+	if v.Line != nil {
+		fmt.Fprintln(g.out, v.ID, v.State, clean(*v.Line))
+		return nil
+	}
+	fmt.Fprintln(g.out, v.ID, v.State)
 	return nil
 }
 
@@ -73,6 +84,7 @@ type scheduleFlags struct {
 	maxRestarts   int
 	files         []string
 	wait          bool
+	result        resultFlags
 }
 
 func newScheduleCommand(g *globals, op string) *cobra.Command {
@@ -105,7 +117,10 @@ is known already, what is not said stays as it was.`,
 	f.StringVar(&flags.nodeExclusive, "node-exclusive", "", "`tag` of which a node has one process at most")
 	f.IntVar(&flags.maxRestarts, "max-restarts", 0, "deaths in a row after which it is given up; -1: never (default 10)")
 	f.StringArrayVar(&flags.files, "file", nil, "`FILE[=PATH]` to place for the program after --; can be repeated")
-	f.BoolVar(&flags.wait, "wait", false, "wait until it is RUNNING")
+	if op == wire.OpSchedule {
+		f.BoolVar(&flags.wait, "wait", false, "wait until it is RUNNING")
+		flags.result.add(cmd)
+	}
 	return cmd
 }
 
@@ -127,6 +142,9 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 	} else if len(flags.files) > 0 {
 		return usagef("--file goes with a program after --; a definition has its own files")
 	}
+	if _, err := flags.result.pattern(); err != nil {
+		return err
+	}
 	params, err := flags.parameters()
 	if err != nil {
 		return err
@@ -140,7 +158,11 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 			return err
 		}
 	}
-	return g.showProcess(p)
+	view, err := flags.result.view(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	return g.showResult(view, flags.result)
 }
 
 // parameters are nil where nothing was said, so that those on record hold.
