@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +48,7 @@ func (s *Session) Boot(ctx context.Context) error {
 		return fmt.Errorf("run %s is %s: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Status, s.run.Name)
 	}
 	if s.Run().Status != state.RunBooting {
-		s.setRun(state.RunBooting, s.opts.Command)
+		s.workBegins()
 	}
 	s.unskip()
 	err := s.endGone(ctx)
@@ -234,6 +235,9 @@ func (s *Session) concludeReady() error {
 	encoded, err := json.Marshal(public)
 	if err != nil {
 		return err
+	}
+	if run := s.Run(); run.Status == state.RunReady && bytes.Equal(run.Outputs, encoded) {
+		return nil // it was verified, and nothing had to be done
 	}
 	return s.changeRun(state.RunReady, "", func(r *state.Run) { r.Outputs = encoded }).Wait()
 }

@@ -64,11 +64,12 @@ type Session struct {
 	byAddress map[string]*service
 	starting  chan struct{}
 
-	mu    sync.Mutex
-	run   state.Run // guarded by mu
-	set   Settings
-	given map[string]plan.Given // sensitive variables, for laying out earlier generations
-	trees map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+	mu      sync.Mutex
+	run     state.Run // guarded by mu
+	set     Settings
+	working sync.Once             // the run's status says that it is being brought up
+	given   map[string]plan.Given // sensitive variables, for laying out earlier generations
+	trees   map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
 }
 
 // Settings of a run, kept with it.
@@ -117,9 +118,10 @@ type detail struct {
 	Process    string   `json:"process,omitempty"` // name of the process
 	Ends       int      `json:"ends,omitempty"`    // terminate programs started so far
 	OpenEnd    bool     `json:"open_end,omitempty"`
-	Groups     []string `json:"groups,omitempty"` // programs whose process groups may still have members
-	Made       bool     `json:"made,omitempty"`   // something of it may exist outside launch
-	User       string   `json:"user,omitempty"`   // whose work directory it is
+	EndDone    bool     `json:"end_done,omitempty"` // the terminate program has ended well: it is not run again
+	Groups     []string `json:"groups,omitempty"`   // programs whose process groups may still have members
+	Made       bool     `json:"made,omitempty"`     // something of it may exist outside launch
+	User       string   `json:"user,omitempty"`     // whose work directory it is
 	Facts      *facts   `json:"facts,omitempty"`
 	Failure    *Failure `json:"failure,omitempty"`
 }

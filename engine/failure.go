@@ -52,13 +52,13 @@ func source(r hcl.Range) string {
 func fromDiagnostics(svc *service, phase string, diags hcl.Diagnostics) *Failure {
 	f := &Failure{Service: svc.address(), Phase: phase, Source: source(svc.spec.Range)}
 	var reasons []string
-	for _, d := range diags.Errs() {
-		var diag *hcl.Diagnostic
-		if errors.As(d, &diag) {
-			reasons = append(reasons, diag.Summary+": "+diag.Detail)
-			if diag.Subject != nil && len(reasons) == 1 {
-				f.Source = source(*diag.Subject)
-			}
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		reasons = append(reasons, d.Summary+": "+d.Detail)
+		if d.Subject != nil && len(reasons) == 1 {
+			f.Source = source(*d.Subject)
 		}
 	}
 	f.Reason = strings.Join(reasons, "; ")

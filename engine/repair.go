@@ -22,6 +22,9 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
 		}
 	}
+	if s.Run().Status != state.RunReady {
+		s.workBegins()
+	}
 	s.unskip()
 	err := s.endGone(ctx)
 	if err == nil {
@@ -30,6 +33,11 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 		}, s.skip)
 	}
 	return s.conclude(ctx, err)
+}
+
+// workBegins records, once, that the run is being brought up again: a run in which nothing is sick stays ready.
+func (s *Session) workBegins() {
+	s.working.Do(func() { s.setRun(state.RunBooting, s.opts.Command) })
 }
 
 func (s *Session) repairVisit(ctx context.Context, svc *service, targets []string, tries int, started func()) error {
@@ -116,6 +124,7 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 // rebuild ends a service as far as that can be done, and brings it up again. A machine that launch made and that is
 // gone, impaired or out of reach is replaced.
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
+	s.workBegins()
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
 	problems, err := s.end(ctx, svc, started)
@@ -132,7 +141,7 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 		s.replaceHost(ctx, svc)
 	}
 	s.currently(svc)
-	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd = nil, nil, false, false
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone = nil, nil, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
 	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })

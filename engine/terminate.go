@@ -107,7 +107,7 @@ func (s *Session) endAll(ctx context.Context, services []*service) error {
 			})
 			continue
 		}
-		svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made = nil, nil, false, false
+		svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone = nil, nil, false, false, false
 		svc.edit(func(row *state.Service) { row.Fingerprint = "" })
 		s.advance(svc, state.Terminated, "")
 	}
@@ -152,7 +152,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ending == nil {
 		ending = &plan.Ending{Signal: plan.StopSignal, Grace: plan.StopTimeout}
 	}
-	if ending.Terminate != nil && svc.snapshot().Attempt > 0 || ending.Terminate != nil && !svc.spec.HasBoot && !svc.spec.HasProcess {
+	if ending.Terminate != nil && !svc.note.EndDone && (svc.snapshot().Attempt > 0 || !svc.spec.HasBoot && !svc.spec.HasProcess) {
 		if text := s.endProgram(ctx, svc, ending, started); text != "" {
 			problem(text)
 		}
@@ -202,6 +202,10 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 	svc.note.OpenEnd = false
 	if result.Outcome == runners.Exited && result.Status == 0 {
 		log.close()
+		svc.note.EndDone = true
+		if err := s.advance(svc, state.Terminating, name+" has ended").Wait(); err != nil { // before the host's record of it is removed
+			return err.Error()
+		}
 		return ""
 	}
 	f := s.programFailure(svc, PhaseTerminate, ending.Terminate, result, log)

@@ -63,7 +63,6 @@ type outputBlock struct {
 	description string
 	sensitive   bool
 	value       *expression
-	used        bool
 }
 
 type runnerBlock struct {
@@ -88,14 +87,23 @@ type levelBlock struct {
 	services    []*serviceBlock
 
 	// A level that is a plan.
-	planExpr hcl.Expression
-	planDir  string
-	module   *module
-	inputs   map[string]*input
-	inputsAt hcl.Range
+	planExpr    hcl.Expression
+	planDir     string
+	module      *module
+	inputs      map[string]*input
+	outputsUsed map[*outputBlock]bool
+	inputsRead  bool // `inputs`, where it is there, was understood
 
 	uses  []serviceUse  // references of it to other levels
 	edges []*levelBlock // those it waits for: after, and uses
+}
+
+// staticScope is what Load checks the level's plan in; nil where it could not be read.
+func (l *levelBlock) staticScope() *scope {
+	if l.module == nil {
+		return nil
+	}
+	return l.module.static
 }
 
 type input struct {

@@ -175,35 +175,57 @@ func (c *checker) references() {
 }
 
 func (c *checker) service(b *serviceBlock) {
-	at := func(what string, self selfScope, instance bool, xs ...*expression) {
+	for _, site := range b.sites() {
+		c.expression(site.x, position{
+			what: site.what, block: b, level: b.level, self: site.self, services: true,
+			instance: site.instance, runners: site.what == "runner",
+		})
+		b.perInstance = b.perInstance || site.x.perInstance
+	}
+}
+
+// A site is an expression of a service, and what it may refer to from where it stands.
+type site struct {
+	what     string
+	self     selfScope
+	instance bool
+	x        *expression
+}
+
+// sites lists every expression of a service.
+func (b *serviceBlock) sites() []site {
+	var sites []site
+	add := func(what string, self selfScope, instance bool, xs ...*expression) {
 		for _, x := range xs {
-			c.expression(x, position{what: what, block: b, level: b.level, self: self, services: true, instance: instance})
-			b.perInstance = b.perInstance || x != nil && x.perInstance
+			if x != nil {
+				sites = append(sites, site{what, self, instance, x})
+			}
 		}
 	}
-	at("count", noSelf, false, b.count)
-	at("for_each", noSelf, false, b.forEach)
-	at("enabled", noSelf, false, b.enabled)
-	at("on", noSelf, true, b.on)
-	at("host", noSelf, true, b.host)
-	c.expression(b.runner, position{what: "runner", block: b, level: b.level, instance: true, runners: true, services: true})
+	add("count", noSelf, false, b.count)
+	add("for_each", noSelf, false, b.forEach)
+	add("enabled", noSelf, false, b.enabled)
+	add("on", noSelf, true, b.on)
+	add("host", noSelf, true, b.host)
+	add("runner", noSelf, true, b.runner)
 	for _, a := range b.attributes {
-		at("attributes", selfFacts, true, a.value)
+		add("attributes", selfFacts, true, a.value)
 	}
 	for _, f := range b.files {
-		at("a file block", selfAttributes, true, f.content, f.source, f.mode)
+		add("a file block", selfAttributes, true, f.content, f.source, f.mode)
 	}
 	for _, p := range []*programBlock{b.boot, b.process} {
 		if p != nil {
-			at("the "+p.kind+" block", selfAttributes, true, p.expressions()...)
+			add("the "+p.kind+" block", selfAttributes, true, p.expressions()...)
 		}
 	}
 	if b.terminate != nil {
-		at("the terminate block", selfAll, true, b.terminate.expressions()...)
+		add("the terminate block", selfAll, true, b.terminate.expressions()...)
 	}
 	for _, p := range append(slices.Clone(b.ready), b.gone...) {
-		at("a "+p.kind+" block", selfAll, true, p.expressions()...)
+		add("a "+p.kind+" block", selfAll, true, p.expressions()...)
 	}
+	return sites
 }
 
 func (p *programBlock) expressions() []*expression {
@@ -231,11 +253,34 @@ func (c *checker) expression(x *expression, at position) {
 		c.reference(ref, at)
 		x.broken = x.broken || len(c.diags) > before
 	}
+	x.settled = !slices.ContainsFunc(x.refs, func(ref *reference) bool { return !c.settled(ref, at) })
 	if at.services && !x.broken {
 		before := len(c.diags)
 		c.splats(x)
 		x.broken = len(c.diags) > before
 	}
+}
+
+// settled says that a reference has the same value, or lack of one, when the plan is laid out.
+func (c *checker) settled(ref *reference, at position) bool {
+	attribute := func(b *serviceBlock, name string) bool {
+		a := b.attribute(name)
+		return a == nil || a.value.settled
+	}
+	switch ref.root {
+	case "path":
+		return ref.name == "plan"
+	case "local":
+		local := c.module.locals[ref.name]
+		return local != nil && local.value.settled
+	case "self":
+		return at.block != nil && attribute(at.block, ref.name)
+	case "service":
+		b := c.module.services[ref.name]
+		name, _ := ref.attribute()
+		return b != nil && name != "" && b.count == nil && b.forEach == nil && b.enabled == nil && b.level.enabled == nil && attribute(b, name)
+	}
+	return false
 }
 
 func (c *checker) reference(ref *reference, at position) {
@@ -349,6 +394,10 @@ func (c *checker) serviceReference(ref *reference, at position) {
 		c.fail(ref.rng(), "Reference to an undeclared service", "There is no service %q in this plan.%s", shorten(ref.name), hint)
 		return
 	}
+	if name, rng := ref.attribute(); at.what == "on" && name != "" && b.forEach == nil {
+		c.fail(trimDot(rng), "Service expected", "\"on\" takes a service as a whole, not one of its attributes: on = service.%s.", b.name)
+		return
+	}
 	if c.memberSteps(ref, b) {
 		c.use(serviceUse{ref: ref, level: b.level}, at)
 	}
@@ -457,11 +506,11 @@ func (c *checker) levelReference(ref *reference, at position) {
 					c.fail(trimDot(step.SrcRange), "Reference to an undeclared output", "The plan of level %q has no output %q.%s", level.name, shorten(step.Name), suggest(step.Name, keys(level.module.outputs)))
 					return
 				}
-				o.used = true
+				level.outputsUsed[o] = true
 			}
 		} else if level.module != nil {
 			for _, o := range level.module.outputList {
-				o.used = true
+				level.outputsUsed[o] = true
 			}
 		}
 		c.use(serviceUse{ref: ref, level: level}, at)
@@ -492,9 +541,14 @@ func (c *checker) use(use serviceUse, at position) {
 
 // checkValues evaluates what does not belong to a level.
 func (s *scope) checkValues() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, r := range s.module.runnerList {
+		e := &evaluation{scope: s, check: true}
+		e.runnerConfig(r)
+		diags = append(diags, e.diags...)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var diags hcl.Diagnostics
 	for _, v := range s.module.variableList {
 		_, moreDiags := s.variable(v, nil)
 		diags = append(diags, moreDiags...)
@@ -525,7 +579,7 @@ func (s *scope) checkLevel(level *levelBlock) hcl.Diagnostics {
 	diags := e.diags
 	for _, b := range level.services {
 		diags = append(diags, s.checkShape(b)...)
-		diags = append(diags, s.checkService(b, nil, false)...)
+		diags = append(diags, s.checkService(b, nil, firstTime)...)
 	}
 	return diags
 }
@@ -562,7 +616,7 @@ func (e *evaluation) inputs(level *levelBlock) {
 			missing = append(missing, v.Name)
 		}
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && level.inputsRead {
 		e.fail(level.planExpr.Range(), "Missing input", "The plan of level %q needs a value for %s. Give it in \"inputs\".", level.name, strings.Join(missing, ", "))
 	}
 }
@@ -587,7 +641,8 @@ func (s *scope) checkShape(b *serviceBlock) hcl.Diagnostics {
 	e.shapes(b.runner, cty.DynamicPseudoType, "runner")
 	runner, ok := e.anyValue(b.runner, cty.DynamicPseudoType)
 	switch {
-	case b.runner == nil && b.on == nil:
+	case b.on != nil: // its host is the other service's
+	case b.runner == nil:
 		if diag := hostMistake(s.loader.types["local"], b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}

@@ -8,13 +8,13 @@ import (
 )
 
 func (l *loader) decodeLevel(m *module, block *hcl.Block) hcl.Diagnostics {
-	content, diags := block.Body.Content(&hcl.BodySchema{
+	content, diags := blockContent(block, &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: "after"}, {Name: "parallelism"}, {Name: "enabled"}, {Name: "plan"}, {Name: "inputs"}},
 		Blocks:     []hcl.BlockHeaderSchema{{Type: "service", LabelNames: []string{"name"}}},
 	})
 	level := &levelBlock{
 		name: block.Labels[0], rng: block.DefRange, nameRange: block.LabelRanges[0],
-		index: len(m.levelList), inputs: map[string]*input{},
+		index: len(m.levelList), inputs: map[string]*input{}, inputsRead: true, outputsUsed: map[*outputBlock]bool{},
 	}
 	if diag := checkName("level", level.name, block.LabelRanges[0]); diag != nil {
 		return append(diags, diag)
@@ -60,12 +60,12 @@ func (l *loader) decodeLevel(m *module, block *hcl.Block) hcl.Diagnostics {
 
 // decodeInputs takes `inputs` apart, so that each one is evaluated on its own.
 func decodeInputs(level *levelBlock, attr *hcl.Attribute) hcl.Diagnostics {
-	level.inputsAt = attr.NameRange
 	if level.planExpr == nil {
 		return hcl.Diagnostics{failure(attr.NameRange, "Inputs without a plan",
 			"Level %q has inputs and no \"plan\" that would take them.", level.name)}
 	}
 	items, diags := objectItems(attr)
+	level.inputsRead = !diags.HasErrors()
 	for _, item := range items {
 		if first := level.inputs[item.name]; first != nil {
 			diags = append(diags, duplicate("input", item.name, item.rng, first.rng))

@@ -26,6 +26,7 @@ func planSchema() *hcl.BodySchema {
 // decodeFile adds what a file declares to the module.
 func (l *loader) decodeFile(m *module, file planBody) hcl.Diagnostics {
 	content, diags := file.body.Content(planSchema())
+	diags = inOurWords(diags, nil)
 	if attr := content.Attributes["description"]; attr != nil {
 		var moreDiags hcl.Diagnostics
 		m.description, moreDiags = constantString(attr)
@@ -70,7 +71,7 @@ func checkName(what, name string, at hcl.Range) *hcl.Diagnostic {
 
 // duplicate reports a second declaration of the same name.
 func duplicate(what, name string, at, first hcl.Range) *hcl.Diagnostic {
-	return failure(at, "Duplicate "+what, "There is a %s %q already, at %s. Each one needs a name of its own.", what, name, place(first))
+	return failure(at, "Duplicate "+what, "The %s %q was declared before, at %s. Each one needs a name of its own.", what, name, place(first))
 }
 
 // place is a range for people: plan.hcl line 3.
@@ -79,7 +80,7 @@ func place(r hcl.Range) string {
 }
 
 func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
-	content, diags := block.Body.Content(&hcl.BodySchema{
+	content, diags := blockContent(block, &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: "sensitive"}},
 		Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
 	})
@@ -146,7 +147,7 @@ func (v *variableBlock) convert(value cty.Value) (cty.Value, error) {
 }
 
 func decodeValidation(block *hcl.Block, variable string) (*validation, hcl.Diagnostics) {
-	content, diags := block.Body.Content(&hcl.BodySchema{
+	content, diags := blockContent(block, &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: "condition", Required: true}, {Name: "error_message", Required: true}},
 	})
 	if diags.HasErrors() {
@@ -180,7 +181,7 @@ func (l *loader) decodeLocals(m *module, block *hcl.Block) hcl.Diagnostics {
 }
 
 func (l *loader) decodeOutput(m *module, block *hcl.Block) hcl.Diagnostics {
-	content, diags := block.Body.Content(&hcl.BodySchema{
+	content, diags := blockContent(block, &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: "value", Required: true}, {Name: "description"}, {Name: "sensitive"}},
 	})
 	o := &outputBlock{name: block.Labels[0], rng: block.DefRange}
@@ -232,7 +233,7 @@ func (l *loader) decodeRunner(m *module, block *hcl.Block) hcl.Diagnostics {
 	for inner := range runnerType.Blocks {
 		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: inner})
 	}
-	content, diags := block.Body.Content(schema)
+	content, diags := blockContent(block, schema)
 	for _, attr := range content.Attributes {
 		r.attributes[attr.Name] = newExpression(attr.Expr)
 	}
@@ -242,7 +243,7 @@ func (l *loader) decodeRunner(m *module, block *hcl.Block) hcl.Diagnostics {
 				"There is a %q block already, at %s.", inner.Type, place(first.rng)))
 			continue
 		}
-		innerContent, moreDiags := inner.Body.Content(runnerSchema(runnerType.Blocks[inner.Type]))
+		innerContent, moreDiags := blockContent(inner, runnerSchema(runnerType.Blocks[inner.Type]))
 		diags = append(diags, moreDiags...)
 		b := &runnerBlock{rng: inner.DefRange, attributes: map[string]*expression{}}
 		for _, attr := range innerContent.Attributes {

@@ -18,10 +18,11 @@ func decodeProgram(block *hcl.Block) (*programBlock, hcl.Diagnostics) {
 	} else {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: "timeout"}, hcl.AttributeSchema{Name: "retries"}, hcl.AttributeSchema{Name: "retry_delay"})
 	}
-	content, diags := block.Body.Content(schema)
+	content, diags := blockContent(block, schema)
+	understood := !diags.HasErrors()
 	p, moreDiags := newProgram(block, content)
 	diags = append(diags, moreDiags...)
-	if p.form() == nil {
+	if p.form() == nil && understood {
 		diags = append(diags, failure(block.DefRange, "No program",
 			"This %q block says nothing to run: it needs \"program\" (a file of the plan), \"command\" or \"script\".", block.Type))
 	}
@@ -87,7 +88,7 @@ func decodeProbe(block *hcl.Block) (*probeBlock, hcl.Diagnostics) {
 	if block.Type == "ready" {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: "log"})
 	}
-	content, diags := block.Body.Content(schema)
+	content, diags := blockContent(block, schema)
 	p := &probeBlock{
 		kind: block.Type, rng: block.DefRange,
 		tcp:      attributeExpression(content, "tcp"),
@@ -97,6 +98,7 @@ func decodeProbe(block *hcl.Block) (*probeBlock, hcl.Diagnostics) {
 		attempts: attributeExpression(content, "attempts"),
 		from:     attributeExpression(content, "from"),
 	}
+	understood := !diags.HasErrors()
 	program, moreDiags := newProgram(block, content)
 	diags = append(diags, moreDiags...)
 	for _, inner := range content.Blocks {
@@ -105,7 +107,7 @@ func decodeProbe(block *hcl.Block) (*probeBlock, hcl.Diagnostics) {
 				"There is an \"http\" block already, at %s. Several %s blocks must all hold: put it into one of its own.", place(p.http.rng), block.Type))
 			continue
 		}
-		httpContent, moreDiags := inner.Body.Content(&hcl.BodySchema{
+		httpContent, moreDiags := blockContent(inner, &hcl.BodySchema{
 			Attributes: []hcl.AttributeSchema{{Name: "url", Required: true}, {Name: "status"}, {Name: "body"}},
 		})
 		diags = append(diags, moreDiags...)
@@ -114,11 +116,12 @@ func decodeProbe(block *hcl.Block) (*probeBlock, hcl.Diagnostics) {
 			status: attributeExpression(httpContent, "status"), body: attributeExpression(httpContent, "body"),
 		}
 	}
-	return p, append(diags, p.checkForm(program, content)...)
+	return p, append(diags, p.checkForm(program, content, understood)...)
 }
 
-// checkForm checks that the block asks for one thing.
-func (p *probeBlock) checkForm(program *programBlock, content *hcl.BodyContent) hcl.Diagnostics {
+// checkForm checks that the block asks for one thing. Where it was not understood
+// whole, it may well do so in a word that was misspelt.
+func (p *probeBlock) checkForm(program *programBlock, content *hcl.BodyContent, understood bool) hcl.Diagnostics {
 	var forms []string
 	if program.form() != nil {
 		p.program = program
@@ -139,7 +142,7 @@ func (p *probeBlock) checkForm(program *programBlock, content *hcl.BodyContent) 
 	}
 	var diags hcl.Diagnostics
 	switch {
-	case len(forms) == 0:
+	case len(forms) == 0 && understood:
 		diags = append(diags, failure(p.rng, "Probe that checks nothing",
 			"This %q block needs one of %s.", p.kind, kinds))
 	case len(forms) > 1:

@@ -25,7 +25,7 @@ func serviceSchema() *hcl.BodySchema {
 }
 
 func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) hcl.Diagnostics {
-	content, diags := block.Body.Content(serviceSchema())
+	content, diags := blockContent(block, serviceSchema())
 	b := &serviceBlock{name: block.Labels[0], rng: block.DefRange, nameRange: block.LabelRanges[0], level: level}
 	if diag := checkName("service", b.name, b.nameRange); diag != nil {
 		return append(diags, diag)
@@ -187,7 +187,7 @@ func (b *serviceBlock) decodeExports(attr *hcl.Attribute) hcl.Diagnostics {
 }
 
 func (l *loader) decodeExport(b *serviceBlock, block *hcl.Block) hcl.Diagnostics {
-	content, diags := block.Body.Content(&hcl.BodySchema{
+	content, diags := blockContent(block, &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: "type", Required: true}, {Name: "sensitive"}, {Name: "default"}, {Name: "description"}},
 	})
 	e := &exportDecl{name: block.Labels[0], rng: block.DefRange, typ: cty.DynamicPseudoType}
@@ -232,7 +232,7 @@ func (l *loader) decodeExport(b *serviceBlock, block *hcl.Block) hcl.Diagnostics
 }
 
 func (b *serviceBlock) decodeFile(block *hcl.Block) hcl.Diagnostics {
-	content, diags := block.Body.Content(&hcl.BodySchema{
+	content, diags := blockContent(block, &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{{Name: "content"}, {Name: "source"}, {Name: "mode"}},
 	})
 	f := &fileBlock{

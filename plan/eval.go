@@ -18,10 +18,23 @@ type evaluation struct {
 	scope *scope
 	in    instance
 	check bool
-	// shared says that another instance of the service was checked already, so
-	// that only what differs between instances is left to do.
-	shared bool
-	diags  hcl.Diagnostics
+	// again says that the service was checked before: without variables by Load, or
+	// another instance of it. Only what may be different now is left to do.
+	again repeat
+	diags hcl.Diagnostics
+}
+
+// repeat says what was checked of a service before.
+type repeat uint8
+
+const (
+	firstTime       repeat = iota
+	withVariables          // Load checked it: constants are as they were
+	anotherInstance        // so is everything that does not depend on the instance
+)
+
+func (r repeat) skips(x *expression) bool {
+	return r >= withVariables && x.settled || r == anotherInstance && !x.perInstance
 }
 
 func (e *evaluation) fail(at hcl.Range, summary, format string, args ...any) {
@@ -49,7 +62,7 @@ func (e *evaluation) value(x *expression, ty cty.Type) (value cty.Value, ok bool
 
 // anyValue is value, null and unknown values included.
 func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
-	if x == nil || x.broken || e.shared && !x.perInstance {
+	if x == nil || x.broken || e.again.skips(x) {
 		return cty.DynamicVal, false
 	}
 	e.scope.mu.Lock()
@@ -63,12 +76,12 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	}
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
-		e.diags = append(e.diags, e.scope.scrub(diags)...)
+		e.diags = append(e.diags, e.scope.explain(x, diags)...)
 		return cty.DynamicVal, false
 	}
 	converted, err := convert.Convert(value, ty)
 	if err != nil {
-		e.fail(x.Range(), "Value of another type", "Here %s is needed: %s.", typeName(ty), e.scope.scrubText(err.Error()))
+		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.scrubText(err.Error()))
 		return cty.DynamicVal, false
 	}
 	if err := checkSize(converted); err != nil {
@@ -211,7 +224,7 @@ func (e *evaluation) env(x *expression) map[string]string {
 
 // envNames checks the names of an environment whose values are not all known.
 func (e *evaluation) envNames(x *expression) {
-	if x == nil || !e.check || x.broken || e.shared {
+	if x == nil || !e.check || x.broken || e.again != firstTime {
 		return
 	}
 	pairs, diags := hcl.ExprMap(x.Expression)

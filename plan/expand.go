@@ -400,8 +400,10 @@ func (s *scope) checkLaidOut() hcl.Diagnostics {
 	diags := s.checkValues()
 	for _, level := range s.module.levelList {
 		for _, b := range level.services {
-			for i, service := range s.groups[b].services {
-				found := s.checkService(b, service, i > 0)
+			again := withVariables
+			for _, service := range s.groups[b].services {
+				found := s.checkService(b, service, again)
+				again = anotherInstance
 				diags = append(diags, found...)
 				if found.HasErrors() || !b.perInstance {
 					break // the other instances have the same mistake, or none

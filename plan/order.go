@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -86,6 +87,7 @@ func (c *checker) referenceEdges(o *levelOrder, level *levelBlock) {
 			continue
 		}
 		if path := o.path(use.level, level); path != nil {
+			slices.Reverse(path) // in the order in which they begin
 			c.laterLevel(use, level, path)
 			continue
 		}
@@ -99,15 +101,15 @@ func (c *checker) referenceEdges(o *levelOrder, level *levelBlock) {
 // sameLevel reports a reference within a level, whose services start together.
 func (c *checker) sameLevel(use serviceUse, level *levelBlock) {
 	c.fail(use.ref.rng(), "Reference within a level",
-		"%s is in level %q itself, declared at %s, and all services of a level start together. Move what refers to it to a level that comes after %q, such as %s.",
-		use.shown(), level.name, place(use.declared(c.module)), level.name, c.nextLevel(level))
+		"%s is in level %q itself, declared at %s, and all services of a level start together. Move what refers to it to %s.",
+		use.shown(), level.name, place(use.declared(c.module)), c.nextLevel(level))
 }
 
 // laterLevel reports a reference to what comes after.
 func (c *checker) laterLevel(use serviceUse, level *levelBlock, path []*levelBlock) {
 	c.fail(use.ref.rng(), "Reference to a later level",
-		"%s is in level %q, declared at %s, which comes after level %q (%s). Move it to a level before %q, or move what refers to it to a level after %q, such as %s.",
-		use.shown(), use.level.name, place(use.declared(c.module)), level.name, levelPath(path), level.name, use.level.name, c.nextLevel(use.level))
+		"%s is in level %q, declared at %s, which comes after level %q (%s). Move it to a level before %q, or move what refers to it to %s.",
+		use.shown(), use.level.name, place(use.declared(c.module)), level.name, levelPath(path), level.name, c.nextLevel(use.level))
 }
 
 func (u serviceUse) shown() string {
@@ -126,17 +128,17 @@ func (u serviceUse) declared(m *module) hcl.Range {
 
 // nextLevel names a level after this one, for advice.
 func (c *checker) nextLevel(level *levelBlock) string {
-	next := "a new level"
+	next := fmt.Sprintf("a new level after level %q", level.name)
 	best := -1
 	for _, other := range c.module.levelList {
 		if other.planExpr == nil && slices.Contains(other.after, level) && (best < 0 || other.index < best) {
-			next, best = "level \""+other.name+"\"", other.index
+			next, best = fmt.Sprintf("level %q, which comes after it", other.name), other.index
 		}
 	}
 	return next
 }
 
-// levelPath shows which level waits for which.
+// levelPath shows levels one after the other.
 func levelPath(path []*levelBlock) string {
 	names := make([]string, len(path))
 	for i, level := range path {

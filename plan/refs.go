@@ -10,6 +10,8 @@ type expression struct {
 	hcl.Expression
 	refs        []*reference
 	perInstance bool // it may have another value for each instance of its service
+	settled     bool // variables and the layout change nothing in what Load found out of it
+	loops       bool // it has a for expression
 	broken      bool // a mistake in it was reported: evaluating it would only repeat that
 }
 
@@ -57,7 +59,7 @@ func newExpression(e hcl.Expression) *expression {
 			x.perInstance = true
 		}
 	}
-	meterLoops(e) // last: it hides collections from Variables
+	x.loops = meterLoops(e) // last: it hides collections from Variables
 	return x
 }
 

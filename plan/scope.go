@@ -20,6 +20,7 @@ type scope struct {
 	mu        *sync.Mutex
 	prefix    string // of its levels' names: "dispatch."
 	functions map[string]function.Function
+	bare      *hcl.EvalContext // for expressions that refer to nothing
 
 	parent *scope      // of a sub-plan
 	level  *levelBlock // that it is there
@@ -49,6 +50,7 @@ func newScope(l *loader, m *module, tree *Tree, mu *sync.Mutex) *scope {
 	}
 	s.functions = maps.Clone(l.functions)
 	maps.Copy(s.functions, l.fileFunctions(m.files))
+	s.bare = &hcl.EvalContext{Functions: s.functions}
 	for _, v := range m.variableList {
 		s.variables[v] = &cell{}
 	}
@@ -88,6 +90,9 @@ type instance struct {
 // context gathers what an expression refers to. The diagnostics are those of values
 // that could not be worked out; unknown values stand for them. mu is held.
 func (s *scope) context(x *expression, in instance, reader *cell) (*hcl.EvalContext, hcl.Diagnostics) {
+	if len(x.refs) == 0 && !x.loops {
+		return s.bare, nil
+	}
 	var diags hcl.Diagnostics
 	roots := map[string]map[string]cty.Value{}
 	set := func(root, name string, value cty.Value) {
@@ -119,7 +124,9 @@ func (s *scope) context(x *expression, in instance, reader *cell) (*hcl.EvalCont
 		}
 		ctx.Variables[root] = cty.ObjectVal(values)
 	}
-	ctx.Variables[meterName] = newMeter()
+	if x.loops {
+		ctx.Variables[meterName] = newMeter()
+	}
 	return ctx, diags
 }
 
@@ -206,7 +213,7 @@ func (s *scope) evaluate(x *expression, in instance, reader *cell) (cty.Value, h
 	}
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
-		return cty.DynamicVal, s.scrub(diags)
+		return cty.DynamicVal, s.explainLocked(x, diags)
 	}
 	if err := checkSize(value); err != nil {
 		return cty.DynamicVal, append(diags, failure(x.Range(), "Value too large", "This value %v.", err))
@@ -226,7 +233,10 @@ func (s *scope) outputsOf(level *levelBlock, reader *cell) (cty.Value, hcl.Diagn
 		}
 		inner := sub.scope
 		if inner == nil {
-			inner = level.module.static
+			inner = level.staticScope()
+		}
+		if inner == nil {
+			return cty.DynamicVal, nil // its plan could not be read, which was reported
 		}
 		if inner.mu != s.mu {
 			inner.mu.Lock()

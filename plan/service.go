@@ -214,10 +214,10 @@ func (e *evaluation) ending(b *serviceBlock) *Ending {
 }
 
 // check evaluates everything of a service block, as far as it is known, for what is wrong with it.
-func (s *scope) checkService(b *serviceBlock, service *Service, shared bool) hcl.Diagnostics {
+func (s *scope) checkService(b *serviceBlock, service *Service, again repeat) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	at := func(self selfScope) *evaluation {
-		return &evaluation{scope: s, in: instance{block: b, service: service, self: self}, check: true, shared: shared}
+		return &evaluation{scope: s, in: instance{block: b, service: service, self: self}, check: true, again: again}
 	}
 	host := at(noSelf)
 	host.target(b)

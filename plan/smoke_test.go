@@ -25,16 +25,6 @@ func writeFiles(t testing.TB, dir string, files map[string]string) {
 	}
 }
 
-func testRunners() []RunnerType {
-	return []RunnerType{
-		{Name: "ssh", Host: NeedsHost, Attributes: map[string]RunnerAttribute{
-			"user": {Type: cty.String}, "identity_file": {Type: cty.String}, "port": {Type: cty.Number}}},
-		{Name: "ec2", Host: MayHaveHost, Attributes: map[string]RunnerAttribute{
-			"region": {Type: cty.String}, "image": {Type: cty.String, Required: true}, "instance_type": {Type: cty.String}},
-			Blocks: map[string]map[string]RunnerAttribute{"ssh": {"user": {Type: cty.String}}}},
-	}
-}
-
 const designPlan = `
 description = "A database, then web servers that know its address"
 variable "web_count" {

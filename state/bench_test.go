@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func BenchmarkTransitions(b *testing.B) {
 
 // BenchmarkLevel is a level of 1,000 services with three transitions each, two programs at a time of 1.3 ms each.
 func BenchmarkLevel(b *testing.B) {
-	const services, perService, slots, program = 1000, 3, 2, 1300 * time.Microsecond
+	const services, slots, program = 1000, 2, 1300 * time.Microsecond
 	for range b.N {
 		db := openStore(b)
 		w := create1(b, db, services)
@@ -68,21 +69,23 @@ func BenchmarkLevel(b *testing.B) {
 		}
 		before := db.Commits()
 		starting := make(chan struct{}, slots)
+		waited := make([]time.Duration, services) // for the commit of an outcome
 		var wg sync.WaitGroup
 		for i := range all {
 			wg.Go(func() {
 				s := all[i]
 				for _, to := range []Status{Booting, Verifying, Ready} {
-					c := move(s, to)
+					c, came := move(s, to), time.Now()
 					if err := w.Write(b.Context(), c); err != nil {
 						b.Error(err)
 					}
 					s = *c.Service
+					if to != Booting {
+						waited[i] = max(waited[i], time.Since(came))
+					}
 					if to != Ready {
 						starting <- struct{}{}
-						end := time.Now().Add(program) // as busy as starting a program is
-						for time.Now().Before(end) {
-						}
+						time.Sleep(program)
 						<-starting
 					}
 				}
@@ -90,7 +93,7 @@ func BenchmarkLevel(b *testing.B) {
 		}
 		wg.Wait()
 		b.ReportMetric(float64(db.Commits()-before), "commits/level")
-		b.ReportMetric(float64(w.Stats().Longest.Microseconds())/1000, "longest-ms")
+		b.ReportMetric(float64(slices.Max(waited).Microseconds())/1000, "longest-outcome-ms")
 	}
 }
 

@@ -1,16 +1,19 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // A Change is one or more rows of the journal with what they change, applied together.
 type Change struct {
-	// Event is the change's row in the journal. At is filled in where zero, Service where there is a Service.
+	// Event is the change's row in the journal. At is filled in where zero. With a Service, or a Run that moves, To and
+	// Service say what that row says, and Kind, where empty, is "service" or "run".
 	Event Event
 
 	// Run is the run's whole new row; ID, Name, Created and Key stay as they are. In a change without a Service that
@@ -32,6 +35,29 @@ type Change struct {
 
 	// RemoveServices are addresses that a reload took out. They must be terminated: else ErrConflict.
 	RemoveServices []string
+}
+
+// complete fills in the event, so that the journal and the rows cannot differ, and makes the change independent of
+// what the caller does with its rows afterwards.
+func (c Change) complete() Change {
+	if c.Event.At.IsZero() {
+		c.Event.At = time.Now()
+	}
+	if c.Run != nil {
+		run := *c.Run
+		c.Run = &run
+	}
+	switch {
+	case c.Service != nil:
+		service := *c.Service
+		c.Service = &service
+		c.Event.Service, c.Event.To = service.Address, string(service.Status)
+		c.Event.Kind = cmp.Or(c.Event.Kind, "service")
+	case c.Run != nil && c.Event.From != "":
+		c.Event.To = string(c.Run.Status)
+		c.Event.Kind = cmp.Or(c.Event.Kind, "run")
+	}
+	return c
 }
 
 // apply makes the change in the transaction that to is in. Where the error is the change's own fault (see

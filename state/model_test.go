@@ -213,13 +213,13 @@ func checkJournal(t *testing.T, db *DB, length int) {
 	}
 }
 
-// Every status can be told from any other text, can end, and those that name work can be said again.
+// Every status can be told from any other text, can end, and those that name work, or its failure, can be said again.
 func TestTransitionTable(t *testing.T) {
 	for _, s := range allStatuses {
 		if !s.Valid() || !reaches(s, Terminated, map[Status]bool{}) {
 			t.Errorf("%s is not a status, or cannot end", s)
 		}
-		again := slices.Contains([]Status{Provisioning, Connecting, Booting, Verifying, Terminating}, s)
+		again := slices.Contains([]Status{Provisioning, Connecting, Booting, Verifying, Failed, Terminating}, s)
 		if s.CanBecome(s) != again {
 			t.Errorf("%s can follow itself: %v", s, !again)
 		}

@@ -75,13 +75,18 @@ func (c *child) line(t testing.TB) string {
 	return strings.TrimSpace(line)
 }
 
-// kill ends the process as a kill -9 does, and waits for its end.
-func (c *child) kill(t testing.TB) {
+// kill ends the process as a kill -9 does, waits for its end and returns what it had said and nobody had read.
+func (c *child) kill(t testing.TB) (said []string) {
 	t.Helper()
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	rest, err := io.ReadAll(c.out)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.cmd.Wait()
+	return strings.Fields(string(rest))
 }
 
 // playPart is the other side: main of a process that plays a part.
@@ -96,6 +101,8 @@ func playPart(setting string) int {
 		err = playRace(args[0], args[1])
 	case "fill":
 		err = playFill(args[0], args[1])
+	case "count":
+		err = playCount(args[0])
 	case "open":
 		err = playOpen(args[0])
 	}
@@ -177,6 +184,22 @@ func playFill(dir, limit string) error {
 	}
 	say("it never failed")
 	return nil
+}
+
+// playCount says a number when as many notes are durable, without end.
+func playCount(dir string) error {
+	db, err := Open(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	say("ready")
+	w := db.Writer(runID)
+	for n := 1; ; n++ {
+		if err := w.Write(context.Background(), Change{Event: Event{Kind: "note", Attempt: n}}); err != nil {
+			return err
+		}
+		say(strconv.Itoa(n))
+	}
 }
 
 func playOpen(dir string) error {

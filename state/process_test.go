@@ -78,3 +78,33 @@ func TestFirstCommandsTogether(t *testing.T) {
 		t.Errorf("%d runs, %v", len(runs), err)
 	}
 }
+
+// What was acknowledged before a kill -9 is there after it, whatever the process was doing.
+func TestKilledProcessLosesNothing(t *testing.T) {
+	dir := closedStore(t)
+	written := 0
+	for round := range 8 {
+		c := play(t, "count", dir)
+		acknowledged := 0
+		for range 1 + 13*round {
+			n, err := strconv.Atoi(c.line(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			acknowledged = n
+		}
+		if said := c.kill(t); len(said) > 0 {
+			acknowledged, _ = strconv.Atoi(said[len(said)-1])
+		}
+		db, err := Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := len(journal(t, db, runID)) - 1 - written
+		if notes != acknowledged && notes != acknowledged+1 {
+			t.Errorf("round %d: %d notes are there, %d were acknowledged", round, notes, acknowledged)
+		}
+		written += notes
+		db.Close()
+	}
+}

@@ -43,6 +43,7 @@ var (
 type DB struct {
 	dir     string
 	path    string
+	file    fs.FileInfo // of the store as it was opened
 	sql     *sql.DB
 	commits atomic.Int64
 	crash   crash // kills this process at a chosen commit in builds for crash tests
@@ -94,11 +95,16 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err := look(ctx, path, schema); err != nil {
 		return nil, err
 	}
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil, unusable(path, "cannot be read", err)
+	}
 	pool, err := sql.Open("sqlite", dsn(path, url.Values{
 		"mode": {"rw"},
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 			"synchronous(FULL)",
+			"fullfsync(ON)", // on macOS fsync alone leaves data in the drive's cache
 			"foreign_keys(ON)",
 			fmt.Sprintf("journal_size_limit(%d)", walKept),
 		},
@@ -106,7 +112,7 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, refuse(path, err)
 	}
-	db := &DB{dir: filepath.Dir(path), path: path, sql: pool, crash: newCrash(), writers: map[string]*Writer{}}
+	db := &DB{dir: filepath.Dir(path), path: path, file: file, sql: pool, crash: newCrash(), writers: map[string]*Writer{}}
 	if err := db.migrate(ctx, schema); err != nil {
 		pool.Close()
 		return nil, err
@@ -144,6 +150,9 @@ func (db *DB) transact(ctx context.Context, tx *statements, f func() error) erro
 	}
 	err := f()
 	if err == nil {
+		err = db.inPlace()
+	}
+	if err == nil {
 		db.crash.beforeCommit()
 		_, err = tx.exec(context.WithoutCancel(ctx), `COMMIT`) // nothing may make a commit that succeeded look failed
 	}
@@ -155,6 +164,16 @@ func (db *DB) transact(ctx context.Context, tx *statements, f func() error) erro
 	db.crash.afterCommit()
 	db.commits.Add(1)
 	return nil
+}
+
+// inPlace says whether the store is still where it was opened. SQLite would go on writing to a file that has lost
+// its name, and what was acknowledged would be gone with the process.
+func (db *DB) inPlace() error {
+	file, err := os.Stat(db.path)
+	if err == nil && os.SameFile(file, db.file) {
+		return nil
+	}
+	return &StoreError{Path: db.path, Why: "was moved, removed or replaced while it was in use: put it back, then run the command again", Err: err}
 }
 
 // Commits counts the transactions that this DB made durable. Each costs one fsync; SQLite adds two

@@ -1,10 +1,12 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,104 +223,96 @@ func TestFilesArePrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Unlock()
-	filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		info, err := d.Info()
+	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if info.Mode().Perm()&0o077 != 0 {
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s is %v", path, info.Mode())
 		}
-		return nil
+		return err
 	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
-// terminate takes the run to its end.
-func terminate(t testing.TB, db *DB, w *Writer) {
-	t.Helper()
-	run, err := db.FindRun(t.Context(), runID)
+// Last words are written although the context has ended.
+func TestWriteAfterTheEndOfTheContext(t *testing.T) {
+	db := openStore(t)
+	w := create1(t, db, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Write(ctx, Change{Event: Event{Kind: "note", Cause: "interrupted"}}); err != nil {
+		t.Fatal(err)
+	}
+	if events := journal(t, db, runID); events[len(events)-1].Cause != "interrupted" {
+		t.Errorf("the journal ends with %v", events[len(events)-1])
+	}
+}
+
+func TestCloseEndsTheWriters(t *testing.T) {
+	db, err := Open(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, to := range []RunStatus{RunTerminating, RunTerminated} {
-		from := run.Status
-		run.Status, run.Since = to, time.Time{}
-		if err := w.Write(t.Context(), Change{Event: Event{Kind: "run", From: string(from), To: string(to)}, Run: &run}); err != nil {
-			t.Fatal(err)
-		}
+	ticket := create1(t, db, 1).Submit(Change{Event: Event{Kind: "note"}})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ticket.Wait(); err != nil {
+		t.Errorf("what was queued before Close: %v", err)
+	}
+	if err := db.Writer(runID).Write(t.Context(), Change{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Write after Close = %v, want ErrClosed", err)
 	}
 }
 
-func TestPurge(t *testing.T) {
-	db := openStore(t)
-	w := create1(t, db, 10)
-	if err := db.CreateRun(t.Context(), aRun("R2", "beta", 3)); err != nil {
+// What is written to a file that has lost its name is lost too: it must not be acknowledged.
+func TestStoreRemovedWhileInUse(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(t.Context(), dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Purge(t.Context(), runID); err == nil {
-		t.Fatal("purged a run that is booting")
-	}
-	if err := db.Purge(t.Context(), "R3"); !errors.Is(err, ErrNoRun) {
-		t.Errorf("Purge of no run = %v", err)
-	}
-	if err := w.Write(t.Context(), Change{Resources: []Resource{{Kind: "instance", Key: "a"}}}); err != nil {
+	w := create1(t, db, 1)
+	if err := os.Rename(filepath.Join(dir, storeName), filepath.Join(dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	terminate(t, db, w)
-	if err := db.Purge(t.Context(), runID); err != nil {
-		t.Fatal(err)
+	err = w.Write(t.Context(), Change{Event: Event{Kind: "note"}})
+	if closing := db.Close(); err == nil || closing == nil || closing.Error() != err.Error() {
+		t.Errorf("Close = %v, want what Write said: %v", closing, err)
 	}
-	for table, want := range map[string]int{"runs": 1, "levels": 3, "services": 3, "journal": 1, "resources": 0, "files": 2, "contents": 2} {
-		var n int
-		if err := db.sql.QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil || n != want {
-			t.Errorf("%s has %d rows, want %d, those of the other run (%v)", table, n, want, err)
-		}
-	}
-	if err := w.Write(t.Context(), Change{Event: Event{Kind: "note"}}); err == nil {
-		t.Error("wrote to the journal of a run that was purged")
+	if _, ok := errors.AsType[*StoreError](err); !ok || !strings.Contains(err.Error(), "was moved, removed or replaced") {
+		t.Errorf("Write = %v", err)
 	}
 }
 
-func TestReload(t *testing.T) {
+func TestJournalGoesOnAfterASequenceNumber(t *testing.T) {
 	db := openStore(t)
-	w := create1(t, db, 2)
-	run, _ := db.FindRun(t.Context(), runID)
-	run.Generation, run.Plan = 2, "/plans/changed"
-	kept := Service{Address: "dispatch.core.web[0]", Level: "new", Position: 1, Status: Ready, Host: "not taken"}
-	added := Service{Address: "new.db", Level: "new", Position: 0, Status: Pending, Runner: "local", Since: noon}
-	files := []File{{Dir: "/plans/changed", Path: "plan.hcl", Mode: 0o600, Content: []byte("# changed")}}
-	levels := []Level{{Name: "new", Position: 0}}
-	services, _ := db.Services(t.Context(), runID)
-	for _, c := range []Change{
-		move(services[1], Terminated),
-		{
-			Event: Event{Kind: "reload", At: noon}, Run: &run,
-			Add:            &NewRun{Levels: levels, Services: []Service{added, kept}, Files: files},
-			RemoveServices: []string{services[1].Address},
-		},
-	} {
-		if err := w.Write(t.Context(), c); err != nil {
-			t.Fatal(err)
+	w := create1(t, db, 0)
+	const n = 2*journalChunk + 7
+	var last Ticket
+	for i := range n {
+		last = w.Submit(Change{Event: Event{Kind: "note", Attempt: i}})
+	}
+	if err := last.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if events := journal(t, db, runID); len(events) != n+1 || events[n].Attempt != n-1 {
+		t.Errorf("%d events, the last one %v", len(events), events[len(events)-1])
+	}
+	seen := 0
+	for event, err := range db.Journal(t.Context(), runID, n-4) {
+		if err != nil || event.Seq <= n-4 {
+			t.Fatal(event, err)
+		}
+		if seen++; seen == 3 {
+			break
 		}
 	}
-	services[0].Level, services[0].Position = "new", 1
-	got, _ := db.Services(t.Context(), runID)
-	if diff := cmp.Diff([]Service{added, services[0]}, got); diff != "" {
-		t.Errorf("services (-want +got):\n%s", diff)
-	}
-	gotLevels, _ := db.Levels(t.Context(), runID)
-	if diff := cmp.Diff(levels, gotLevels); diff != "" {
-		t.Errorf("levels (-want +got):\n%s", diff)
-	}
-	gotFiles, _ := db.Files(t.Context(), runID, 2)
-	if diff := cmp.Diff(files, gotFiles); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
-	}
-	gotRun, _ := db.FindRun(t.Context(), runID)
-	if diff := cmp.Diff(run, gotRun); diff != "" {
-		t.Errorf("run (-want +got):\n%s", diff)
-	}
-	if before, _ := db.Files(t.Context(), runID, 1); len(before) != 2 {
-		t.Errorf("the first generation has %d files, want the 2 it had", len(before))
+	if seen != 3 {
+		t.Errorf("%d events after %d", seen, n-4)
 	}
 }

@@ -36,8 +36,8 @@ func services(status Status) []Status {
 		return []Status{Verifying, Ready, Failed, Terminating}
 	case Ready: // verifying: status and resume. Booting: repair and reload of one whose host stays
 		return []Status{Verifying, Booting, Failed, Terminating}
-	case Failed: // resume and repair go on from the phase that failed, or from an earlier one
-		return []Status{Provisioning, Connecting, Booting, Verifying, Terminating}
+	case Failed: // resume and repair go on from the phase that failed, or from an earlier one. Itself: it fails again before it gets there
+		return []Status{Failed, Provisioning, Connecting, Booting, Verifying, Terminating}
 	case Skipped: // what it waited for is there now; or it ends, never having begun
 		return []Status{Pending, Provisioning, Connecting, Booting, Verifying, Terminating, Terminated}
 	case Terminating: // failed: something of it is left

@@ -46,7 +46,7 @@ func refuse(path string, err error) error {
 	case sqlite3.SQLITE_IOERR:
 		why = fmt.Sprintf("cannot be read or written (%v): look after the disk (is there a limit on the size of files?), then run the command again", err)
 	case sqlite3.SQLITE_READONLY:
-		why = readOnlyWhy(path, code)
+		why = "cannot be written: make the file and its folder " + filepath.Dir(path) + " writable for you, or name another folder with --state"
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
 		why = "cannot be opened: make the file and its folder readable and writable for you, or name another folder with --state"
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
@@ -55,13 +55,6 @@ func refuse(path string, err error) error {
 		return err
 	}
 	return &StoreError{Path: path, Why: why, Err: err}
-}
-
-func readOnlyWhy(path string, code int) string {
-	if code == sqlite3.SQLITE_READONLY_DBMOVED {
-		return "was moved or removed while it was in use: put it back and run the command again"
-	}
-	return "cannot be written: make the file and its folder " + filepath.Dir(path) + " writable for you, or name another folder with --state"
 }
 
 // sqliteCode is SQLite's extended result code, 0 where err is not SQLite's.

@@ -26,6 +26,7 @@ type Writer struct {
 	arrived chan struct{} // holds one token where queue may have something
 	closing chan struct{}
 	ended   chan struct{}
+	failed  error // of the first commit that failed; belongs to write until ended is closed
 
 	mu     sync.Mutex
 	queue  []*queued
@@ -74,19 +75,7 @@ func (db *DB) Writer(run string) *Writer {
 // Submit queues a change and returns at once; Wait on the ticket returns when it is durable. Later
 // submissions never become durable before earlier ones. What the change's slices hold must not be altered afterwards.
 func (w *Writer) Submit(c Change) Ticket {
-	if c.Event.At.IsZero() {
-		c.Event.At = time.Now()
-	}
-	if c.Run != nil {
-		run := *c.Run
-		c.Run = &run
-	}
-	if c.Service != nil {
-		service := *c.Service
-		c.Service = &service
-		c.Event.Service = service.Address
-	}
-	q := &queued{change: c, since: time.Now(), done: make(chan struct{})}
+	q := &queued{change: c.complete(), since: time.Now(), done: make(chan struct{})}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,7 +117,8 @@ func (w *Writer) Stats() Stats {
 	return w.stats
 }
 
-// Close writes what is queued and ends the writer.
+// Close writes what is queued and ends the writer. It returns the error of the first commit that failed, which those who
+// only submitted may not have seen.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	if !w.closed {
@@ -143,7 +133,7 @@ func (w *Writer) Close() error {
 	if w.db.writers[w.run] == w {
 		delete(w.db.writers, w.run)
 	}
-	return nil
+	return w.failed
 }
 
 // A Ticket is a change on its way to the disk.
@@ -165,27 +155,27 @@ func (w *Writer) write() {
 	// A commit is never given up half way: its context does not end.
 	ctx := context.Background()
 	var to *statements
-	var failed error
 	var p pace
+	during := false // changes came during the last commit
 	for {
-		batch := w.gather(&p)
+		batch := w.gather(&p, during)
 		if len(batch) == 0 {
 			break
 		}
-		if to == nil && failed == nil {
+		if to == nil && w.failed == nil {
 			conn, err := w.db.sql.Conn(ctx)
 			if err != nil {
-				failed = w.poison(err)
+				w.failed = w.poison(err)
 			} else {
 				to = newStatements(conn)
 			}
 		}
-		if failed == nil {
+		if w.failed == nil {
 			if err := w.commit(ctx, to, batch); err != nil {
-				failed = w.poison(err)
+				w.failed = w.poison(err)
 			}
 		}
-		w.settle(batch, failed)
+		during = w.settle(batch)
 	}
 	if to != nil {
 		to.close() // a connection that does not close well has nothing of ours left to lose
@@ -193,7 +183,7 @@ func (w *Writer) write() {
 }
 
 // gather waits for the next batch; nil where there will be none.
-func (w *Writer) gather(p *pace) []*queued {
+func (w *Writer) gather(p *pace, during bool) []*queued {
 	batch := w.take(nil)
 	for len(batch) == 0 {
 		select {
@@ -203,29 +193,31 @@ func (w *Writer) gather(p *pace) []*queued {
 			return w.take(nil) // what came before the closing
 		}
 	}
-	wait := p.wait(len(batch))
+	wait := p.wait(len(batch), during)
 	if wait == 0 {
 		return batch
 	}
 
-	before := len(batch)
+	start, last := time.Now(), time.Duration(0)
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()
-	for len(batch) < lingerEnough {
+	for ended := false; !ended && len(batch) < lingerEnough; {
 		select {
 		case <-w.arrived:
 			batch = w.take(batch)
+			last = time.Since(start)
 			quiet.Reset(lingerQuiet)
-			continue
 		case <-quiet.C:
+			ended = true
 		case <-end.C:
+			ended = true
 		case <-w.closing:
+			ended = true
 		}
-		break
 	}
-	p.learn(len(batch) - before)
+	p.learn(last)
 	return batch
 }
 
@@ -264,17 +256,17 @@ func (w *Writer) poison(err error) error {
 		w.run, w.db.problem(err))
 }
 
-// settle tells those who wait what came of a batch.
-func (w *Writer) settle(batch []*queued, failed error) {
+// settle tells those who wait what came of a batch, and returns whether others came before they could.
+func (w *Writer) settle(batch []*queued) (others bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if failed == nil {
+	if w.failed == nil {
 		w.stats.Commits++
 	}
 	for _, q := range batch {
 		switch {
-		case failed != nil:
-			q.err = failed // its own error too was found in a transaction that is lost
+		case w.failed != nil:
+			q.err = w.failed // its own error too was found in a transaction that is lost
 		case q.err != nil:
 			w.stats.Conflicts++
 		default:
@@ -283,4 +275,5 @@ func (w *Writer) settle(batch []*queued, failed error) {
 		}
 		close(q.done)
 	}
+	return len(w.queue) > 0 // nobody who waited had a chance: mu is ours
 }

@@ -73,7 +73,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	}
 	eng := loadOptions()
 	if !opts.dryRun {
-		if eng, err = g.engineOptions(ctx, "launch boot", true); err != nil {
+		if eng, err = g.engineOptions(ctx, "boot", true); err != nil {
 			return err
 		}
 		defer eng.DB.Close()

@@ -57,7 +57,7 @@ func newResumeCommand(g *globalOptions) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return onRun(ctx, g, &vars, "launch resume", first(args), cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
+			return onRun(ctx, g, &vars, "resume", first(args), cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
 				return s.Resume(ctx)
 			})
 		},
@@ -86,7 +86,7 @@ func runTerminate(ctx context.Context, g *globalOptions, vars *variableOptions, 
 	}
 	var worst error
 	for _, name := range names {
-		err := onRun(ctx, g, vars, "launch terminate", name, stdout, stderr, func(s *engine.Session) error {
+		err := onRun(ctx, g, vars, "terminate", name, stdout, stderr, func(s *engine.Session) error {
 			return s.Terminate(ctx)
 		})
 		if err != nil && len(names) > 1 {
@@ -121,7 +121,7 @@ func newRepairCommand(g *globalOptions) *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			return onRun(ctx, g, &vars, "launch repair", run, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
+			return onRun(ctx, g, &vars, "repair", run, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
 				return s.Repair(ctx, services, tries)
 			})
 		},
@@ -137,7 +137,7 @@ func runAndServices(ctx context.Context, g *globalOptions, args []string) (run s
 	if len(args) == 0 {
 		return "", nil, nil
 	}
-	eng, err := g.engineOptions(ctx, "launch", false)
+	eng, err := g.engineOptions(ctx, "repair", false)
 	if err != nil {
 		return "", nil, err
 	}
@@ -175,7 +175,7 @@ status is that of the last verification, so that cron and systemd can act on it.
 			}
 			ctx := cmd.Context()
 			for n := 1; ; n++ {
-				err := onRun(ctx, g, &vars, "launch watch", args[0], cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
+				err := onRun(ctx, g, &vars, "watch", args[0], cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
 					if repair {
 						return s.Repair(ctx, nil, tries)
 					}
@@ -232,7 +232,7 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 	if err != nil {
 		return err
 	}
-	return onRun(ctx, g, vars, "launch reload", name, stdout, stderr, func(s *engine.Session) error {
+	return onRun(ctx, g, vars, "reload", name, stdout, stderr, func(s *engine.Session) error {
 		run := s.Run()
 		inputs, err := s.ReloadInputs(given)
 		if err != nil {

@@ -60,7 +60,7 @@ func report(w io.Writer, err error) int {
 	case err == nil, errors.As(err, &told):
 	case errors.As(err, &planE):
 		writeDiagnostics(w, planE.Diagnostics, planE.Sources)
-		fmt.Fprintf(w, "launch: the plan has %s; nothing was started\n", count(len(planE.Diagnostics.Errs()), "error"))
+		fmt.Fprintf(w, "launch: %s\n", planE.Summary())
 	case errors.As(err, &usage):
 		fmt.Fprintf(w, "launch: %v\n", err)
 		if usage.cmd != nil {

@@ -44,7 +44,7 @@ func runHistory(ctx context.Context, g *globalOptions, name string, critical boo
 	if err != nil {
 		return err
 	}
-	eng, err := g.engineOptions(ctx, "launch history", false)
+	eng, err := g.engineOptions(ctx, "history", false)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func newListCommand(g *globalOptions) *cobra.Command {
 				return err
 			}
 			all := []runView{}
-			eng, err := g.engineOptions(cmd.Context(), "launch list", false)
+			eng, err := g.engineOptions(cmd.Context(), "list", false)
 			switch {
 			case errors.Is(err, state.ErrNoRun): // no store yet: there are none
 			case err != nil:
@@ -71,7 +71,7 @@ func newPurgeCommand(g *globalOptions) *cobra.Command {
 			if len(args) == 0 && !cmd.Flags().Changed("older-than") {
 				return usagef("say which run, or --older-than how long ago it ended (0s: all ended ones)")
 			}
-			eng, err := g.engineOptions(ctx, "launch purge", false)
+			eng, err := g.engineOptions(ctx, "purge", false)
 			if err != nil {
 				return err
 			}

@@ -49,7 +49,7 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	default:
 		return usagef("--phase %s: it can be boot, verify, terminate or process", opts.phase)
 	}
-	eng, run, address, err := serviceOf(ctx, g, "launch logs", args)
+	eng, run, address, err := serviceOf(ctx, g, "logs", args)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func newOutputCommand(g *globalOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			eng, err := g.engineOptions(ctx, "launch output", false)
+			eng, err := g.engineOptions(ctx, "output", false)
 			if err != nil {
 				return err
 			}

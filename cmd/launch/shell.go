@@ -20,7 +20,7 @@ func newShellCommand(g *globalOptions) *cobra.Command {
 		Args:  cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			eng, run, address, err := serviceOf(ctx, g, "launch ssh", args)
+			eng, run, address, err := serviceOf(ctx, g, "ssh", args)
 			if err != nil {
 				return err
 			}

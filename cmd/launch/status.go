@@ -58,7 +58,7 @@ func runStatus(ctx context.Context, g *globalOptions, opts statusOptions, name s
 	if opts.watch && opts.every <= 0 {
 		return usagef("--every %s: it must be more than nothing", opts.every)
 	}
-	eng, err := g.engineOptions(ctx, "launch status", false)
+	eng, err := g.engineOptions(ctx, "status", false)
 	if err != nil {
 		return err
 	}

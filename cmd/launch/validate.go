@@ -61,7 +61,7 @@ func runValidate(g *globalOptions, vars *variableOptions, planArg string, stdout
 	}
 	if diags.HasErrors() {
 		writeDiagnostics(stderr, diags, sources)
-		fmt.Fprintf(stderr, "launch: the plan has %s\n", count(len(diags.Errs())-len(warnings(diags)), "error"))
+		fmt.Fprintf(stderr, "launch: %s\n", (&engine.PlanError{Diagnostics: diags}).Summary())
 		return toldError{usageError{err: errors.New("the plan is invalid")}}
 	}
 	writeDiagnostics(stderr, diags, sources)

@@ -28,6 +28,9 @@ func newView(asJSON bool, stdout, stderr io.Writer) view {
 	if asJSON {
 		return &jsonView{enc: json.NewEncoder(stdout)}
 	}
+	if tty, ok := isTerminal(stderr); ok {
+		return newLiveView(stdout, tty)
+	}
 	return newPlainView(stdout, stderr)
 }
 

@@ -24,6 +24,7 @@ type connection struct {
 	conn   *net.UnixConn
 	writer *wire.Writer
 	known  int         // programs that the supervisor knew when we came
+	pid    int         // of the supervisor
 	child  *os.Process // the supervisor, where we started it
 	ended  chan struct{}
 
@@ -68,7 +69,7 @@ func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*co
 		return nil, err
 	}
 	conn.SetDeadline(time.Time{})
-	c.known = theirs.Known
+	c.known, c.pid = theirs.Known, theirs.PID
 	go c.read(reader) // until the connection ends; close waits for that
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,8 +14,11 @@ import (
 	"github.com/launchplan/launch/runners/runnertest"
 )
 
-// supervise is the argument with which the test binary is the supervisor.
-const supervise = "supervise-for-tests"
+// Arguments with which the test binary is the supervisor, or a launch process to be killed.
+const (
+	supervise     = "supervise-for-tests"
+	launchProcess = "launch-for-tests"
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == supervise {
@@ -23,6 +27,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) == 3 && os.Args[1] == launchProcess {
+		actAsLaunch(os.Args[2])
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -44,6 +51,28 @@ func TestContract(t *testing.T) {
 	runnertest.Run(t, runnertest.Subject{
 		New:  func(t testing.TB, env runners.Env) runners.Runner { return newRunner(t, env) },
 		User: user,
+		Here: true,
+	})
+}
+
+// Where launch is not root, other users' programs go through sudo. Root can do that too.
+func TestContractThroughSudo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be sure to need no password")
+	}
+	if _, err := exec.LookPath("sudo"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no sudo")
+		}
+		t.Skip("no sudo")
+	}
+	runnertest.RunUser(t, runnertest.Subject{
+		New: func(t testing.TB, env runners.Env) runners.Runner {
+			r := newRunner(t, env)
+			r.sudo = true
+			return r
+		},
+		User: "nobody",
 		Here: true,
 	})
 }

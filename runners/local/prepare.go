@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -161,7 +162,7 @@ func (h *host) place(ctx context.Context, p *runners.Program) error {
 	work := filepath.Join(h.workRoot(""), p.ID.Service)
 	if p.Kind != runners.Check || h.isUs(p.User) {
 		// The output's file is ours, whoever the program runs as.
-		if err := makeWorkDir(h.runner.env.Dir, work, p.Kind != runners.Check); err != nil {
+		if err := makeWorkDir(work, p.Kind != runners.Check); err != nil {
 			return fmt.Errorf("make the work directory: %w", err)
 		}
 	}
@@ -176,18 +177,34 @@ func (h *host) place(ctx context.Context, p *runners.Program) error {
 	return lock.(*oncePlaced).do(func() error { return files.payload(ctx, p.Payload) })
 }
 
-// makeWorkDir makes the folder of a service, and in it the one for launch's own files.
-func makeWorkDir(root, work string, own bool) error {
-	for _, dir := range []string{filepath.Dir(work), work, filepath.Join(work, ".launch")} {
-		if dir != work && filepath.Dir(dir) == work && !own {
-			break
-		}
-		err := os.Mkdir(dir, 0o700)
-		if err != nil && !errors.Is(err, os.ErrExist) {
-			return err
+// makeWorkDir makes the folder of a service, and in it the one for launch's own
+// files where that is asked for.
+func makeWorkDir(work string, own bool) error {
+	last := work
+	if own {
+		last = filepath.Join(work, ".launch")
+	}
+	if _, err := os.Lstat(last); err == nil {
+		return nil
+	}
+	err := mkdir(work)
+	if errors.Is(err, fs.ErrNotExist) { // the first service of the run
+		if err = mkdir(filepath.Dir(work)); err == nil {
+			err = mkdir(work)
 		}
 	}
-	return nil
+	if err == nil && own {
+		err = mkdir(last)
+	}
+	return err
+}
+
+func mkdir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func (h *host) payloadDir(p *runners.Program) string {

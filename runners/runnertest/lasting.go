@@ -133,6 +133,32 @@ func testCancel(t *testing.T, b *bench) {
 	}
 }
 
+// testCancelled is about a context that has ended before Run knows how the program stands.
+func testCancelled(t *testing.T, b *bench) {
+	p := sh("long", gate+"up $$; sleep 600")
+	end := b.begin(t, p)
+	pid := b.awaitUp(t)
+	end(runners.ErrDetach)
+	b.host.Close()
+	b.host = b.connect(t)
+	ctx, cancel := context.WithCancelCause(b.ctx)
+	cancel(runners.ErrDetach)
+	if _, err := b.host.Run(ctx, p); !errors.Is(err, runners.ErrDetach) || !b.alive(t, pid) {
+		t.Errorf("Run = %v, want ErrDetach and a program that goes on", err)
+	}
+	ctx, cancel = context.WithCancelCause(b.ctx)
+	cancel(errors.New("interrupted"))
+	for _, p := range []*runners.Program{p, sh("new", "sleep 600")} {
+		result, err := b.host.Run(ctx, p)
+		if err != nil || result.Outcome != runners.Stopped {
+			t.Errorf("Run %s = %+v, %v; want stopped", p.ID, result, err)
+		}
+	}
+	if b.alive(t, pid) {
+		t.Error("the program that ran before goes on")
+	}
+}
+
 func testTimeout(t *testing.T, b *bench) {
 	p := sh("slow", "echo begun; sleep 600 & echo $! >pid; wait")
 	p.Timeout = time.Second
@@ -378,12 +404,23 @@ func testUser(t *testing.T, b *bench) {
 	if _, out := b.run(t, script); out != b.subject.User+"\n" {
 		t.Errorf("the script of another user wrote %q", out)
 	}
-	b.makeGate(t)
-	b.check(t, "chmod 666 up hold; chmod 711 .")
 	slow := sh("slow", "sleep 600 & echo $! >pid; wait")
 	slow.User, slow.Timeout, slow.Stop.Grace = b.subject.User, time.Second, time.Second
 	result, _ = b.run(t, slow)
 	wantOutcome(t, result, runners.TimedOut)
+	if pid, err := b.host.ReadFile(b.ctx, service, b.subject.User, "pid", 20); err != nil || b.alive(t, strings.TrimSpace(string(pid))) {
+		t.Errorf("process %q of another user outlived its timeout (%v)", pid, err)
+	}
+	missing := sh("missing", "")
+	missing.Argv, missing.User = []string{"no-such-program"}, b.subject.User
+	if _, err := b.host.Run(b.ctx, missing); !isStartError(err) {
+		t.Errorf("Run of a missing program = %v, want a StartError", err)
+	}
+	nobody := sh("nobody", "true")
+	nobody.User = "no-such-user"
+	if _, err := b.host.Run(b.ctx, nobody); !isStartError(err) {
+		t.Errorf("Run as no user = %v, want a StartError", err)
+	}
 	if err := b.host.Remove(b.ctx, service); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
@@ -392,4 +429,9 @@ func testUser(t *testing.T, b *bench) {
 	if _, out := b.run(t, look); out != "" {
 		t.Errorf("the work directory %s is still there", dir)
 	}
+}
+
+func isStartError(err error) bool {
+	_, ok := errors.AsType[*runners.StartError](err)
+	return ok
 }

@@ -54,6 +54,9 @@ func All() []Process {
 	return all
 }
 
+// CanFindVariables says that HasVariable can know.
+const CanFindVariables = false
+
 // HasVariable cannot be known on this system.
 func HasVariable(int, string) (has, known bool) { return false, false }
 

@@ -78,6 +78,9 @@ func All() []Process {
 	return all
 }
 
+// CanFindVariables says that HasVariable can know.
+const CanFindVariables = true
+
 // HasVariable tells whether the process was started with NAME=value in its
 // environment, and whether that can be known: not for another user's process.
 func HasVariable(pid int, variable string) (has, known bool) {

@@ -70,7 +70,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 	for _, k := range known {
 		p := newProgram(k.ID, k.Begun, OutputFile(k.ID))
 		state, found := Standing(k)
-		p.process, p.started, p.adopted, p.reaped = found, k.Started, true, true
+		p.pid, p.process, p.started, p.adopted, p.reaped = found.PID, found, k.Started, true, true
 		close(p.begin)
 		s.programs[p.id] = p
 		if state.Phase == runners.Running {
@@ -79,7 +79,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 				r.At, r.Process = k.Started, &p.process
 				s.save(r)
 			}
-			s.active++
+			s.active[p] = struct{}{}
 			s.work.Go(func() { s.resume(p) })
 			continue
 		}
@@ -90,7 +90,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 			r.Result, r.Left = &p.result, true
 			s.save(r)
 		}
-		if (k.Result == nil || k.Left) && p.process.PID != 0 && p.process.Boot == proc.BootID() && s.groupLives(p) {
+		if (k.Result == nil || k.Left) && p.pid != 0 && p.process.Boot == proc.BootID() && s.groupLives(p) {
 			s.left[p] = struct{}{}
 			s.forgetEmpty(p)
 		}
@@ -109,5 +109,5 @@ func (s *supervisor) resume(p *program) {
 	if p.begun.Timeout > 0 {
 		timeout = p.begun.Timeout - p.process.Age()
 	}
-	s.end(p, s.await(p, timeout))
+	s.end(p, s.await(p, timeout, false))
 }

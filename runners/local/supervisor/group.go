@@ -46,7 +46,7 @@ func (s *supervisor) endGroup(p *program, stop runners.Stop) error {
 		return nil
 	}
 	var pids []string
-	for _, m := range proc.Group(p.process.PID) {
+	for _, m := range proc.Group(p.pid) {
 		pids = append(pids, fmt.Sprint(m.PID))
 	}
 	if len(pids) == 0 { // zombies that their parent does not wait for
@@ -68,7 +68,7 @@ func (s *supervisor) awaitEmpty(p *program, within time.Duration) bool {
 		case <-time.After(pause):
 			if pause *= 2; pause > longestPause {
 				pause = longestPause
-				if len(proc.Group(p.process.PID)) == 0 {
+				if len(proc.Group(p.pid)) == 0 {
 					return true // only zombies, of a parent that left the group
 				}
 			}
@@ -81,9 +81,12 @@ func (s *supervisor) awaitEmpty(p *program, within time.Duration) bool {
 
 // groupLives tells whether there is a group with the program's number.
 func (s *supervisor) groupLives(p *program) bool {
+	if p.pid <= 0 { // it is not known which process it was; 0 would mean our own group
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !errors.Is(unix.Kill(-p.process.PID, 0), unix.ESRCH)
+	return !errors.Is(unix.Kill(-p.pid, 0), unix.ESRCH)
 }
 
 // groupIsOurs tells whether the group with the program's number is the
@@ -92,18 +95,18 @@ func (s *supervisor) groupLives(p *program) bool {
 // unseen, and have been taken by another.
 func (s *supervisor) groupIsOurs(p *program) (bool, error) {
 	p.mu.Lock()
-	reaped := p.reaped
+	reaped, process := p.reaped, p.process
 	p.mu.Unlock()
 	if !reaped {
 		return true, nil
 	}
-	if p.process.Boot != "" && p.process.Boot != proc.BootID() {
+	if process.Boot != "" && process.Boot != proc.BootID() {
 		return false, nil
 	}
-	if leader, err := proc.Find(p.process.PID); err == nil {
-		return leader.Start == p.process.Start, nil
+	if leader, err := proc.Find(p.pid); err == nil {
+		return leader.Start == process.Start, nil // where it was not looked up, it was reaped
 	}
-	members := proc.Group(p.process.PID)
+	members := proc.Group(p.pid)
 	foreign := 0
 	for _, m := range members {
 		has, known := proc.HasVariable(m.PID, p.begun.Marker)
@@ -120,17 +123,20 @@ func (s *supervisor) groupIsOurs(p *program) (bool, error) {
 	if foreign < len(members) { // another user's, or a system that does not tell
 		return true, nil
 	}
-	return false, fmt.Errorf("process group %d has processes that cannot be told to be of %s: they were left alone", p.process.PID, p.begun.Label)
+	return false, fmt.Errorf("process group %d has processes that cannot be told to be of %s: they were left alone", p.pid, p.begun.Label)
 }
 
 // signal sends a signal to the program's group.
 func (s *supervisor) signal(p *program, signal syscall.Signal) {
+	if p.pid <= 0 {
+		return
+	}
 	p.mu.Lock()
-	err := unix.Kill(-p.process.PID, signal)
+	err := unix.Kill(-p.pid, signal)
 	p.mu.Unlock()
 	if errors.Is(err, unix.EPERM) && p.begun.User != "" {
 		name := strings.TrimPrefix(unix.SignalName(signal), "SIG")
-		err = s.reaper.run("sudo", "-n", "-u", p.begun.User, "--", "kill", "-s", name, "--", fmt.Sprint(-p.process.PID))
+		err = s.reaper.run("sudo", "-n", "-u", p.begun.User, "--", "kill", "-s", name, "--", fmt.Sprint(-p.pid))
 	}
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		s.log.Error("signal a group", "program", p.id, "signal", unix.SignalName(signal), "err", err)

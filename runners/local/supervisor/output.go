@@ -29,7 +29,7 @@ func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (output 
 	if err != nil {
 		return nil, nil, err
 	}
-	relay := relay{client: c, seq: r.Seq, pipe: from}
+	relay := &relay{client: c, seq: r.Seq, pipe: from}
 	done := make(chan struct{})
 	s.work.Go(func() { defer close(done); relay.run() })
 	return to, func() {
@@ -46,23 +46,21 @@ type relay struct {
 	seq    uint64
 	pipe   *os.File
 	sent   int
+	small  [512]byte // enough for the output of most checks
 }
 
 // chunk is what is read from a pipe at once: what a pipe holds.
 const chunk = 64 << 10
 
 func (r *relay) run() {
-	var buf []byte
+	buf := r.small[:]
 	conn, err := r.pipe.SyscallConn()
 	if err != nil {
 		return
 	}
 	for {
 		var n int
-		err := conn.Read(func(fd uintptr) bool { // without a buffer for those that write nothing
-			if buf == nil {
-				buf = make([]byte, 4<<10)
-			}
+		err := conn.Read(func(fd uintptr) bool {
 			n, err = syscall.Read(int(fd), buf)
 			return err != syscall.EAGAIN
 		})
@@ -70,7 +68,7 @@ func (r *relay) run() {
 			return
 		}
 		r.send(buf[:n])
-		if n == len(buf) && n < chunk {
+		if n == len(buf) && n < chunk { // there is more
 			buf = make([]byte, chunk)
 		}
 	}
@@ -83,13 +81,16 @@ func (r *relay) drain() {
 		return
 	}
 	conn.Control(func(fd uintptr) {
-		buf := make([]byte, chunk)
-		for left := 16; left > 0; left-- { // not for ever: a daemon may be writing
+		buf := r.small[:]
+		for range 16 { // not for ever: a daemon may be writing
 			n, err := syscall.Read(int(fd), buf)
 			if err != nil || n <= 0 {
 				return
 			}
 			r.send(buf[:n])
+			if len(buf) < chunk {
+				buf = make([]byte, chunk)
+			}
 		}
 	})
 }
@@ -115,9 +116,11 @@ const (
 func (s *supervisor) trimOutputs() {
 	s.mu.Lock()
 	var files []string
-	for _, p := range s.programs {
-		if _, left := s.left[p]; left || !p.hasEnded() {
-			files = append(files, p.output)
+	for _, set := range []map[*program]struct{}{s.active, s.left} {
+		for p := range set {
+			if p.output != "" {
+				files = append(files, p.output)
+			}
 		}
 	}
 	s.mu.Unlock()

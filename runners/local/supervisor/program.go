@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -18,21 +17,26 @@ import (
 
 // A program is one that this supervisor starts, or took over from a dead one.
 type program struct {
-	id       runners.ID
-	begun    records.Begun
-	output   string        // its output's file
-	begin    chan struct{} // closed when it was started, or could not be
-	done     chan struct{} // closed when it has ended, and its group too where that must go
-	exited   chan syscall.WaitStatus
-	stops    chan ending   // at most one is taken
-	process  proc.Identity // set before begin is closed, with started and startErr
+	id      runners.ID
+	begun   records.Begun
+	output  string        // the file that takes its output; a check has none
+	begin   chan struct{} // closed when it was started, or could not be
+	done    chan struct{} // closed when it has ended, and its group too where that must go
+	exited  chan syscall.WaitStatus
+	stops   chan ending // at most one is taken
+	adopted bool        // not our child: its exit status cannot be had
+
+	// These are set before begin is closed.
+	pid      int
 	started  time.Time
 	startErr error
-	result   runners.Result // set before done is closed
-	adopted  bool           // not our child: its exit status cannot be had
 
-	mu     sync.Mutex
-	reaped bool // its pid may belong to another process now
+	// This is set before done is closed.
+	result runners.Result
+
+	mu      sync.Mutex
+	process proc.Identity // PID 0: not looked up
+	reaped  bool          // its pid may belong to another process now
 }
 
 // An ending is a wish to end a program.
@@ -51,87 +55,97 @@ func newProgram(id runners.ID, begun records.Begun, output string) *program {
 	}
 }
 
-func begunOf(p *wire.Program) records.Begun {
-	return records.Begun{Kind: p.Kind, Label: p.Label, Marker: p.Marker, Timeout: p.Timeout, Stop: p.Stop, User: p.User}
-}
-
 // start begins the program unless its ID is known, and returns the one that is.
 func (s *supervisor) start(c *client, r *wire.Request) *program {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Program.Kind != runners.Check {
+	w := r.Program
+	if w.Kind != runners.Check {
 		if p, ok := s.programs[r.ID]; ok {
 			return p
 		}
 	}
-	p := newProgram(r.ID, begunOf(r.Program), r.Program.Output)
-	if r.Program.Kind == runners.Check {
-		s.checks[p] = struct{}{}
-	} else {
+	p := newProgram(r.ID, records.Begun{
+		Kind: w.Kind, Label: w.Label, Marker: w.Marker, Timeout: w.Timeout, Stop: w.Stop, User: w.User,
+	}, w.Output)
+	if w.Kind != runners.Check {
 		s.programs[r.ID] = p
 	}
-	s.active++
+	s.active[p] = struct{}{}
 	s.work.Go(func() { s.live(p, c, r) })
 	return p
 }
+
+// errNotBegun is the startErr of a program that was stopped before its start.
+var errNotBegun = errors.New("stopped before its start")
 
 // live is a program's life: the intent, the fork, the end, and a record of each.
 // A check lives without records.
 func (s *supervisor) live(p *program, c *client, r *wire.Request) {
 	durable := p.begun.Kind != runners.Check
 	s.forks <- struct{}{}
-	if len(p.stops) > 0 { // interrupted while it waited for its turn
-		<-s.forks
-		s.notStarted(p, errNotBegun, false)
-		return
-	}
-	if durable {
-		intent := s.record(records.Intent, p)
-		intent.Begun, intent.Process = &p.begun, boot()
-		if err := s.records.Append(intent); err != nil {
-			<-s.forks
-			s.notStarted(p, fmt.Errorf("write down that it starts: %w", err), false)
-			return
+	var finish func()
+	err := errNotBegun
+	if len(p.stops) == 0 { // else it was interrupted while it waited for its turn
+		err = nil
+		if durable {
+			err = s.recordIntent(p)
+		}
+		if err == nil {
+			if finish, err = s.fork(p, c, r); err != nil && durable {
+				s.save(s.record(records.Failed, p))
+			}
 		}
 	}
-	finish, err := s.fork(p, c, r)
 	<-s.forks
 	if err != nil {
-		s.notStarted(p, err, durable)
+		s.notStarted(p, err)
 		return
 	}
-	if durable {
-		started := s.record(records.Start, p)
-		started.At, started.Process = p.started, &p.process
-		if err := s.records.Append(started); err != nil { // the marker in its environment tells as much
-			s.log.Error("record a start", "program", p.id, "err", err)
-		}
+	settles := durable && proc.CanFindVariables && p.begun.User == ""
+	if durable && !settles {
+		s.recordStart(p)
 	}
 	close(p.begin)
-	result := s.await(p, p.begun.Timeout)
+	result := s.await(p, p.begun.Timeout, settles)
 	finish()
 	s.end(p, result)
 }
-
-// errNotBegun is the startErr of a program that was stopped before its start.
-var errNotBegun = errors.New("stopped before its start")
 
 func (s *supervisor) record(what string, p *program) records.Record {
 	return records.Record{What: what, Service: p.id.Service, Name: p.id.Name, At: time.Now()}
 }
 
-// notStarted lets go of a program that could not be started: it may be tried again.
-func (s *supervisor) notStarted(p *program, err error, record bool) {
-	if record {
-		s.save(s.record(records.Failed, p))
+func (s *supervisor) recordIntent(p *program) error {
+	r := s.record(records.Intent, p)
+	r.Begun, r.Process = &p.begun, &proc.Identity{Boot: proc.BootID()}
+	if err := s.records.Append(r); err != nil {
+		return fmt.Errorf("write down that it starts: %w", err)
 	}
+	return nil
+}
+
+// recordStart writes down which process the program is.
+func (s *supervisor) recordStart(p *program) {
+	identity := proc.Identify(p.pid)
+	p.mu.Lock()
+	p.process = identity
+	p.mu.Unlock()
+	r := s.record(records.Start, p)
+	r.At, r.Process = p.started, &identity
+	if err := s.records.Append(r); err != nil { // the marker in its environment tells as much
+		s.log.Error("record a start", "program", p.id, "err", err)
+	}
+}
+
+// notStarted lets go of a program that could not be started: it may be tried again.
+func (s *supervisor) notStarted(p *program, err error) {
 	p.startErr = err
 	s.mu.Lock()
-	delete(s.checks, p)
+	delete(s.active, p)
 	if s.programs[p.id] == p {
 		delete(s.programs, p.id)
 	}
-	s.active--
 	s.mu.Unlock()
 	close(p.begin)
 	close(p.done)
@@ -139,19 +153,13 @@ func (s *supervisor) notStarted(p *program, err error, record bool) {
 }
 
 // await waits for the end of the program, or brings it about.
-func (s *supervisor) await(p *program, timeout time.Duration) runners.Result {
-	var expired <-chan time.Time
-	if p.begun.Timeout > 0 {
-		timer := time.NewTimer(max(0, timeout))
-		defer timer.Stop()
-		expired = timer.C
-	}
-	wish, status := p.endOrWish(expired)
+func (s *supervisor) await(p *program, timeout time.Duration, settles bool) runners.Result {
+	wish, status := s.endOrWish(p, timeout, settles)
 	if wish.outcome == 0 {
 		result := s.ended(p, status)
 		if p.begun.Kind == runners.Check {
 			s.signal(p, unix.SIGKILL)
-		} else if result.Outcome != runners.Lost && (result.Outcome != runners.Exited || result.Status != 0) {
+		} else if result.Outcome == runners.Signaled || result.Status != 0 {
 			s.endRest(p, p.begun.Stop)
 		}
 		return result
@@ -166,15 +174,35 @@ func (s *supervisor) await(p *program, timeout time.Duration) runners.Result {
 	return result
 }
 
+// settleAfter is how long a program runs before its process is looked up and
+// written down. Most end before that; until then the marker in its environment
+// would tell which process it is.
+const settleAfter = 50 * time.Millisecond
+
 // endOrWish waits for the program's end, or a wish to end it. What came first by
 // a hair is told as the program's own end.
-func (p *program) endOrWish(expired <-chan time.Time) (wish ending, status syscall.WaitStatus) {
-	select {
-	case status = <-p.exited:
-		return ending{}, status
-	case <-expired:
-		wish = ending{runners.TimedOut, p.begun.Stop}
-	case wish = <-p.stops:
+func (s *supervisor) endOrWish(p *program, timeout time.Duration, settles bool) (wish ending, status syscall.WaitStatus) {
+	var expired, settled <-chan time.Time
+	if p.begun.Timeout > 0 {
+		timer := time.NewTimer(max(0, timeout))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	if settles {
+		timer := time.NewTimer(settleAfter)
+		defer timer.Stop()
+		settled = timer.C
+	}
+	for wish.outcome == 0 {
+		select {
+		case status = <-p.exited:
+			return ending{}, status
+		case <-settled:
+			s.recordStart(p)
+		case <-expired:
+			wish = ending{runners.TimedOut, p.begun.Stop}
+		case wish = <-p.stops:
+		}
 	}
 	select {
 	case status = <-p.exited:
@@ -189,8 +217,7 @@ func (s *supervisor) ended(p *program, status syscall.WaitStatus) runners.Result
 	result := runners.Result{Started: p.started, Ended: time.Now()}
 	switch {
 	case p.adopted:
-		result.Outcome = runners.Lost
-		result.Reason = lostReason(p.begun.Label)
+		result.Outcome, result.Reason = runners.Lost, lostReason(p.begun.Label)
 	case status.Signaled():
 		result.Outcome, result.Signal = runners.Signaled, unix.SignalName(status.Signal())
 		if result.Signal == "" {
@@ -212,37 +239,21 @@ func (s *supervisor) endRest(p *program, stop runners.Stop) {
 // end records the result and tells those who wait.
 func (s *supervisor) end(p *program, result runners.Result) {
 	p.result = result
-	if p.begun.Kind == runners.Check {
-		s.mu.Lock()
-		delete(s.checks, p)
-		s.active--
-		s.mu.Unlock()
-		close(p.done)
-		s.leaveIfIdle()
-		return
+	left := false
+	if p.begun.Kind != runners.Check {
+		left = s.groupLives(p)
+		r := s.record(records.End, p)
+		r.At, r.Result, r.Left = result.Ended, &p.result, left
+		s.save(r)
 	}
-	left := s.groupLives(p)
-	r := s.record(records.End, p)
-	r.At, r.Result, r.Left = result.Ended, &p.result, left
-	s.save(r)
 	s.mu.Lock()
-	s.active--
+	delete(s.active, p)
 	if left {
 		s.left[p] = struct{}{}
 	}
 	s.mu.Unlock()
 	close(p.done)
 	s.leaveIfIdle()
-}
-
-// hasEnded tells whether done is closed.
-func (p *program) hasEnded() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // state is what Look tells.
@@ -252,69 +263,13 @@ func (p *program) state() runners.State {
 	default:
 		return runners.State{Phase: runners.Running} // in a moment
 	}
-	switch {
-	case p.startErr != nil:
+	if p.startErr != nil {
 		return runners.State{Phase: runners.NotStarted}
-	case p.hasEnded():
+	}
+	select {
+	case <-p.done:
 		return runners.State{Phase: runners.Ended, Result: p.result}
+	default:
+		return runners.State{Phase: runners.Running, PID: p.pid}
 	}
-	return runners.State{Phase: runners.Running, PID: p.process.PID}
-}
-
-// fork starts the program's process. finish must be called when that has ended.
-func (s *supervisor) fork(p *program, c *client, r *wire.Request) (finish func(), err error) {
-	output, finish, err := s.openOutput(p, c, r)
-	if err != nil {
-		return nil, err
-	}
-	defer output.Close()
-	input, err := openInput(r.Program.Input)
-	if err != nil {
-		return nil, err
-	}
-	defer input.Close()
-	attr := &syscall.ProcAttr{
-		Dir:   r.Program.Dir,
-		Env:   c.environment(r.Program),
-		Files: []uintptr{input.Fd(), output.Fd(), output.Fd()},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	}
-	if as := r.Program.As; as != nil {
-		attr.Sys.Credential = &syscall.Credential{Uid: as.UID, Gid: as.GID, Groups: as.Groups}
-	}
-	if p.begun.Kind == runners.Check {
-		endWithSupervisor(attr.Sys)
-	}
-	p.started = time.Now()
-	pid, err := s.reaper.fork(p, r.Program.Path, wire.Unpack(r.Program.Argv), attr)
-	if err != nil {
-		finish()
-		return nil, err
-	}
-	if p.begun.Kind != runners.Check {
-		p.process = proc.Identify(pid)
-	} else {
-		p.process = proc.Identity{PID: pid}
-	}
-	return finish, nil
-}
-
-// openInput is the program's standard input: nothing, or data without a name.
-func openInput(data []byte) (*os.File, error) {
-	if len(data) == 0 {
-		return os.Open(os.DevNull)
-	}
-	file, err := os.CreateTemp(".", "input-*") // 0600, in our folder
-	if err != nil {
-		return nil, err
-	}
-	os.Remove(file.Name())
-	if _, err = file.Write(data); err == nil {
-		_, err = file.Seek(0, 0)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
 }

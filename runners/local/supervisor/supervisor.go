@@ -52,6 +52,7 @@ type supervisor struct {
 	dir     string
 	log     *slog.Logger
 	records *records.File
+	null    *os.File
 	forks   chan struct{} // a token for each program that may be between fork and exec
 	reaper  *reaper
 	leave   context.CancelFunc
@@ -60,9 +61,8 @@ type supervisor struct {
 	mu       sync.Mutex
 	listener *net.UnixListener
 	programs map[runners.ID]*program // durable ones and processes, until they are forgotten
-	checks   map[*program]struct{}   // those that run
 	clients  map[*client]struct{}
-	active   int                   // programs that have not ended
+	active   map[*program]struct{} // all that have not ended, checks too
 	left     map[*program]struct{} // ended, but of their group something may be there
 	unsaved  []records.Record      // ends that could not be written
 	lonely   bool                  // nobody has connected yet
@@ -114,16 +114,23 @@ func run(ctx context.Context, dir string, ready func()) error {
 	}
 	defer file.Close()
 
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+
 	idle, leave := context.WithCancel(ctx)
 	defer leave()
 	s := &supervisor{
 		dir:      dir,
 		log:      slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid()),
 		records:  file,
+		null:     null,
 		forks:    make(chan struct{}, 2*runtime.NumCPU()),
 		leave:    leave,
 		programs: map[runners.ID]*program{},
-		checks:   map[*program]struct{}{},
+		active:   map[*program]struct{}{},
 		clients:  map[*client]struct{}{},
 		left:     map[*program]struct{}{},
 		lonely:   true,
@@ -202,7 +209,7 @@ func (s *supervisor) leaveIfIdle() bool {
 	if s.leaving {
 		return true
 	}
-	if s.lonely || s.active > 0 || len(s.left) > 0 || len(s.clients) > 0 || len(s.unsaved) > 0 {
+	if s.lonely || len(s.active) > 0 || len(s.left) > 0 || len(s.clients) > 0 || len(s.unsaved) > 0 {
 		return false
 	}
 	s.leaving = true
