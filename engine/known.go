@@ -30,8 +30,8 @@ func (s *Session) beginVerify(svc *service) error {
 	attributes, withheld := svc.spec.Public(svc.tree.Secrets())
 	svc.edit(func(row *state.Service) { row.Attributes, row.Withheld = attributes, withheld })
 	ticket := s.advance(svc, state.Verifying, "")
-	if !svc.spec.HasChecks {
-		return nil // verifying has no effect to record an intent for
+	if !svc.spec.HasChecks && len(svc.wrote) == 0 {
+		return nil // nothing that others can see follows at once
 	}
 	return ticket.Wait()
 }

@@ -1,20 +1,23 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/ec2"
 	"github.com/launchplan/launch/runners/local"
-
-	"context"
+	"github.com/launchplan/launch/runners/ssh"
 )
 
 // runnerTypes are the runners that plans can use: one line for each.
 func runnerTypes() []engine.RunnerType {
 	return []engine.RunnerType{
 		engine.Register("local", plan.NoHost, openLocal),
+		engine.Register("ssh", plan.NeedsHost, ssh.New),
+		engine.Register("ec2", plan.MayHaveHost, ec2.New),
 	}
 }
 

@@ -120,6 +120,14 @@ func (h *host) Output(_ context.Context, id runners.ID, offset int64, max int) (
 	return data[:n], err
 }
 
+// Discard removes the file with the program's output. Daemons of the program may still write to it, unseen.
+func (h *host) Discard(_ context.Context, id runners.ID) error {
+	if err := os.Remove(h.outputFile(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // ReadFile returns a file of the service's work directory.
 func (h *host) ReadFile(ctx context.Context, service, user, name string, max int) ([]byte, error) {
 	data, err := h.files(user).read(ctx, h.WorkDir(service, user), name, max)
