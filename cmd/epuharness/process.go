@@ -35,26 +35,15 @@ type processView struct {
 	Died    *struct{} `json:"died,omitempty"`
 	Request *struct{} `json:"request,omitempty"`
 	Clock   *struct{} `json:"clock,omitempty"`
-	Line    *string   `json:"line,omitempty"` // of its output, where one was waited for
 }
 
 func viewOf(p wire.Process) processView { return processView{Process: p} }
 
-func (g *globals) showProcess(p wire.Process) error { return g.showResult(viewOf(p), resultFlags{}) }
-
-func (g *globals) showResult(v processView, flags resultFlags) error {
+func (g *globals) showProcess(p wire.Process) error {
 	if g.json() {
-		picked, err := flags.pick(v)
-		if err != nil {
-			return err
-		}
-		return g.writeJSON(picked)
+		return g.writeJSON(viewOf(p))
 	}
-	if v.Line != nil {
-		fmt.Fprintln(g.out, v.ID, v.State, clean(*v.Line))
-		return nil
-	}
-	fmt.Fprintln(g.out, v.ID, v.State)
+	fmt.Fprintln(g.out, p.ID, p.State)
 	return nil
 }
 
@@ -158,11 +147,7 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 			return err
 		}
 	}
-	view, err := flags.result.view(ctx, c, p)
-	if err != nil {
-		return err
-	}
-	return g.showResult(view, flags.result)
+	return g.showResult(ctx, c, p, flags.result)
 }
 
 // parameters are nil where nothing was said, so that those on record hold.

@@ -12,14 +12,14 @@ import (
 	"github.com/launchplan/launch/harness/wire"
 )
 
-// resultFlags say what schedule and wait wait for beside the state, and what they show.
+// resultFlags say what schedule waits for beside the state, and what it shows.
 type resultFlags struct {
 	line   string
 	fields []string
 }
 
 func (f *resultFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.line, "line", "", "wait, too, until its output has a line that matches this `regexp`; \"line\" in the result is its first group")
+	cmd.Flags().StringVar(&f.line, "line", "", "wait, too, until its output has a line that matches this `regexp`; with -o json, its named groups are fields of the result, and \"line\" is the line")
 	cmd.Flags().StringSliceVar(&f.fields, "fields", nil, "with -o json: only these `fields` of the result")
 }
 
@@ -35,40 +35,61 @@ func (f *resultFlags) pattern() (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// view is the process with the line that was waited for.
-func (f *resultFlags) view(ctx context.Context, c *client.Client, p wire.Process) (processView, error) {
-	v := viewOf(p)
-	re, err := f.pattern()
-	if err != nil || re == nil {
-		return v, err
+// showResult shows a process, with what its line says where one was waited for.
+func (g *globals) showResult(ctx context.Context, c *client.Client, p wire.Process, flags resultFlags) error {
+	re, err := flags.pattern()
+	if err != nil {
+		return err
 	}
-	line, err := c.Line(ctx, p.ID, re)
-	v.Line = &line
-	return v, err
+	said := map[string]string{}
+	if re != nil {
+		line, err := c.Line(ctx, p.ID, re)
+		if err != nil {
+			return err
+		}
+		said["line"] = line
+		for i, group := range re.FindStringSubmatch(line) {
+			if name := re.SubexpNames()[i]; name != "" {
+				said[name] = group
+			}
+		}
+	}
+	if len(said)+len(flags.fields) == 0 || !g.json() {
+		return g.showProcess(p)
+	}
+	fields, err := fieldsOf(p, said)
+	if err != nil {
+		return err
+	}
+	return g.showFields(fields, flags.fields)
 }
 
-// pick leaves the wanted fields of a result.
-func (f *resultFlags) pick(v processView) (any, error) {
-	if len(f.fields) == 0 {
-		return v, nil
-	}
-	data, err := json.Marshal(v)
+// fieldsOf are those of the process, and what was said beside them.
+func fieldsOf(p wire.Process, said map[string]string) (map[string]any, error) {
+	data, err := json.Marshal(viewOf(p))
 	if err != nil {
 		return nil, err
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, err
 	}
-	for _, name := range f.fields {
-		if _, ok := all[name]; !ok {
-			return nil, usagef("--fields: a process has no field %q here", name)
+	for name, value := range said {
+		fields[name] = value
+	}
+	return fields, nil
+}
+
+func (g *globals) showFields(fields map[string]any, wanted []string) error {
+	for _, name := range wanted {
+		if _, ok := fields[name]; !ok {
+			return usagef("--fields: the result has no field %q", name)
 		}
 	}
-	for name := range all {
-		if !slices.Contains(f.fields, name) {
-			delete(all, name)
+	for name := range fields {
+		if len(wanted) > 0 && !slices.Contains(wanted, name) {
+			delete(fields, name)
 		}
 	}
-	return all, nil
+	return g.writeJSON(fields)
 }

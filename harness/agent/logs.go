@@ -20,7 +20,7 @@ import (
 const (
 	logPiece      = 256 << 10 // of output in one answer
 	longestWait   = 20 * time.Second
-	followers     = 256 // answers that may be held back at a time
+	followers     = 256                  // answers that may be held back at a time
 	logLookFirst  = 2 * time.Millisecond // for new output; a process that was just started writes soon
 	logLookEvery  = 100 * time.Millisecond
 	maxLog        = 64 << 20 // a larger log is cut

@@ -13,9 +13,8 @@ import (
 // maxLine is how much of a line is looked at.
 const maxLine = 64 << 10
 
-// Line waits until a process has written a line that matches, and returns its first group
-// (without groups, all that matched). Of several such lines the last one counts: a
-// process that was restarted goes on in the same log.
+// Line waits until a process has written a line that matches, and returns it. Of several
+// such lines the last one counts: a process that was restarted goes on in the same log.
 func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (string, error) {
 	lines := lineFinder{want: want}
 	var offset int64
@@ -68,9 +67,7 @@ func (f *lineFinder) take(data []byte) {
 }
 
 func (f *lineFinder) look(line []byte) {
-	m := f.want.FindSubmatch(bytes.TrimSuffix(line, []byte("\r")))
-	if m == nil {
-		return
+	if line = bytes.TrimSuffix(line, []byte("\r")); f.want.Match(line) {
+		f.found, f.match = true, string(line)
 	}
-	f.found, f.match = true, string(m[min(1, len(m)-1)])
 }
