@@ -41,16 +41,8 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	return s.verify(ctx, svc)
 }
 
-// booted says whether the service's boot program or process is done with, so that only verification is left.
-func (s *Session) booted(svc *service) bool {
-	switch svc.status() {
-	case state.Verifying, state.Ready:
-		return true
-	case state.Failed:
-		return svc.note.Failure != nil && svc.note.Failure.Phase == PhaseVerify && !svc.note.Open
-	}
-	return !svc.spec.HasBoot && !svc.spec.HasProcess && svc.note.Made && len(svc.snapshot().Fingerprint) > 0
-}
+// booted says whether the service's boot phase is complete, so that only verification is left.
+func (s *Session) booted(svc *service) bool { return svc.note.Booted }
 
 // reach gets the service its host: provisions it where it has to be made, and connects.
 func (s *Session) reach(ctx context.Context, svc *service, started func()) error {

@@ -119,6 +119,7 @@ type detail struct {
 	Boot       string   `json:"boot,omitempty"`    // name of the boot program's last attempt
 	Open       bool     `json:"open,omitempty"`    // that attempt's outcome is not known yet
 	Process    string   `json:"process,omitempty"` // name of the process
+	Booted     bool     `json:"booted,omitempty"`  // the boot phase is complete: it is not done again
 	Ends       int      `json:"ends,omitempty"`    // terminate programs started so far
 	OpenEnd    bool     `json:"open_end,omitempty"`
 	EndDone    bool     `json:"end_done,omitempty"` // the terminate program has ended well: it is not run again
