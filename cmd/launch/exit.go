@@ -66,8 +66,6 @@ func report(w io.Writer, err error) int {
 		if usage.cmd != nil {
 			fmt.Fprintf(w, "See `%s --help`.\n", usage.cmd.CommandPath())
 		}
-	case errors.Is(err, engine.ErrInterrupted):
-		fmt.Fprintln(w, "launch: interrupted; `launch resume` goes on, `launch terminate` ends what was started")
 	default:
 		fmt.Fprintf(w, "launch: %v\n", err)
 	}
