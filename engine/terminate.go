@@ -175,6 +175,9 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ctx.Err() != nil {
 		return problems, nil
 	}
+	if ending.Terminate != nil && !svc.note.EndDone && svc.snapshot().Attempt > 0 {
+		return problems, nil // the next try of the terminate program works with what is in the work directory
+	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}

@@ -173,6 +173,15 @@ func (w *Writer) Send(message any) error {
 	return w.err
 }
 
+// Flush returns when everything that was given to Send before was written, or cannot be.
+func (w *Writer) Flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.writing {
+		w.sent.Wait()
+	}
+}
+
 // Pack joins strings without NUL bytes into one NUL-terminated block.
 func Pack(list []string) []byte {
 	var b []byte
