@@ -78,6 +78,14 @@ type Session struct {
 type Settings struct {
 	Until     string    `json:"until,omitempty"`
 	OnFailure OnFailure `json:"on_failure,omitempty"`
+	// Former are the plans before a reload that services still come from, by generation.
+	Former map[int]Former `json:"former,omitempty"`
+}
+
+// Former is what laying out an earlier generation of the plan takes, beside its files.
+type Former struct {
+	Plan     string          `json:"plan"`
+	Captured json.RawMessage `json:"captured"`
 }
 
 // OnFailure says what a failed service does to the rest of the run.

@@ -140,6 +140,11 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	for _, p := range problems {
 		s.Note(svc.address(), p)
 	}
+	if len(problems) > 0 && svc.host != nil {
+		if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil { // what its terminate program would work with
+			s.Note(svc.address(), "its work directory could not be removed: "+err.Error())
+		}
+	}
 	if unreachable && svc.host == nil {
 		s.replaceHost(ctx, svc)
 	}

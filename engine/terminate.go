@@ -51,7 +51,7 @@ func (s *Session) Terminate(ctx context.Context) error {
 	err := s.endGone(ctx)
 	err = errors.Join(err, s.backward(ctx, func(ctx context.Context, lv *level) error { return s.endAll(ctx, lv.services) }))
 	if ctx.Err() != nil {
-		return ErrInterrupted // still terminating: the next terminate goes on
+		return fmt.Errorf("%w; `launch terminate %s` goes on", ErrInterrupted, s.run.Name)
 	}
 	left := &LeftError{Run: s.run.Name, Left: s.failures()}
 	for _, svc := range s.gone {
@@ -172,6 +172,9 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 			problem(text)
 		}
 	}
+	if ctx.Err() != nil {
+		return problems, nil // the next terminate goes on from here
+	}
 	started()
 	for _, name := range svc.note.Groups {
 		id := runners.ID{Service: runners.DirName(svc.address()), Name: name}
@@ -184,6 +187,12 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 			problem(f.Reason)
 		}
 	}
+	if ctx.Err() != nil {
+		return problems, nil
+	}
+	if ending.Terminate != nil && !svc.note.EndDone && svc.snapshot().Attempt > 0 {
+		return problems, nil // the next try of the terminate program works with what is in the work directory
+	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}
@@ -192,7 +201,8 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 
 // endProgram runs the service's terminate program, or attaches to the one that an earlier command began.
 func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.Ending, started func()) (problem string) {
-	if !svc.note.OpenEnd {
+	attached := svc.note.OpenEnd
+	if !attached {
 		svc.note.Ends++
 		svc.note.OpenEnd = true
 	}
@@ -215,6 +225,9 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 		return "its terminate program: " + err.Error()
 	}
 	svc.note.OpenEnd = false
+	if attached && unfinished(result) && ctx.Err() == nil {
+		return s.endProgram(ctx, svc, ending, started)
+	}
 	if result.Outcome == runners.Exited && result.Status == 0 {
 		log.close()
 		svc.note.EndDone = true
