@@ -47,7 +47,10 @@ func Load(dir string, opts Options) (*Plan, hcl.Diagnostics) {
 	l.functions = l.commonFunctions()
 	root, diags := l.module(filepath.Clean(dir), nil, nil)
 	if root == nil {
-		return nil, tidy(diags)
+		if len(l.sources) == 0 {
+			return nil, tidy(diags)
+		}
+		root = newModule(filepath.Clean(dir), nil) // its files are there to show what is wrong in them
 	}
 	p := &Plan{Dir: root.dir, Description: root.description, root: root, loader: l}
 	if !diags.HasErrors() && l.source > maxKeptTree {
@@ -95,8 +98,8 @@ func (l *loader) module(dir string, user *moduleUse, at *hcl.Range) (*module, hc
 		}}
 	}
 	bodies, diags := l.parseFiles(files, at)
-	if len(bodies) == 0 {
-		return nil, diags
+	if diags.HasErrors() {
+		return nil, diags // what else is wrong would be guesswork
 	}
 	m := newModule(dir, files)
 	l.modules[dir] = m
