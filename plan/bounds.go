@@ -12,18 +12,19 @@ import (
 // Bounds on what a plan may be. Each is far above what a plan for people needs, and
 // low enough that a hostile one is refused before it costs a second or a gigabyte.
 const (
-	maxSource    = 64 << 20 // bytes of plan files together: 100,000 services written out have less
-	maxNesting   = 100      // brackets and templates within each other: the parser recurses
-	maxChain     = 5_000    // operators in one expression: so does evaluation
-	maxPlanDepth = 16       // plans within plans
-	maxName      = 100      // it becomes part of a directory's name
-	maxPath      = 512
-	maxValueSize = 8 << 20   // bytes of one value, an element counting 16
-	maxReferred  = 16 << 20  // bytes that one expression refers to
-	maxNumber    = 1000      // digits of a number
-	maxExponent  = 4096      // of a number, base 2: 1e1000000000 would be a gigabyte as a text
-	maxLoops     = 512 << 20 // bytes that the for expressions of one expression go over
-	perStep      = 2 << 10   // what each step of a loop counts on top of that: 262,144 of them are some tenths of a second
+	maxSource     = 64 << 20 // bytes of plan files together: 100,000 services written out have less
+	maxNesting    = 100      // brackets and templates within each other: the parser recurses
+	maxChain      = 5_000    // operators in one expression: so does evaluation
+	maxLocalDepth = 1000     // locals that refer to locals
+	maxPlanDepth  = 16       // plans within plans
+	maxName       = 100      // it becomes part of a directory's name
+	maxPath       = 512
+	maxValueSize  = 8 << 20   // bytes of one value, an element counting 16
+	maxReferred   = 16 << 20  // bytes that one expression refers to
+	maxNumber     = 1000      // digits of a number
+	maxExponent   = 4096      // of a number, base 2: 1e1000000000 would be a gigabyte as a text
+	maxLoops      = 512 << 20 // bytes that the for expressions of one expression go over
+	perStep       = 2 << 10   // what each step of a loop counts on top of that: 262,144 of them are some tenths of a second
 )
 
 // measure adds up a value: the bytes of its texts, and 16 for each element. It stops with an error at the bound.

@@ -27,6 +27,12 @@ func planSchema() *hcl.BodySchema {
 func (l *loader) decodeFile(m *module, file planBody) hcl.Diagnostics {
 	content, diags := file.body.Content(planSchema())
 	diags = inOurWords(diags, nil)
+	if !file.main {
+		for _, attr := range inOrder(content.Attributes) {
+			diags = append(diags, failure(attr.NameRange, "Attribute outside of plan.hcl", "%q says something of the plan as a whole. Move it to plan.hcl.", attr.Name))
+		}
+		content.Attributes = nil
+	}
 	if attr := content.Attributes["description"]; attr != nil {
 		var moreDiags hcl.Diagnostics
 		m.description, moreDiags = constantString(attr)
