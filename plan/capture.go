@@ -162,3 +162,43 @@ type CapturedVariable struct {
 	Type  json.RawMessage `json:"type"`
 	Value json.RawMessage `json:"value"`
 }
+
+// LookupEnv reads what env() found when the plan was first laid out; see Options.LookupEnv.
+func (c Captured) LookupEnv(name string) (string, bool) {
+	if value := c.Env[name]; value != nil {
+		return *value, true
+	}
+	return "", false
+}
+
+// Executable finds what executable() found when the plan was first laid out; see Options.Executable.
+func (c Captured) Executable(name string) (string, error) {
+	if path, ok := c.Executables[name]; ok {
+		return path, nil
+	}
+	return "", fmt.Errorf("the run did not capture program %q", shorten(name))
+}
+
+// Given are the captured variables, as inputs of a later layout.
+func (c Captured) Given() (map[string]Given, error) {
+	all := make(map[string]Given, len(c.Variables))
+	for name, v := range c.Variables {
+		given, err := v.Given()
+		if err != nil {
+			return nil, fmt.Errorf("variable %q: %w", shorten(name), err)
+		}
+		all[name] = given
+	}
+	return all, nil
+}
+
+// Missing names the sensitive variables that were not given to a tree that was laid out Later.
+func (t *Tree) Missing() []string {
+	var names []string
+	for _, v := range t.root.module.variableList {
+		if _, given := t.in.Variables[v.Name]; v.Sensitive && !given && v.Default == cty.NilVal {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}

@@ -293,7 +293,9 @@ func (s *scope) findReason(x *expression, in instance, depth int) string {
 		case "local":
 			why = s.findReason(s.module.locals[ref.name].value, instance{}, depth+1)
 		case "var":
-			if s.level != nil {
+			if s.level == nil {
+				why = fmt.Sprintf("var.%s, which is sensitive, so that the run did not keep it: give it with --var %s=VALUE, in a file with --var-file, or as LAUNCH_VAR_%s", ref.name, ref.name, ref.name)
+			} else {
 				if given := s.level.inputs[ref.name]; given != nil {
 					why = s.parent.findReason(given.value, instance{}, depth+1)
 				}

@@ -40,14 +40,14 @@ type Level struct {
 
 // A Service of a run: one for each count or for_each instance.
 type Service struct {
-	Address                           string // "dispatch.core.web[0]"
-	Name                              string // "web"
-	Index                             string // "0", an each.key, or "" where there is neither count nor for_each
-	Level                             *Level
-	Runner                            *Runner
-	On                                *Service // whose host it uses
-	HasBoot, HasProcess, HasTerminate bool
-	Range                             hcl.Range // of the service block
+	Address                                      string // "dispatch.core.web[0]"
+	Name                                         string // "web"
+	Index                                        string // "0", an each.key, or "" where there is neither count nor for_each
+	Level                                        *Level
+	Runner                                       *Runner
+	On                                           *Service // whose host it uses
+	HasBoot, HasProcess, HasTerminate, HasChecks bool
+	Range                                        hcl.Range // of the service block
 
 	group    *group
 	instance int

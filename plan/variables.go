@@ -15,6 +15,10 @@ type Inputs struct {
 	Variables map[string]Given
 	RunName   string
 	RunID     string
+	// Later is set by commands on a run that exists already (status, terminate, …): a sensitive
+	// variable that is not given is then unknown, and only what needs it is an error, which names it and
+	// says how to give it.
+	Later bool
 }
 
 // Given is a variable's value as the operator gave it.
@@ -26,6 +30,9 @@ type Given struct {
 	Value cty.Value
 	// From says where it was given, for messages: `--var`, `LAUNCH_VAR_x`, `prod.vars:3`.
 	From string
+	// Ambient is set for what was not given for this plan in particular (LAUNCH_VAR_*): a name that
+	// the plan does not declare is then no mistake.
+	Ambient bool
 }
 
 // ParseVarFile reads a file of `name = value` lines (HCL) or a JSON object.
@@ -85,7 +92,7 @@ func isJSON(filename string, src []byte) bool {
 func (s *scope) give(given map[string]Given) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, name := range keys(given) {
-		if s.module.variables[name] == nil {
+		if s.module.variables[name] == nil && !given[name].Ambient {
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError,
 				Summary:  "Unknown variable",
@@ -168,6 +175,9 @@ func (s *scope) notNull(v *variableBlock, value cty.Value, at hcl.Range, what st
 func (s *scope) rootValue(v *variableBlock) (cty.Value, hcl.Diagnostics) {
 	given, ok := s.tree.in.Variables[v.Name]
 	if !ok {
+		if v.Default == cty.NilVal && v.Sensitive && s.tree.in.Later {
+			return cty.UnknownVal(v.Type), nil
+		}
 		if v.Default == cty.NilVal {
 			return cty.UnknownVal(v.Type), hcl.Diagnostics{failure(v.Range, "Missing variable",
 				"The plan needs a value for variable %q.%s Give it with --var %s=VALUE, in a file with --var-file, or as LAUNCH_VAR_%s.", v.Name, sentence(v.Description), v.Name, v.Name)}

@@ -91,6 +91,10 @@ type Host interface {
 	// Negative offsets count from the end.
 	Output(ctx context.Context, id ID, offset int64, max int) ([]byte, error)
 
+	// Discard forgets what an ended program wrote, of which launch has a masked copy by now: at once, or with the
+	// next thing that is done on the host. How the program ended is still known.
+	Discard(ctx context.Context, id ID) error
+
 	// ReadFile returns a file of the service's work directory, up to max bytes; a
 	// longer one is an error. A file that does not exist is fs.ErrNotExist.
 	ReadFile(ctx context.Context, service, user, name string, max int) ([]byte, error)
@@ -159,6 +163,10 @@ type Program struct {
 	// Collect is a file of the work directory whose content comes back in the
 	// Result (at most MaxCollect bytes), in the same round trip. Empty: none.
 	Collect string
+
+	// Started is called once the program runs, or is found to have been started;
+	// before that it counts as starting, of which there are few at a time. It may be nil.
+	Started func()
 
 	// Output receives the program's stdout and stderr, interleaved as written.
 	// Beyond MaxOutput the middle may be left out, and a line says so. nil: not wanted
@@ -302,6 +310,10 @@ type Provisioner interface {
 	// it can, and returns when all were asked for: not when they run. What goes
 	// wrong for one service is told by Await; an error is about all of them.
 	Request(ctx context.Context, wants []Want) error
+
+	// AtLevel says that hosts are asked for only when their level begins, since
+	// the operator would rather wait than pay; else at the beginning of a boot.
+	AtLevel() bool
 
 	// Await returns when the service's host exists and has an address.
 	// Without an earlier Request for the service it makes one of its own.
