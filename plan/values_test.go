@@ -502,3 +502,38 @@ level "one" {
 		t.Errorf("ending %+v, %v", ending, diags)
 	}
 }
+
+// A later command is not given a secret again: only what needs it is an error, also where there is a default.
+func TestLaterWithoutSecrets(t *testing.T) {
+	p := load(t, `
+variable "token" {
+  type      = string
+  sensitive = true
+}
+variable "salt" {
+  default   = "standard"
+  sensitive = true
+}
+level "one" {
+  service "a" {
+    boot { command = ["a", var.token] }
+    terminate { command = ["end"] }
+  }
+  service "b" {
+    boot { command = ["b", var.salt] }
+  }
+}
+`, nil)
+	tree, diags := p.Expand(Inputs{Later: true, Withheld: []string{"token", "salt"}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for i, name := range []string{"token", "salt"} {
+		if _, diags := tree.Services[i].Prepare(); !strings.Contains(diags.Error(), "give it with --var "+name+"=VALUE") {
+			t.Errorf("Prepare = %v, want it to ask for %s", diags, name)
+		}
+	}
+	if ending, diags := tree.Services[0].Ending(); diags.HasErrors() || ending.Terminate == nil {
+		t.Errorf("Ending = %+v, %v", ending, diags)
+	}
+}
