@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -182,9 +183,9 @@ func (l *loader) parseFiles(files *planFiles, at *hcl.Range) ([]planBody, hcl.Di
 	var diags hcl.Diagnostics
 	for _, name := range names {
 		shown := l.shownName(filepath.Join(files.dir, name))
-		body, moreDiags := l.parseFile(files, name, shown)
+		parts, moreDiags := l.parseFile(files, name, shown)
 		diags = append(diags, moreDiags...)
-		if body != nil {
+		for _, body := range parts {
 			bodies = append(bodies, planBody{body, name == "plan.hcl"})
 		}
 	}
@@ -215,7 +216,8 @@ func hclFiles(fsys fs.FS) ([]string, error) {
 	return append([]string{"plan.hcl"}, names...), nil
 }
 
-func (l *loader) parseFile(files *planFiles, name, shown string) (*hclsyntax.Body, hcl.Diagnostics) {
+// parseFile parses a file, a large one in parts.
+func (l *loader) parseFile(files *planFiles, name, shown string) ([]*hclsyntax.Body, hcl.Diagnostics) {
 	unreadable := func(why string) hcl.Diagnostics {
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError,
@@ -236,12 +238,24 @@ func (l *loader) parseFile(files *planFiles, name, shown string) (*hclsyntax.Bod
 	if diags := checkNesting(file.content, shown); diags.HasErrors() {
 		return nil, diags
 	}
-	parsed, diags := hclsyntax.ParseConfig(file.content, shown, hcl.InitialPos)
-	if parsed == nil {
-		return nil, diags
+	_, cuts := looksShallow(file.content)
+	if len(cuts) == 0 {
+		parsed, diags := hclsyntax.ParseConfig(file.content, shown, hcl.InitialPos)
+		l.sources[shown] = parsed
+		return []*hclsyntax.Body{parsed.Body.(*hclsyntax.Body)}, diags
 	}
-	l.sources[shown] = parsed
-	return parsed.Body.(*hclsyntax.Body), diags
+	var bodies []*hclsyntax.Body
+	var diags hcl.Diagnostics
+	start := hcl.InitialPos
+	for _, end := range append(cuts, len(file.content)) {
+		part := file.content[start.Byte:end]
+		parsed, moreDiags := hclsyntax.ParseConfig(part, shown, start)
+		diags = append(diags, moreDiags...)
+		bodies = append(bodies, parsed.Body.(*hclsyntax.Body))
+		start.Line += bytes.Count(part, []byte("\n"))
+		start.Byte = end
+	}
+	return bodies, diags
 }
 
 // shownName is how messages name a file.
