@@ -20,9 +20,11 @@ const (
 	maxName       = 100      // it becomes part of a directory's name
 	maxPath       = 512
 	maxValueSize  = 8 << 20   // bytes of one value, an element counting 16
+	maxTakenApart = 1 << 20   // bytes of a text that becomes a value for each part
 	maxReferred   = 16 << 20  // bytes that one expression refers to
 	maxNumber     = 1000      // digits of a number
 	maxExponent   = 4096      // of a number, base 2: 1e1000000000 would be a gigabyte as a text
+	maxMade       = 64 << 20  // bytes that for expressions make in all their steps
 	maxLoops      = 512 << 20 // bytes that the for expressions of one expression go over
 	perStep       = 2 << 10   // what each step of a loop counts on top of that: 262,144 of them are some tenths of a second
 )
@@ -72,13 +74,16 @@ func addSize(value cty.Value, size *int) error {
 
 // A meter bounds the work of one evaluation: for expressions in for expressions
 // multiply, and nothing else in the language does.
-type meter struct{ left int }
+type meter struct {
+	left int // to go over
+	room int // for what is made
+}
 
 // meterName is no identifier, so no plan can refer to it.
 const meterName = "\x00meter"
 
 func newMeter() cty.Value {
-	return cty.CapsuleVal(meterCapsuleType, &meter{left: maxLoops})
+	return cty.CapsuleVal(meterCapsuleType, &meter{left: maxLoops, room: maxMade})
 }
 
 // A metered collection of a for expression charges what is gone over.
@@ -110,6 +115,32 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return value, diags
 }
 
+// A madeInLoop value: what is made in each step of a for expression is charged too.
+type madeInLoop struct {
+	hclsyntax.Expression
+}
+
+// Value implements hcl.Expression.
+func (m *madeInLoop) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	budget := meterOf(ctx)
+	if budget.room < 0 {
+		return cty.DynamicVal, nil // this was said
+	}
+	value, diags := m.Expression.Value(ctx)
+	if diags.HasErrors() {
+		return value, diags
+	}
+	size, err := measure(value)
+	if budget.room -= size; err == nil && budget.room < 0 {
+		err = fmt.Errorf("is made so often that all have more than %d MiB together", maxMade>>20)
+	}
+	if err != nil {
+		budget.room = -1
+		return cty.DynamicVal, append(diags, failure(m.Range(), "Value too large", "This value %v.", err))
+	}
+	return value, diags
+}
+
 // meterOf finds the meter of an evaluation.
 func meterOf(ctx *hcl.EvalContext) *meter {
 	for ; ctx != nil; ctx = ctx.Parent() {
@@ -117,25 +148,29 @@ func meterOf(ctx *hcl.EvalContext) *meter {
 			return v.EncapsulatedValue().(*meter)
 		}
 	}
-	return &meter{left: maxLoops} // of a constant
+	return &meter{left: maxLoops, room: maxMade} // of a constant
 }
 
 // meterLoops makes every for expression in e count what it goes over, and says whether there is one.
-func meterLoops(e hcl.Expression) (found bool) {
+func meterLoops(e hcl.Expression) bool {
 	node, ok := e.(hclsyntax.Expression)
 	if !ok {
 		return false
 	}
+	var loops []*hclsyntax.ForExpr
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		if loop, ok := n.(*hclsyntax.ForExpr); ok {
-			found = true
-			if _, done := loop.CollExpr.(*metered); !done {
-				loop.CollExpr = &metered{loop.CollExpr}
-			}
+			loops = append(loops, loop)
 		}
 		return nil
 	})
-	return found
+	for _, loop := range loops { // not while they are visited: a wrapped expression hides itself
+		if _, done := loop.CollExpr.(*metered); !done {
+			loop.CollExpr = &metered{loop.CollExpr}
+			loop.ValExpr = &madeInLoop{loop.ValExpr}
+		}
+	}
+	return len(loops) > 0
 }
 
 // shorten cuts what a message quotes.

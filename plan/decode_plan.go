@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 func planSchema() *hcl.BodySchema {
@@ -149,7 +148,7 @@ func (v *variableBlock) convert(value cty.Value) (cty.Value, error) {
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
 	}
-	return convert.Convert(value, v.Type)
+	return quickConvert(value, v.Type)
 }
 
 func decodeValidation(block *hcl.Block, variable string) (*validation, hcl.Diagnostics) {

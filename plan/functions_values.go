@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"regexp"
 	"strings"
@@ -29,19 +28,12 @@ func toText(value cty.Value) (cty.Value, error) {
 func indentFunc() function.Function {
 	return guarded(stdlib.IndentFunc, func(args []cty.Value) error {
 		const most = 1000
-		if n, _ := args[0].AsBigFloat().Int64(); n > most || n < 0 {
+		spaces, _ := args[0].AsBigFloat().Int64()
+		if spaces > most || spaces < 0 {
 			return function.NewArgErrorf(0, "the number of spaces must be from 0 to %d", most)
 		}
-		return checkProduct(args[0].AsBigFloat(), strings.Count(args[1].AsString(), "\n"))
+		return checkTimes(int(spaces), strings.Count(args[1].AsString(), "\n"))
 	})
-}
-
-func checkProduct(n *big.Float, times int) error {
-	k, _ := n.Int64()
-	if k*int64(times) > maxValueSize {
-		return fmt.Errorf("the result would have more than %d MiB", maxValueSize>>20)
-	}
-	return nil
 }
 
 // replaceFunc replaces a part of a text, or with /…/ what a regular expression finds.
@@ -73,6 +65,61 @@ func formatFunc(f function.Function) function.Function {
 	return guarded(f, func(args []cty.Value) error {
 		if wideVerb.MatchString(args[0].AsString()) {
 			return function.NewArgErrorf(0, "a width must be below 10000")
+		}
+		return nil
+	})
+}
+
+// formatListFunc bounds texts that are repeated for each element of a list.
+func formatListFunc() function.Function {
+	return guarded(formatFunc(stdlib.FormatListFunc), func(args []cty.Value) error {
+		longest, texts := 0, 0
+		for _, arg := range args {
+			if arg.Type() == cty.String {
+				texts += len(arg.AsString())
+			} else if arg.CanIterateElements() {
+				longest = max(longest, arg.LengthInt())
+			}
+		}
+		return checkTimes(texts, longest)
+	})
+}
+
+// joinFunc bounds a separator that is repeated.
+func joinFunc() function.Function {
+	return guarded(stdlib.JoinFunc, func(args []cty.Value) error {
+		elements := 0
+		for _, list := range args[1:] {
+			elements += list.LengthInt()
+		}
+		return checkTimes(len(args[0].AsString()), elements)
+	})
+}
+
+func checkTimes(size, times int) error {
+	if times > 0 && size > maxValueSize/times {
+		return fmt.Errorf("the result would have more than %d MiB", maxValueSize>>20)
+	}
+	return nil
+}
+
+// shortText bounds the text that a function takes apart: a value for each
+// character has a hundred times its size.
+func shortText(f function.Function, argument int) function.Function {
+	return guarded(f, func(args []cty.Value) error {
+		if len(args[argument].AsString()) > maxTakenApart {
+			return function.NewArgErrorf(argument, "the text has more than %d KiB", maxTakenApart>>10)
+		}
+		return nil
+	})
+}
+
+// distinctFunc bounds what is compared each with each.
+func distinctFunc() function.Function {
+	const most = 10_000
+	return guarded(stdlib.DistinctFunc, func(args []cty.Value) error {
+		if args[0].LengthInt() > most {
+			return fmt.Errorf("the list has more than %d elements: use toset", most)
 		}
 		return nil
 	})
@@ -127,6 +174,9 @@ func setProductFunc() function.Function {
 // jsonDecodeFunc bounds how deep a document nests: the decoder recurses.
 func jsonDecodeFunc() function.Function {
 	return guarded(stdlib.JSONDecodeFunc, func(args []cty.Value) error {
+		if len(args[0].AsString()) > maxTakenApart {
+			return fmt.Errorf("the document has more than %d KiB", maxTakenApart>>10)
+		}
 		if nestsDeeper([]byte(args[0].AsString()), maxNesting) {
 			return fmt.Errorf("the document nests deeper than %d", maxNesting)
 		}

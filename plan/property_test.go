@@ -16,7 +16,6 @@ type writer struct {
 	out      strings.Builder
 	services []made // of the levels before the present one
 	fresh    []made
-	locals   int
 }
 
 // A made service is what others may refer to.

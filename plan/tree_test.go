@@ -73,11 +73,6 @@ func order(tree *Tree) []string {
 	return list
 }
 
-const oneService = `  service "%s" {
-    boot { command = ["true"] }
-  }
-`
-
 func TestOrderOfLevels(t *testing.T) {
 	tests := []struct {
 		name, plan string
