@@ -23,7 +23,7 @@ func TestValuesThatGrow(t *testing.T) {
 		"number from text":        `tonumber("1e999999999")`,
 		"combinations":            `setproduct(range(1000), range(1000))`,
 		"texts written out":       `"` + strings.Repeat("${local.big}", 20) + `"`,
-		"lists written out":       `concat(` + strings.Repeat("local.big_list, ", 400) + `[])`,
+		"lists written out":       `concat(` + strings.Repeat("local.big_list, ", 800) + `[])`,
 		"document":                `jsondecode("[${join(",", local.big_list)}${local.big}]")`,
 		"distinct":                `distinct(concat(local.big_list, local.big_list, local.big_list, local.big_list, local.big_list, local.big_list))`,
 		"loops within each other": `length([for a in range(1000) : [for b in range(1000) : 1]])`,

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -56,5 +57,37 @@ output "all" { value = local.all }
 		if got, want := p.Boot.Argv[1], fmt.Sprint("u", i); got != want || strings.Count(p.Boot.Argv[2], ",") != 39 {
 			t.Errorf("%s: argv %v", s.Address, p.Boot.Argv)
 		}
+	}
+}
+
+// A hundred thousand services are no value too large, neither for others nor for a for expression.
+func TestHundredThousand(t *testing.T) {
+	if os.Getenv("LAUNCH_LONG") == "" {
+		t.Skip("takes seconds; set LAUNCH_LONG=1")
+	}
+	tree := expand(t, `
+locals {
+  all = join(",", [for s in service.node : s.address])
+}
+level "one" {
+  service "node" {
+    count = 100000
+    boot { command = ["node"] }
+    attributes = { port = 9000 + count.index }
+  }
+}
+level "two" {
+  service "client" {
+    count = 3
+    boot { command = ["client", service.node[99999 - count.index].address, length(local.all)] }
+  }
+}
+`, nil, nil)
+	for i, s := range tree.Services[:100_000] {
+		tree.Learn(s, Known{Address: fmt.Sprint("10.0.0.", i), WorkDir: "/work"})
+	}
+	p, diags := service(t, tree, "two.client[2]").Prepare()
+	if diags.HasErrors() || p.Boot.Argv[1] != "10.0.0.99997" {
+		t.Fatal(diags)
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -220,7 +221,7 @@ func (x *expansion) instances(s *scope, g *group) ([]string, bool) {
 		}
 		keys := make([]string, n)
 		for i := range keys {
-			keys[i] = countIndex(i)
+			keys[i] = strconv.Itoa(i)
 		}
 		return keys, true
 	case b.forEach != nil:

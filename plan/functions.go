@@ -1,13 +1,12 @@
 package plan
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"path"
 	"strings"
 	"unicode/utf8"
-
-	"encoding/base64"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
@@ -66,14 +65,16 @@ func bounded(f function.Function) function.Function {
 	spec := &function.Spec{Params: f.Params(), VarParam: f.VarParam(), Description: f.Description()}
 	spec.Type = func(args []cty.Value) (cty.Type, error) { return f.ReturnTypeForValues(args) }
 	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		total := 0
+		var total size
 		for _, arg := range args {
-			size, err := measure(arg)
+			measured, err := measure(arg)
 			if err != nil {
 				return cty.NilVal, fmt.Errorf("an argument %w", err)
 			}
-			if total += size; total > maxValueSize {
-				return cty.NilVal, fmt.Errorf("the arguments have more than %d MiB together", maxValueSize>>20)
+			total.texts += measured.texts
+			total.elements += measured.elements
+			if err := total.check(); err != nil {
+				return cty.NilVal, fmt.Errorf("together what it is given %w", err)
 			}
 		}
 		result, err := f.Call(args)

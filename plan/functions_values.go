@@ -43,8 +43,8 @@ func replaceFunc() function.Function {
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			text, part, with := args[0].AsString(), args[1].AsString(), args[2].AsString()
-			if (len(text)+1)*len(with) > maxValueSize*16 {
-				return cty.NilVal, fmt.Errorf("the result could have more than %d MiB", maxValueSize>>20)
+			if (len(text)+1)*len(with) > maxTexts*8 {
+				return cty.NilVal, fmt.Errorf("the result could have more than %d MiB", maxTexts>>20)
 			}
 			if len(part) > 1 && strings.HasPrefix(part, "/") && strings.HasSuffix(part, "/") {
 				re, err := regexp.Compile(part[1 : len(part)-1])
@@ -97,8 +97,8 @@ func joinFunc() function.Function {
 }
 
 func checkTimes(size, times int) error {
-	if times > 0 && size > maxValueSize/times {
-		return fmt.Errorf("the result would have more than %d MiB", maxValueSize>>20)
+	if times > 0 && size > maxTexts/times {
+		return fmt.Errorf("the result would have more than %d MiB", maxTexts>>20)
 	}
 	return nil
 }

@@ -122,6 +122,7 @@ func (s *scope) variable(v *variableBlock, reader *cell) (cty.Value, hcl.Diagnos
 	}
 	return c.read(reader, func() (cty.Value, hcl.Diagnostics) {
 		value, diags := s.givenValue(v, c)
+		c.weigh(value)
 		if v.Sensitive {
 			value = value.Mark(sensitiveMark)
 			if s.tree != nil {
