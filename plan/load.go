@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -244,18 +246,29 @@ func (l *loader) parseFile(files *planFiles, name, shown string) ([]*hclsyntax.B
 		l.sources[shown] = parsed
 		return []*hclsyntax.Body{parsed.Body.(*hclsyntax.Body)}, diags
 	}
-	var bodies []*hclsyntax.Body
-	var diags hcl.Diagnostics
+	return parseParts(file.content, shown, append(cuts, len(file.content)))
+}
+
+// parseParts parses the parts of a large file, as many at a time as there are processors.
+func parseParts(src []byte, shown string, ends []int) ([]*hclsyntax.Body, hcl.Diagnostics) {
+	bodies := make([]*hclsyntax.Body, len(ends))
+	found := make([]hcl.Diagnostics, len(ends))
+	var wg sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
 	start := hcl.InitialPos
-	for _, end := range append(cuts, len(file.content)) {
-		part := file.content[start.Byte:end]
-		parsed, moreDiags := hclsyntax.ParseConfig(part, shown, start)
-		diags = append(diags, moreDiags...)
-		bodies = append(bodies, parsed.Body.(*hclsyntax.Body))
+	for i, end := range ends {
+		part, at := src[start.Byte:end], start
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			parsed, diags := hclsyntax.ParseConfig(part, shown, at)
+			bodies[i], found[i] = parsed.Body.(*hclsyntax.Body), diags
+		})
 		start.Line += bytes.Count(part, []byte("\n"))
 		start.Byte = end
 	}
-	return bodies, diags
+	wg.Wait()
+	return bodies, slices.Concat(found...)
 }
 
 // shownName is how messages name a file.
