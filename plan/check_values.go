@@ -76,7 +76,7 @@ func (e *evaluation) inputs(level *levelBlock) {
 			continue
 		}
 		if _, err := v.convert(value); err != nil {
-			e.fail(given.value.Range(), "Input of another type", "Variable %q of the plan of level %q is %s: %v.", name, level.name, typeName(v.Type), e.scope.scrubText(err.Error()))
+			e.fail(given.value.Range(), "Input of another type", "Variable %q of the plan of level %q is %s: %v.", name, level.name, typeName(v.Type), e.scope.withoutSecrets(err.Error()))
 		}
 	}
 	var missing []string

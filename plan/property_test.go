@@ -115,7 +115,7 @@ func (w *writer) plan() string {
 
 // TestNoSurprises: where Load and Expand are silent, a run that goes well meets no mistake of the plan.
 func TestNoSurprises(t *testing.T) {
-	seeds := uint64(150)
+	seeds := uint64(40)
 	if os.Getenv("LAUNCH_LONG") != "" {
 		seeds = 20_000
 	}
