@@ -118,8 +118,7 @@ func (s *Session) connect(ctx context.Context, svc *service, r runners.Runner, t
 	if provisioner(r) == nil {
 		s.learnFacts(svc, host.Facts())
 	}
-	s.learn(svc, nil)
-	return nil
+	return s.learnHost(ctx, svc)
 }
 
 // share uses the host of the service that this one stands on.
@@ -137,7 +136,23 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 	svc.note.Facts = &f
 	host := owner.snapshot()
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
+	return s.learnHost(ctx, svc)
+}
+
+// learnHost tells the plan where the service is, and, where an earlier command has seen its boot program
+// end, what that left.
+func (s *Session) learnHost(ctx context.Context, svc *service) error {
 	s.learn(svc, nil)
+	if !s.booted(svc) {
+		return nil
+	}
+	err := s.restoreKnown(svc)
+	if err == nil {
+		err = s.recallSecrets(ctx, svc)
+	}
+	if err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
 	return nil
 }
 

@@ -146,7 +146,10 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		s.Note(svc.address(), err.Error())
 	}
 	ending, diags := svc.spec.Ending()
-	if diags.HasErrors() {
+	if diags.HasErrors() && svc.snapshot().Attributes == nil && svc.spec.HasBoot {
+		// Its boot program did not end well: what depends on its exports has nothing to be about.
+		s.Note(svc.address(), fromDiagnostics(svc, PhaseTerminate, diags).Reason)
+	} else if diags.HasErrors() {
 		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
 	}
 	if ending == nil {

@@ -2,7 +2,7 @@
 # dispatch.sh asks the dispatcher for what the services of this plan need. Every call can be
 # repeated: what is so already stays so.
 #
-#   dispatch.sh define NAME PROGRAM ENGINE      make a program known, and send it
+#   dispatch.sh define NAME PROGRAM AS ENGINE   make a program known, and send it under a name
 #   dispatch.sh run ID DEFINITION [TAG]         run a process with config.json, leave its address;
 #                                               with a TAG, on a node that has no other one with it
 #   dispatch.sh end ID                          end a process, and forget it
@@ -29,7 +29,7 @@ main() {
 }
 
 define() {
-	"$EPUHARNESS" definition create "$1" --replace --engine "$3" --file "$2=program" -- ./program
+	"$EPUHARNESS" definition create "$1" --replace --engine "$4" --file "$2=$3" -- "./$3"
 }
 
 run() {

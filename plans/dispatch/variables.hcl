@@ -77,8 +77,7 @@ output "count" {
   description = "How many notes and words there are"
 }
 
-output "token" {
-  value       = service.token.token
-  sensitive   = true
-  description = "What a client must know to write a note"
+output "token_file" {
+  value       = service.token.file
+  description = "The file with what a client must know to write a note"
 }
