@@ -148,7 +148,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	ending, diags := svc.spec.Ending()
 	if diags.HasErrors() && svc.snapshot().Attributes == nil && svc.spec.HasBoot {
 		// Its boot program did not end well: what depends on its exports has nothing to be about.
-		s.Note(svc.address(), fromDiagnostics(svc, PhaseTerminate, diags).Reason)
+		s.Note(svc.address(), "what its end makes of exports is left out: its boot program never left them")
 	} else if diags.HasErrors() {
 		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
 	}

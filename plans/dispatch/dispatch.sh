@@ -10,6 +10,7 @@
 #   dispatch.sh boot-mode-off
 #
 # EPUHARNESS is the client; it finds the dispatcher by EPUHARNESS_URL and EPUHARNESS_CREDENTIALS.
+# PLACED_WITHIN is how long a process may take until it listens.
 set -eu
 
 # What every service of this plan prints when it answers. The names are those of the exports.
@@ -35,7 +36,7 @@ define() {
 run() {
 	# One call schedules, waits until the process runs and listens, and leaves what it says.
 	if "$EPUHARNESS" process schedule "$1" --definition "$2" --config config.json --node-exclusive "${3-}" \
-		--wait --line "$listening" --timeout 45s \
+		--wait --line "$listening" --timeout "$PLACED_WITHIN" \
 		--output json --fields endpoint,host,port,agent,node,pid >"$LAUNCH_EXPORTS"; then
 		return
 	fi

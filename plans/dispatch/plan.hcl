@@ -71,7 +71,6 @@ level "registry" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["registry"].definition, "registry-${local.tag}"]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {
@@ -109,7 +108,6 @@ level "storage" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["store"].definition, "store-${local.tag}"]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {
@@ -152,7 +150,6 @@ level "front" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["web"].definition, "web-${local.tag}"]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {
@@ -185,7 +182,6 @@ level "front" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["counter"].definition]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {

@@ -57,6 +57,7 @@ locals {
     EPUHARNESS_URL         = var.dispatcher_url
     EPUHARNESS_CREDENTIALS = var.credentials
     EPUHARNESS_TLS_CA      = var.tls_ca
+    PLACED_WITHIN          = var.placed_within
   }
 
   programs = {
