@@ -27,6 +27,9 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	if err := s.reach(ctx, svc, started); err != nil {
 		return err
 	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
 	if !s.booted(svc) {
 		if err := s.boot(ctx, svc, started); err != nil {
 			return err
