@@ -161,7 +161,10 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		s.Note(svc.address(), err.Error())
 	}
 	ending, diags := svc.spec.Ending()
-	if diags.HasErrors() {
+	if diags.HasErrors() && svc.snapshot().Attributes == nil && svc.spec.HasBoot {
+		// Its boot program did not end well: what depends on its exports has nothing to be about.
+		s.Note(svc.address(), "what its end makes of exports is left out: its boot program never left them")
+	} else if diags.HasErrors() {
 		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
 	}
 	if ending == nil {
