@@ -81,6 +81,8 @@ type Core struct {
 
 	dirty     []pending           // records that this step changed
 	sweep     map[string]struct{} // agents that may hold slots of processes that left them
+	doubts    []doubtful          // slots of this step that a fence will decide on
+	fenced    map[slot]uint64     // fences that stand, by the agent's revision
 	rematch   bool                // a process was queued, or room appeared
 	queue     []*process          // may hold some that are queued no longer
 	sorted    bool
@@ -127,6 +129,7 @@ func NewCore() *Core {
 		processes:   map[string]*process{},
 		heard:       map[string]*heard{},
 		sweep:       map[string]struct{}{},
+		fenced:      map[slot]uint64{},
 		throttled:   map[string]time.Time{},
 		placed:      map[string][]placement{},
 	}
@@ -179,6 +182,7 @@ func (c *Core) Step(ctx context.Context, now time.Time, store Store, inputs []an
 			c.rematch = false
 			c.match()
 		}
+		c.raiseFences()
 		if len(c.dirty) == 0 && len(c.unproven) == 0 && len(c.sweep) == 0 {
 			break
 		}
@@ -240,6 +244,9 @@ func (c *Core) observe(o Observed) {
 			c.sweep[p.stored.Agent] = struct{}{}
 		}
 		c.track(p)
+		if c.Leading() {
+			c.checkSlot(p)
+		}
 	}
 }
 
@@ -283,7 +290,9 @@ func (c *Core) flush(ctx context.Context, store Store) error {
 	}
 	c.dirty = c.dirty[:0]
 	clear(c.placed)
-	c.prove(append(conflicts, lost...))
+	conflicts = append(conflicts, lost...)
+	c.noteFences(conflicts)
+	c.prove(conflicts)
 	return nil
 }
 

@@ -126,10 +126,10 @@ func (c *Core) report(hb wire.Heartbeat, r *wire.Report) bool {
 	target := wire.Target{ID: r.ID, Round: r.Round}
 	p := c.processes[r.ID]
 	if p == nil || !p.wants || !p.wanted.State.Placed() || p.wanted.Round != r.Round || p.wanted.Agent != hb.Agent {
-		o := c.orders(hb.Agent)
 		if r.State.Resting() {
 			c.finished = append(c.finished, finish{hb.Agent, target})
-		} else {
+		} else if r.State != wire.Terminating { // an agent that obeys need not be told again
+			o := c.orders(hb.Agent)
 			o.Terminate = append(o.Terminate, target)
 		}
 		return false
@@ -215,30 +215,6 @@ func (c *Core) forgetFinished() {
 func (c *Core) holds(p *process, agent string, round int) bool {
 	s := p.stored
 	return p.exists && s.State.Placed() && s.Agent == agent && s.Round == round
-}
-
-// sweepAgents frees slots whose processes are, on record, no longer there.
-func (c *Core) sweepAgents() {
-	for name := range c.sweep {
-		a := c.agents[name]
-		if a == nil || !a.wants {
-			continue
-		}
-		rec := a.wanted
-		kept := make([]wire.Target, 0, len(rec.Assigned))
-		for _, t := range rec.Assigned {
-			if p := c.processes[t.ID]; p != nil && c.holds(p, name, t.Round) {
-				kept = append(kept, t)
-			}
-		}
-		if len(kept) != len(rec.Assigned) {
-			rec.Assigned = kept
-			a.set(rec)
-			c.touch(a)
-			c.rematch = true
-		}
-	}
-	clear(c.sweep)
 }
 
 // sendAssignment orders an agent to run a process that is on record as its own.

@@ -14,6 +14,7 @@ type record[T any] struct {
 	wanted   T
 	wants    bool // to exist
 	marked   bool // in Core.dirty
+	forced   bool // to be written even though nothing changes, as a fence
 }
 
 // pending is a record of any type that a step has touched.
@@ -77,7 +78,7 @@ func (r *record[T]) observe(o Observed) bool {
 }
 
 func (r *record[T]) changed() bool {
-	if r.exists != r.wants {
+	if r.forced || r.exists != r.wants {
 		return true
 	}
 	return r.wants && !reflect.DeepEqual(r.stored, r.wanted)
@@ -95,11 +96,11 @@ func (r *record[T]) intent() Write {
 }
 
 func (r *record[T]) settle(revision uint64) {
-	r.revision, r.exists, r.stored = revision, r.wants, r.wanted
+	r.revision, r.exists, r.stored, r.forced = revision, r.wants, r.wanted, false
 }
 
 // drop gives up what was wanted; the present record is about to be observed.
 func (r *record[T]) drop() {
-	r.wanted, r.wants = r.stored, r.exists
+	r.wanted, r.wants, r.forced = r.stored, r.exists, false
 	r.revision = 0
 }
