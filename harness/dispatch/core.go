@@ -254,7 +254,8 @@ func (c *Core) observe(o Observed) {
 func (c *Core) process(id string) *process {
 	p := c.processes[id]
 	if p == nil {
-		p = &process{record: record[wire.Process]{key: wire.ProcessKey(id)}}
+		p = &process{}
+		p.key = wire.ProcessKey(id)
 		c.processes[id] = p
 	}
 	return p

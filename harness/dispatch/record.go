@@ -14,6 +14,7 @@ type record[T any] struct {
 	wanted   T
 	wants    bool // to exist
 	marked   bool // in Core.dirty
+	epitaph  bool // its deletion keeps what was wanted last
 	forced   bool // to be written even though nothing changes, as a fence
 }
 
@@ -66,14 +67,14 @@ func (r *record[T]) observe(o Observed) bool {
 	}
 	var v T
 	exists := !o.Deleted && o.Revision != 0
-	if exists && json.Unmarshal(o.Value, &v) != nil {
+	if json.Unmarshal(o.Value, &v) != nil {
 		// Not written by us. It stays as it is, and as if it were not there;
 		// its revision is known, so that a new record can replace it.
 		exists = false
 		v = *new(T)
 	}
 	r.revision, r.exists, r.stored = o.Revision, exists, v
-	r.wanted, r.wants = v, exists
+	r.wanted, r.wants, r.epitaph = v, exists, o.Deleted && len(o.Value) > 0
 	return true
 }
 
@@ -85,14 +86,15 @@ func (r *record[T]) changed() bool {
 }
 
 func (r *record[T]) intent() Write {
-	if !r.wants {
-		return Write{Key: r.key, Delete: true, Revision: r.revision}
+	w := Write{Key: r.key, Delete: !r.wants, Revision: r.revision}
+	if r.wants || r.epitaph {
+		data, err := json.Marshal(r.wanted)
+		if err != nil {
+			panic(err) // our own types
+		}
+		w.Value = data
 	}
-	data, err := json.Marshal(r.wanted)
-	if err != nil {
-		panic(err) // our own types
-	}
-	return Write{Key: r.key, Value: data, Revision: r.revision}
+	return w
 }
 
 func (r *record[T]) settle(revision uint64) {

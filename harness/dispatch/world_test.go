@@ -78,6 +78,7 @@ func newWorld(seed uint64) *world {
 			name: fmt.Sprintf("a%d", i), node: fmt.Sprintf("n%d", i/2), processes: map[wire.Target]*minder.Process{},
 		})
 	}
+	w.kind = true
 	w.elect(0)
 	w.request(wire.Request{Op: wire.OpPutEngine, Engine: &wire.Engine{Name: "default", Slots: slots, Heartbeat: wire.Duration(period)}})
 	for _, n := range []string{"n0", "n1"} {
@@ -87,6 +88,7 @@ func newWorld(seed uint64) *world {
 	for _, a := range w.agents {
 		w.startAgent(a)
 	}
+	w.kind = false
 	return w
 }
 
@@ -101,7 +103,7 @@ func (w *world) fail(format string, args ...any) {
 }
 
 func (w *world) tail() string {
-	return strings.Join(w.story[max(0, len(w.story)-80):], "\n")
+	return strings.Join(w.story[max(0, len(w.story)-2000):], "\n")
 }
 
 func (w *world) chance(percent int) bool { return w.rnd.IntN(100) < percent }
@@ -163,7 +165,9 @@ func (w *world) deliver() {
 	if a.up {
 		actions, _ := a.table.Orders(m.orders)
 		w.act(a, actions)
-		w.beatNow(a)
+		if o := m.orders; len(o.Assign)+len(o.Terminate)+len(o.Forget) > 0 {
+			w.beatNow(a)
+		}
 	}
 }
 
@@ -286,6 +290,11 @@ func (w *world) hurt(a *simAgent) {
 		w.note("%s loses power", a.name)
 		a.up = false
 		clear(a.processes)
+		for t, by := range w.started {
+			if by == a.name {
+				delete(w.started, t) // with all memory of it: it may be started there once more
+			}
+		}
 	default:
 		w.note("%s is killed, its processes go on", a.name)
 		a.up = false
@@ -458,6 +467,9 @@ func (w *world) check(from int, before, next dispatch.Observed) {
 		p := decode[wire.Process](next)
 		w.note("dispatcher %d: %s is %v, round %d, on %s (%s)", from, p.ID, p.State, p.Round, p.Agent, p.Reason)
 		if before.Revision != 0 && !before.Deleted {
+			if string(before.Value) == string(next.Value) {
+				return // a fence
+			}
 			old := decode[wire.Process](before)
 			if p.Round < old.Round || p.Round == old.Round && p.State < old.State {
 				w.fail("process %s went from %v, round %d, back to %v, round %d", p.ID, old.State, old.Round, p.State, p.Round)
