@@ -245,7 +245,7 @@ func (a *Agent) welcomed(w *wire.Welcome) {
 		a.welcome = w
 		return
 	}
-	first := a.welcome == nil || a.welcome.Refused != ""
+	first := !a.isWelcome()
 	a.welcome = w
 	a.table.Slots = w.Slots
 	if first && a.Ready != nil {
@@ -253,6 +253,9 @@ func (a *Agent) welcomed(w *wire.Welcome) {
 		a.Ready = nil
 	}
 }
+
+// isWelcome says whether a dispatcher has the agent on record.
+func (a *Agent) isWelcome() bool { return a.welcome != nil && a.welcome.Refused == "" }
 
 // act carries out what the table wants.
 func (a *Agent) act(ctx context.Context, actions []Action) error {
@@ -300,7 +303,7 @@ func (a *Agent) untilBeat() time.Duration {
 // period is how long after the last heartbeat the next is due.
 func (a *Agent) period() time.Duration {
 	switch {
-	case a.welcome == nil || a.welcome.Refused != "":
+	case !a.isWelcome():
 		return a.hello
 	case a.changed:
 		return min(max(paceShortest, time.Duration(len(a.table.entries))*pacePerProcess), paceLongest)
@@ -331,7 +334,7 @@ func (a *Agent) publish(leaving bool) {
 	a.clock++
 	hb := wire.Heartbeat{
 		Agent: a.Name, Node: a.Node, Engine: a.Engine, Slots: a.Slots, Properties: a.Properties, Host: a.host,
-		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Processes: a.table.Reports(),
+		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Hello: !a.isWelcome(), Processes: a.table.Reports(),
 	}
 	data, err := json.Marshal(hb)
 	if len(data) > maxHeartbeat {

@@ -303,10 +303,11 @@ func (c *Core) putEngine(asked Asked) {
 	r.set(*engine)
 	c.touch(r)
 	c.rematch = true
-	for name, h := range c.heard { // what they are told with a welcome may have changed
+	for _, h := range c.heard { // what they are told with a welcome may have changed
 		if h.hello.Engine == engine.Name && h.clock > 0 && c.now.Sub(h.last) < engine.Heartbeat.Std() {
-			h.welcomed = 0
-			c.register(h.hello, c.hear(name))
+			hello := h.hello
+			hello.Hello = true
+			c.register(hello)
 		}
 	}
 	c.answer(asked, r.key, func() any { return r.stored })
