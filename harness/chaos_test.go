@@ -26,6 +26,9 @@ func TestChaos(t *testing.T) {
 	if os.Getenv("LAUNCH_LONG") != "" {
 		count, kills, seed = 500, 60, uint64(time.Now().UnixNano())
 	}
+	if s := os.Getenv("CHAOS_SEED"); s != "" {
+		fmt.Sscan(s, &seed)
+	}
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	d := agents(5, count/4+1) // one node can be lost

@@ -105,9 +105,19 @@ func launch(ctx context.Context, dir string, argv []string) error {
 		return ctx.Err()
 	}
 	if answer := strings.TrimSpace(string(said)); err != nil || answer != "ready" {
-		return fmt.Errorf("the minder did not start: %s", answer)
+		return fmt.Errorf("the minder did not start: %s%s (%v)", answer, lastLine(log.Name()), err)
 	}
 	return nil
+}
+
+// lastLine is what a minder that could say nothing else wrote last.
+func lastLine(log string) string {
+	data, err := os.ReadFile(log)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return lines[len(lines)-1]
 }
 
 // Serve is the minder's main: it minds the processes of dir and tells whoever

@@ -135,6 +135,8 @@ func acquire(ctx context.Context, lock *os.File) error {
 // adopt takes over what an earlier minder left: its processes go on, but the exit
 // status of those that were not children of this one cannot be known.
 func (s *server) adopt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range s.journal.processes {
 		s.processes[p.Target] = &p
 		if p.State == Starting {
