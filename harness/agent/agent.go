@@ -11,13 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/minder"
+	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
 )
 
@@ -62,13 +62,14 @@ const (
 	pacePerProcess = 100 * time.Microsecond
 	paceLongest    = 100 * time.Millisecond
 
+	lockTimeout     = 3 * time.Second // for an earlier incarnation to be gone
 	preparingAtOnce = 2
 	ordersInbox     = 8192
 )
 
 // Run works until ctx ends. The processes go on after that.
 func (a *Agent) Run(ctx context.Context) error {
-	lock, err := a.open()
+	lock, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,19 +152,18 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // open takes the agent's directory, and begins its next incarnation.
-func (a *Agent) open() (*os.File, error) {
+func (a *Agent) open(ctx context.Context) (*os.File, error) {
 	for _, dir := range []string{a.Dir, filepath.Join(a.Dir, processesDir), filepath.Join(a.Dir, filesDir)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the agent's directory: %w", err)
 		}
 	}
-	lock, err := os.OpenFile(filepath.Join(a.Dir, "agent.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
+	if errors.Is(err, proc.ErrLocked) {
 		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the agent's directory: %w", err)
 	}
 	if a.epoch, err = nextEpoch(filepath.Join(a.Dir, "epoch")); err != nil {
 		lock.Close()

@@ -171,6 +171,11 @@ func (c *Core) Leading() bool { return c.term != 0 }
 // to be sent. After an error nothing is known of the writes: the core is void.
 func (c *Core) Step(ctx context.Context, now time.Time, store Store, inputs []any) (Output, error) {
 	c.now = now
+	for _, in := range inputs { // first, or they would undo what the others change
+		if o, ok := in.(Observed); ok {
+			c.observe(o)
+		}
+	}
 	for _, in := range inputs {
 		c.take(in)
 	}
@@ -203,8 +208,6 @@ func (c *Core) Step(ctx context.Context, now time.Time, store Store, inputs []an
 
 func (c *Core) take(in any) {
 	switch in := in.(type) {
-	case Observed:
-		c.observe(in)
 	case wire.Heartbeat:
 		c.heartbeat(in)
 	case Asked:
