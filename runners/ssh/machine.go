@@ -112,9 +112,7 @@ func (m *machine) back(ctx context.Context) (*link, error) {
 	defer cancel()
 	l, err := m.connected(ctx, "")
 	if err != nil {
-		m.mu.Lock()
-		noted := m.noted
-		m.mu.Unlock()
+		noted := m.lastNote()
 		if away, ok := errors.AsType[*awayError](err); ok && noted != "" {
 			err = fmt.Errorf("%w; the last attempt: %s", away, noted)
 		}
@@ -135,9 +133,7 @@ func (m *machine) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	m.mu.Lock()
-	noted := m.noted
-	m.mu.Unlock()
+	noted := m.lastNote()
 	if errors.Is(err, context.DeadlineExceeded) && noted != "" {
 		err = fmt.Errorf("%w; the last attempt: %s", err, noted)
 	}
@@ -209,6 +205,12 @@ func (m *machine) note(service string, err error) {
 	if !known {
 		m.r.env.Note(service, fmt.Sprintf("waiting for %s to answer: %s", m.end, text))
 	}
+}
+
+func (m *machine) lastNote() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.noted
 }
 
 // close ends the connection. Programs go on.
