@@ -222,7 +222,7 @@ func TestShell(t *testing.T) {
 	run(t, h, program("boot-1", "true"))
 	var out bytes.Buffer
 	in := strings.NewReader("stty size; pwd; test -t 0 && echo terminal; exit 3\n")
-	if err := h.Shell(t.Context(), "web", runners.TTY{In: in, Out: &out, Err: &out, Term: "dumb", Cols: 91, Rows: 17}); err != nil {
+	if err := h.Shell(t.Context(), "web", runners.TTY{In: in, Out: &out, Err: io.Discard, Term: "dumb", Cols: 91, Rows: 17}); err != nil {
 		t.Fatalf("Shell: %v", err)
 	}
 	for _, want := range []string{"17 91", h.WorkDir("web", ""), "terminal"} {
