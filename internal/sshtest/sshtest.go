@@ -116,7 +116,7 @@ func Start(t testing.TB, o Options) *Server {
 		"AuthorizedKeysFile " + dir + "/authorized_keys",
 		"PidFile " + dir + "/pid",
 		"StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-		"PrintMotd no", "PrintLastLog no", "LogLevel VERBOSE",
+		"PrintMotd no", "PrintLastLog no", "LogLevel INFO",
 		fmt.Sprintf("SetEnv HOME=%s PATH=%s", s.Home, path),
 	}
 	if o.Shell != "" || o.Sh != "" {
