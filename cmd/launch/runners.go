@@ -1,20 +1,23 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/ec2"
 	"github.com/launchplan/launch/runners/local"
-
-	"context"
+	"github.com/launchplan/launch/runners/ssh"
 )
 
 // runnerTypes are the runners that plans can use: one line for each.
 func runnerTypes() []engine.RunnerType {
 	return []engine.RunnerType{
 		engine.Register("local", plan.NoHost, openLocal),
+		engine.Register("ssh", plan.NeedsHost, openSSH),
+		engine.Register("ec2", plan.MayHaveHost, ec2.New),
 	}
 }
 
@@ -26,4 +29,8 @@ func openLocal(ctx context.Context, config local.Config, env runners.Env) (runne
 	}
 	config.Supervisor = []string{self, superviseArg}
 	return local.New(ctx, config, env)
+}
+
+func openSSH(ctx context.Context, config ssh.Config, env runners.Env) (runners.Runner, error) {
+	return ssh.New(ctx, config, env)
 }
