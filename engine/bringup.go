@@ -172,6 +172,9 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 	case prepared.Boot != nil:
 		left, err := s.bootProgram(ctx, svc, prepared, started)
 		if err != nil {
+			if !svc.note.Open {
+				s.discard(ctx, svc)
+			}
 			return err
 		}
 		if err := s.takeExports(svc, left); err != nil {
@@ -189,9 +192,22 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 		s.learn(svc, exports{})
 	}
 	if row.Status != state.Verifying {
-		return s.beginVerify(svc)
+		if err := s.beginVerify(svc); err != nil {
+			return err
+		}
 	}
+	s.discard(ctx, svc)
 	return nil
+}
+
+// discard removes the raw output of attempts whose end is recorded: what is kept of it is masked.
+func (s *Session) discard(ctx context.Context, svc *service) {
+	for _, name := range svc.wrote {
+		if err := svc.host.Discard(ctx, runners.ID{Service: runners.DirName(svc.address()), Name: name}); err != nil {
+			s.Note(svc.address(), "the program's raw output could not be removed: "+err.Error())
+		}
+	}
+	svc.wrote = nil
 }
 
 // prepare evaluates the service; where its program runs as another user, the work directory is that user's.
@@ -218,7 +234,6 @@ func (s *Session) prepare(svc *service) (*plan.Prepared, hcl.Diagnostics) {
 // returns the exports file that it left.
 func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.Prepared, started func()) ([]byte, error) {
 	p := prepared.Boot
-	log := s.newPhaseLog(svc, PhaseBoot)
 	delay := p.RetryDelay
 	for try, reboots := 0, 0; ; {
 		attached := svc.note.Open
@@ -237,7 +252,11 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 				return nil, err
 			}
 		}
+		log := s.newPhaseLog(svc, logName(name))
 		result, err := s.runBoot(ctx, svc, prepared, name, log, started)
+		if !log.empty() {
+			svc.wrote = append(svc.wrote, name)
+		}
 		if err != nil {
 			return nil, s.bootError(ctx, svc, p, log, err)
 		}
@@ -249,6 +268,7 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		if result.Outcome == runners.Exited && result.Status == 0 {
 			return s.bootEnded(svc, result, log)
 		}
+		log.close()
 		s.endGroup(ctx, svc, name)
 		switch {
 		case result.Outcome == runners.Lost && attached:
@@ -271,6 +291,14 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		}
 		return nil, s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
 	}
+}
+
+// logName is what the log of an attempt is called: "boot" for the first one, since mostly there is one.
+func logName(attempt string) string {
+	if attempt == "boot-1" {
+		return PhaseBoot
+	}
+	return attempt
 }
 
 // bootEnded takes a boot program's good end.

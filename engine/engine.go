@@ -106,6 +106,7 @@ type service struct {
 	mu           sync.Mutex
 	row          state.Service // guarded by mu
 	note         detail        // decoded row.Detail; touched by the service's worker only
+	wrote        []string      // attempts that wrote something, the outcome of which is about to be recorded
 	host         runners.Host  // nil: not connected; touched by the service's worker only
 	exportsKnown bool          // this command has seen the boot program end, or read its exports again
 }

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -28,8 +30,8 @@ func (s *Session) beginVerify(svc *service) error {
 	attributes, withheld := svc.spec.Public(svc.tree.Secrets())
 	svc.edit(func(row *state.Service) { row.Attributes, row.Withheld = attributes, withheld })
 	ticket := s.advance(svc, state.Verifying, "")
-	if !svc.spec.HasChecks {
-		return nil // verifying has no effect to record an intent for
+	if !svc.spec.HasChecks && len(svc.wrote) == 0 {
+		return nil // nothing that others can see follows at once
 	}
 	return ticket.Wait()
 }
@@ -59,7 +61,7 @@ func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
 		return nil
 	}
 	left, err := svc.host.ReadFile(ctx, runners.DirName(svc.address()), svc.note.User, exportsFile+svc.note.Boot, runners.MaxCollect)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without the file it left none: what was withheld is an attribute
 		return fmt.Errorf("read the sensitive exports of %s again: %w", svc.address(), err)
 	}
 	got, _, err := svc.spec.ParseExports(left)

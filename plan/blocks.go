@@ -98,6 +98,14 @@ type levelBlock struct {
 	edges []*levelBlock // those it waits for: after, and uses
 }
 
+// staticScope is what Load checks the level's plan in; nil where it could not be read.
+func (l *levelBlock) staticScope() *scope {
+	if l.module == nil {
+		return nil
+	}
+	return l.module.static
+}
+
 type input struct {
 	name  string
 	rng   hcl.Range

@@ -54,7 +54,8 @@ func addSize(value cty.Value, size *int) error {
 			return fmt.Errorf("has more than %d MiB", maxValueSize>>20)
 		}
 	case ty == cty.Number:
-		if exp := value.AsBigFloat().MantExp(nil); exp > maxExponent || exp < -maxExponent {
+		number := value.AsBigFloat()
+		if exp := number.MantExp(nil); number.IsInf() || exp > maxExponent || exp < -maxExponent {
 			return fmt.Errorf("holds a number that is out of range")
 		}
 	case ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():

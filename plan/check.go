@@ -253,11 +253,34 @@ func (c *checker) expression(x *expression, at position) {
 		c.reference(ref, at)
 		x.broken = x.broken || len(c.diags) > before
 	}
+	x.settled = !slices.ContainsFunc(x.refs, func(ref *reference) bool { return !c.settled(ref, at) })
 	if at.services && !x.broken {
 		before := len(c.diags)
 		c.splats(x)
 		x.broken = len(c.diags) > before
 	}
+}
+
+// settled says that a reference has the same value, or lack of one, when the plan is laid out.
+func (c *checker) settled(ref *reference, at position) bool {
+	attribute := func(b *serviceBlock, name string) bool {
+		a := b.attribute(name)
+		return a == nil || a.value.settled
+	}
+	switch ref.root {
+	case "path":
+		return ref.name == "plan"
+	case "local":
+		local := c.module.locals[ref.name]
+		return local != nil && local.value.settled
+	case "self":
+		return at.block != nil && attribute(at.block, ref.name)
+	case "service":
+		b := c.module.services[ref.name]
+		name, _ := ref.attribute()
+		return b != nil && name != "" && b.count == nil && b.forEach == nil && b.enabled == nil && b.level.enabled == nil && attribute(b, name)
+	}
+	return false
 }
 
 func (c *checker) reference(ref *reference, at position) {

@@ -34,7 +34,7 @@ const (
 )
 
 func (r repeat) skips(x *expression) bool {
-	return r >= withVariables && len(x.refs) == 0 || r == anotherInstance && !x.perInstance
+	return r >= withVariables && x.settled || r == anotherInstance && !x.perInstance
 }
 
 func (e *evaluation) fail(at hcl.Range, summary, format string, args ...any) {

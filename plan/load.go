@@ -50,10 +50,24 @@ func Load(dir string, opts Options) (*Plan, hcl.Diagnostics) {
 		return nil, tidy(diags)
 	}
 	p := &Plan{Dir: root.dir, Description: root.description, root: root, loader: l}
+	if !diags.HasErrors() && l.source > maxKeptTree {
+		l.dropTrees()
+	}
 	for _, v := range root.variableList {
 		p.Variables = append(p.Variables, &v.Variable)
 	}
 	return p, tidy(diags)
+}
+
+// maxKeptTree is how large plan files may be for messages to name the block around a mistake,
+// which takes the syntax trees: they have thirty times the size of the files.
+const maxKeptTree = 1 << 20
+
+// dropTrees keeps of the files only their text.
+func (l *loader) dropTrees() {
+	for name, file := range l.sources {
+		l.sources[name] = &hcl.File{Bytes: file.Bytes}
+	}
 }
 
 // A moduleUse is a level that is being read, for plans that contain themselves.

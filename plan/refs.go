@@ -10,6 +10,7 @@ type expression struct {
 	hcl.Expression
 	refs        []*reference
 	perInstance bool // it may have another value for each instance of its service
+	settled     bool // variables and the layout change nothing in what Load found out of it
 	loops       bool // it has a for expression
 	broken      bool // a mistake in it was reported: evaluating it would only repeat that
 }

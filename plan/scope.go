@@ -233,7 +233,10 @@ func (s *scope) outputsOf(level *levelBlock, reader *cell) (cty.Value, hcl.Diagn
 		}
 		inner := sub.scope
 		if inner == nil {
-			inner = level.module.static
+			inner = level.staticScope()
+		}
+		if inner == nil {
+			return cty.DynamicVal, nil // its plan could not be read, which was reported
 		}
 		if inner.mu != s.mu {
 			inner.mu.Lock()

@@ -52,7 +52,7 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 		file, diags = hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	}
 	if diags.HasErrors() {
-		return nil, diags
+		return nil, within(diags, len(src))
 	}
 	attrs, diags := file.Body.JustAttributes()
 	given := map[string]Given{}
@@ -67,6 +67,21 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 		}
 	}
 	return given, tidy(diags)
+}
+
+// within keeps ranges inside of a file: hcl's JSON parser points behind its end.
+func within(diags hcl.Diagnostics, size int) hcl.Diagnostics {
+	for _, d := range diags {
+		if d.Subject != nil && d.Subject.End.Byte > size {
+			excess := d.Subject.End.Byte - size
+			d.Subject.End.Byte -= excess
+			d.Subject.End.Column = max(d.Subject.End.Column-excess, 1)
+			if d.Subject.Start.Byte > size {
+				d.Subject.Start = d.Subject.End
+			}
+		}
+	}
+	return diags
 }
 
 func isJSON(filename string, src []byte) bool {

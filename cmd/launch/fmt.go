@@ -20,7 +20,7 @@ import (
 // maxPlanFile bounds a file that fmt reads.
 const maxPlanFile = 16 << 20
 
-func newFmtCommand(*globalOptions) *cobra.Command {
+func newFmtCommand() *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE|DIR...]",

@@ -87,7 +87,7 @@ func newRootCommand() *cobra.Command {
 		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g),
 		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g),
 		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
-		newValidateCommand(g), newFmtCommand(g), newGraphCommand(g), newVersionCommand(g),
+		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
 	)
 	usageErrors(root)
 	return root

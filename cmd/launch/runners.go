@@ -16,7 +16,7 @@ import (
 func runnerTypes() []engine.RunnerType {
 	return []engine.RunnerType{
 		engine.Register("local", plan.NoHost, openLocal),
-		engine.Register("ssh", plan.NeedsHost, openSSH),
+		engine.Register("ssh", plan.NeedsHost, ssh.New),
 		engine.Register("ec2", plan.MayHaveHost, ec2.New),
 	}
 }
@@ -29,8 +29,4 @@ func openLocal(ctx context.Context, config local.Config, env runners.Env) (runne
 	}
 	config.Supervisor = []string{self, superviseArg}
 	return local.New(ctx, config, env)
-}
-
-func openSSH(ctx context.Context, config ssh.Config, env runners.Env) (runners.Runner, error) {
-	return ssh.New(ctx, config, env)
 }

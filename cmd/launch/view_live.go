@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
 
@@ -18,7 +17,7 @@ import (
 )
 
 // liveView redraws a tree of levels and services while a command works, and
-// leaves the explanation of failures and the summary on the screen.
+// leaves the levels, the explanation of failures and the summary on the screen.
 type liveView struct {
 	stdout io.Writer
 	tty    *os.File
@@ -26,9 +25,11 @@ type liveView struct {
 	fails  []*engine.Failure // in the order in which they happened
 	notes  []string
 
-	model   *liveModel
-	program *tea.Program
-	done    sync.WaitGroup
+	mu    sync.Mutex
+	model *liveModel // guarded by mu
+	drawn int        // lines of the tree that are on the screen
+	stop  chan struct{}
+	done  sync.WaitGroup
 }
 
 // isTerminal says whether progress can be a live tree there.
@@ -43,18 +44,41 @@ func newLiveView(stdout io.Writer, tty *os.File) *liveView {
 
 func (v *liveView) begin(run state.Run, tree *plan.Tree) {
 	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
+	v.model, v.stop = newLiveModel(run, tree, v.began), make(chan struct{})
+	v.done.Go(func() {
+		for t := time.NewTicker(redraw); ; {
+			select {
+			case <-v.stop:
+				t.Stop()
+				return
+			case <-t.C:
+				v.draw()
+			}
+		}
+	})
+}
+
+// draw puts the tree in the place of the one before. The size of the terminal is
+// asked for each time: that is cheaper than to be told of its changes.
+func (v *liveView) draw() {
 	width, height, err := term.GetSize(int(v.tty.Fd()))
 	if err != nil {
 		width, height = 80, 24
 	}
-	v.model = newLiveModel(run, tree, v.began)
-	v.program = tea.NewProgram(v.model,
-		tea.WithOutput(v.tty), tea.WithInput(nil), tea.WithoutSignalHandler(), tea.WithWindowSize(width, height))
-	v.done.Go(func() {
-		if _, err := v.program.Run(); err != nil {
-			fmt.Fprintln(v.tty, "launch: the live view ended:", err)
-		}
-	})
+	v.mu.Lock()
+	lines := v.model.lines(width, height)
+	v.mu.Unlock()
+	v.erase()
+	fmt.Fprint(v.tty, strings.Join(lines, "\n"), "\n")
+	v.drawn = len(lines)
+}
+
+// erase takes the tree from the screen.
+func (v *liveView) erase() {
+	if v.drawn > 0 {
+		fmt.Fprintf(v.tty, "\x1b[%dA\x1b[J", v.drawn) // so many lines up, and clear to the end
+		v.drawn = 0
+	}
 }
 
 func (v *liveView) event(e engine.Event) {
@@ -64,8 +88,10 @@ func (v *liveView) event(e engine.Event) {
 	case e.Failure != nil:
 		v.fails = append(v.fails, e.Failure)
 	}
-	if v.program != nil {
-		v.program.Send(e)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.model != nil {
+		v.model.take(e)
 	}
 }
 
@@ -92,32 +118,25 @@ func (v *liveView) end(summary engine.Summary, err error) {
 func (v *liveView) tellsFailures() bool { return true }
 
 func (v *liveView) close() {
-	if v.program != nil {
-		v.program.Send(finished{})
-		v.done.Wait()
-		v.program = nil
+	if v.stop == nil {
+		return
 	}
+	close(v.stop)
+	v.done.Wait()
+	v.stop = nil
+	v.erase()
 }
 
-// redraw is how often elapsed times move on.
+// redraw is how often the tree is drawn: as fast as people read.
 const redraw = 100 * time.Millisecond
-
-type tick time.Time
-
-// finished takes the tree from the screen.
-type finished struct{}
-
-func nextTick() tea.Cmd { return tea.Tick(redraw, func(t time.Time) tea.Msg { return tick(t) }) }
 
 // liveModel is what the tree shows.
 type liveModel struct {
-	run           string
-	began         time.Time
-	width, height int
-	color         bool
-	levels        []*liveLevel
-	byName        map[string]*liveLevel
-	finished      bool
+	run    string
+	began  time.Time
+	color  bool
+	levels []*liveLevel
+	byName map[string]*liveLevel
 }
 
 type liveLevel struct {
@@ -145,25 +164,6 @@ func newLiveModel(run state.Run, tree *plan.Tree, began time.Time) *liveModel {
 		m.byName[lv.Name] = l
 	}
 	return m
-}
-
-// Init implements tea.Model.
-func (m *liveModel) Init() tea.Cmd { return nextTick() }
-
-// Update implements tea.Model.
-func (m *liveModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tick:
-		return m, nextTick()
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-	case engine.Event:
-		m.take(msg)
-	case finished:
-		m.finished = true
-		return m, tea.Quit
-	}
-	return m, nil
 }
 
 func (m *liveModel) take(e engine.Event) {
@@ -221,11 +221,8 @@ func (m *liveModel) paint(color, text string) string {
 	return lipgloss.NewStyle().Foreground(lipgloss.Color(color)).Render(text)
 }
 
-// View implements tea.Model. What does not fit the screen is counted, the levels that are done first.
-func (m *liveModel) View() tea.View {
-	if m.finished {
-		return tea.NewView("")
-	}
+// lines are the tree, cut to a terminal's size. What does not fit is counted.
+func (m *liveModel) lines(width, height int) []string {
 	lines := []string{fmt.Sprintf("%s  %s", m.run, short(time.Since(m.began)))}
 	for _, l := range m.levels {
 		lines = append(lines, m.level(l))
@@ -235,15 +232,13 @@ func (m *liveModel) View() tea.View {
 			}
 		}
 	}
-	if over := len(lines) - max(m.height-1, 5); m.height > 0 && over > 0 {
-		lines = append(lines[:len(lines)-over-1], m.paint(faint, fmt.Sprintf("… %d more lines", over+1)))
+	if room := max(height-1, 5); len(lines) > room {
+		lines = append(lines[:room-1], m.paint(faint, fmt.Sprintf("… %d more lines", len(lines)-room+1)))
 	}
 	for i := range lines {
-		if m.width > 0 {
-			lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(lines[i])
-		}
+		lines[i] = lipgloss.NewStyle().MaxWidth(width).Render(lines[i])
 	}
-	return tea.NewView(strings.Join(lines, "\n") + "\n")
+	return lines
 }
 
 func (m *liveModel) level(l *liveLevel) string {
@@ -254,6 +249,8 @@ func (m *liveModel) level(l *liveLevel) string {
 		mark, style = "✗", bad
 	case done == l.size && l.size > 0:
 		mark, style = "✓", good
+	case l.counts[state.Skipped] == l.size && l.size > 0:
+		mark = "–"
 	case len(l.order) > 0:
 		mark, style = "▸", busy
 	}

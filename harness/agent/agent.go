@@ -58,8 +58,8 @@ const (
 
 	// Heartbeats that tell of changes are sent at once, but no denser than they are
 	// long: so many a second for each process that they mention.
-	paceShortest   = time.Millisecond
-	pacePerProcess = 20 * time.Microsecond
+	paceShortest   = 5 * time.Millisecond
+	pacePerProcess = 100 * time.Microsecond
 	paceLongest    = 100 * time.Millisecond
 
 	preparingAtOnce = 2
@@ -224,6 +224,12 @@ func (a *Agent) takeOrders(ctx context.Context, data []byte) error {
 	}
 	if o.Welcome != nil {
 		a.welcomed(o.Welcome)
+		if a.minder == nil && o.Welcome.Refused == "" {
+			// Now, so that the first processes need not wait for it.
+			if err := a.connectMinder(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if len(o.Assign)+len(o.Terminate)+len(o.Forget) > 0 {
 		a.changed = true

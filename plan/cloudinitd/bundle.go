@@ -2,6 +2,7 @@ package cloudinitd
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -141,7 +142,10 @@ func (b *bundle) list() []File {
 	return files
 }
 
-// Write makes the plan in dir, which must not exist or be empty. It is there completely or not at all.
+// ErrNotEmpty refuses a directory that has something in it.
+var ErrNotEmpty = errors.New("an import makes a new directory, or fills an empty one")
+
+// Write makes the plan in dir, which must not exist or be empty (else ErrNotEmpty). It is there completely or not at all.
 func (im *Imported) Write(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -153,7 +157,7 @@ func (im *Imported) Write(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case err == nil && len(entries) > 0:
-		return fmt.Errorf("%s is not empty: an import makes a new directory", dir)
+		return fmt.Errorf("%s is not empty: %w", dir, ErrNotEmpty)
 	case err != nil && !os.IsNotExist(err):
 		return fmt.Errorf("write the imported plan: %w", err)
 	}

@@ -165,6 +165,9 @@ func (r *reader) number(s *setting, max int) int {
 
 // readDeps collects the dependencies of all deps files, in the sorted order of their keys.
 func (r *reader) readDeps(svc *oldService, f *iniFile, section *iniSection, dir string) {
+	if r.deps > maxDeps {
+		return // said already
+	}
 	var keys []*iniOption
 	for _, opt := range f.items(section.name) {
 		if strings.HasPrefix(opt.name, "deps") {

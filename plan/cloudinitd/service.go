@@ -96,7 +96,7 @@ func (w *writer) args(svc *oldService, key string, booted bool) []expr {
 	if s.env != "" {
 		// Split when it is known, at spaces: quotes in it are not understood.
 		w.warnOnce(s.opt.rng, "Arguments from the environment", "%s is env.%s. The imported plan splits it at spaces; quotes in it are not understood.", key, s.env)
-		return []expr{codeExpr(fmt.Sprintf("compact(split(\" \", %s))...", w.env(s.env).hcl(svc)))}
+		return []expr{codeExpr(fmt.Sprintf("compact(split(\" \", %[1]s != null ? %[1]s : \"\"))...", w.env(s.env).hcl(svc)))}
 	}
 	words, err := splitWords(s.text)
 	if err != nil {

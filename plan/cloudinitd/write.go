@@ -79,6 +79,9 @@ func write(w *writer) *Imported {
 	w.shareDependencies()
 	levels := w.layOut()
 	im := &Imported{Levels: len(levels)}
+	if w.diags.HasErrors() {
+		return im
+	}
 	var body strings.Builder
 	for i, level := range levels {
 		fmt.Fprintf(&body, "\n# %s, %s\n", level.old.key, w.shown(level.old.file))
@@ -100,11 +103,11 @@ func write(w *writer) *Imported {
 		}
 	}
 	w.addHelpers()
-	w.addFile(settingsFile, 0o600, format(w.settings()))
-	w.addFile(planFile, 0o600, format(w.header()+strings.ReplaceAll(body.String(), "{\n\n", "{\n")))
-	if w.settings() == "" {
-		delete(w.files, settingsFile)
+	delete(w.files, settingsFile)
+	if settings := w.settings(); settings != "" {
+		w.addFile(settingsFile, 0o600, format(settings))
 	}
+	w.addFile(planFile, 0o600, format(w.header()+strings.ReplaceAll(body.String(), "{\n\n", "{\n")))
 	im.Files = w.list()
 	return im
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/local/proc"
@@ -69,26 +68,19 @@ func TestEndIsRecordedWithoutLaunch(t *testing.T) {
 	s.want(s.run(sh("boot", "exit 1")), runners.Exited, 9)
 }
 
-// awaitGone waits for the end of a process that is no child of ours, or is and was not waited for.
+// awaitGone waits for the end of a process that is no child of ours: that has no event on every system.
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err == unix.ESRCH {
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
-		if err == unix.EINTR {
-			continue
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for alive(pid) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("process %d is still there", pid)
 		}
-		if n == 0 || err != nil {
-			t.Fatalf("process %d is still there: %v", pid, err)
-		}
-		return
 	}
 }
 
@@ -303,6 +295,13 @@ func TestIntentOnly(t *testing.T) {
 		s := newStage(t)
 		s.write(s.intent(proc.BootID()))
 		s.wantLost("whether that ran is not known")
+		before := s.runner.supervisor.running().pid
+		if err := s.Stop(s.ctx, name("boot"), runners.Stop{Signal: "SIGTERM"}); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+		if conn := s.runner.supervisor.running(); conn == nil || conn.pid != before {
+			t.Error("Stop of a program without a process ended the supervisor")
+		}
 	})
 	t.Run("running", func(t *testing.T) {
 		s := newStage(t)

@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
+	"sync"
 
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/local/records"
@@ -50,15 +50,43 @@ func (h *host) Look(ctx context.Context, id runners.ID) (runners.State, error) {
 			return state, err
 		}
 	}
-	programs, err := records.Load(filepath.Join(h.runner.supervisor.dir, supervisor.Records))
+	return h.runner.ledger.standing(filepath.Join(h.runner.supervisor.dir, supervisor.Records), id)
+}
+
+// A ledger is what the records say, read again only when they have changed:
+// a status looks at every service of a run.
+type ledger struct {
+	mu       sync.Mutex
+	read     os.FileInfo // nil: not yet
+	programs map[runners.ID]*records.Program
+}
+
+// standing tells from the records at path how the program stands.
+func (l *ledger) standing(path string, id runners.ID) (runners.State, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return runners.State{Phase: runners.NotStarted}, nil
+	}
 	if err != nil {
 		return runners.State{}, err
 	}
-	i := slices.IndexFunc(programs, func(p *records.Program) bool { return p.ID == id })
-	if i < 0 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.read == nil || !os.SameFile(l.read, info) || l.read.Size() != info.Size() || l.read.ModTime() != info.ModTime() {
+		all, err := records.Load(path)
+		if err != nil {
+			return runners.State{}, err
+		}
+		l.read, l.programs = info, make(map[runners.ID]*records.Program, len(all))
+		for _, p := range all {
+			l.programs[p.ID] = p
+		}
+	}
+	p := l.programs[id]
+	if p == nil {
 		return runners.State{Phase: runners.NotStarted}, nil
 	}
-	state, _ := supervisor.Standing(programs[i])
+	state, _ := supervisor.Standing(p)
 	return state, nil
 }
 
@@ -90,6 +118,14 @@ func (h *host) Output(_ context.Context, id runners.ID, offset int64, max int) (
 		err = nil
 	}
 	return data[:n], err
+}
+
+// Discard removes the file with the program's output. Daemons of the program may still write to it, unseen.
+func (h *host) Discard(_ context.Context, id runners.ID) error {
+	if err := os.Remove(h.outputFile(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // ReadFile returns a file of the service's work directory.

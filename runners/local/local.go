@@ -26,7 +26,8 @@ type runner struct {
 
 	payloads sync.Map // hash -> *sync.Mutex held while it is put in place
 	mine     sync.Map // runners.ID of each program that this runner asked for
-	sudo     bool     // other users are reached through sudo, since only root can become them
+	ledger   ledger
+	sudo     bool // other users are reached through sudo, since only root can become them
 }
 
 // New makes the runner of a run. It starts nothing: the supervisor is started with the first program.

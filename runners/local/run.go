@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,14 +23,12 @@ const stopPatience = 30 * time.Second
 
 // Run starts p unless that was done before, and waits for its end.
 func (h *host) Run(ctx context.Context, p *runners.Program) (runners.Result, error) {
-	if err := context.Cause(ctx); err != nil {
-		return runners.Result{}, err
-	}
 	out := newDelivery(h.outputFile(p.ID), p.Output)
 	if p.Kind == runners.Check {
 		out = nil
 	}
-	result, err := retry(func() (runners.Result, error) { return h.runOnce(ctx, p, out) })
+	started := once(p.Started)
+	result, err := retry(func() (runners.Result, error) { return h.runOnce(ctx, p, out, started) })
 	if err != nil {
 		return runners.Result{}, err
 	}
@@ -38,6 +37,14 @@ func (h *host) Run(ctx context.Context, p *runners.Program) (runners.Result, err
 	}
 	result.Collected, result.CollectErr = h.collect(ctx, p)
 	return result, nil
+}
+
+// once makes a function that may be called again, and calls what may be nil.
+func once(f func()) func() {
+	if f == nil {
+		return func() {}
+	}
+	return sync.OnceFunc(f)
 }
 
 // retry asks again where a supervisor died over the question: the next one
@@ -52,13 +59,16 @@ func retry[T any](ask func() (T, error)) (answer T, err error) {
 }
 
 // runOnce is Run with one supervisor.
-func (h *host) runOnce(ctx context.Context, p *runners.Program, out *delivery) (runners.Result, error) {
+func (h *host) runOnce(ctx context.Context, p *runners.Program, out *delivery, started func()) (runners.Result, error) {
 	call, conn, err := h.begin(ctx, p)
+	if err != nil && ctx.Err() != nil {
+		return h.endedBefore(ctx, p)
+	}
 	if err != nil {
 		return runners.Result{}, err
 	}
 	defer call.end()
-	result, err := h.follow(ctx, call, p, out)
+	result, err := h.follow(ctx, call, p, out, started)
 	if errors.Is(err, errDead) && p.Kind == runners.Check { // it went too; whether to run it again is for others to say
 		return runners.Result{Outcome: runners.Lost, Reason: errDead.Error(), Ended: time.Now()}, nil
 	}
@@ -82,13 +92,29 @@ func (h *host) runOnce(ctx context.Context, p *runners.Program, out *delivery) (
 		return runners.Result{}, err
 	}
 	defer stop.end()
-	result, err = h.follow(last, call, p, out)
+	result, err = h.follow(last, call, p, out, started)
 	if err == nil {
 		if _, err := stop.next(last); err != nil && !errors.Is(err, errDead) {
 			return result, err
 		}
 	}
 	return result, err
+}
+
+// endedBefore is Run where ctx ended before it was known how p stands: it may
+// have been started by an earlier launch process.
+func (h *host) endedBefore(ctx context.Context, p *runners.Program) (runners.Result, error) {
+	if cause := context.Cause(ctx); errors.Is(cause, runners.ErrDetach) {
+		return runners.Result{}, cause
+	}
+	if p.Kind != runners.Check {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Stop.Grace+stopPatience)
+		defer cancel()
+		if err := h.Stop(last, p.ID, p.Stop); err != nil {
+			return runners.Result{}, err
+		}
+	}
+	return runners.Result{Outcome: runners.Stopped, Ended: time.Now()}, nil
 }
 
 // begin starts p, or finds that it was started, and returns the call that follows it.
@@ -136,7 +162,7 @@ const (
 )
 
 // follow waits for the program's end, and delivers its output meanwhile.
-func (h *host) follow(ctx context.Context, call *call, p *runners.Program, out *delivery) (runners.Result, error) {
+func (h *host) follow(ctx context.Context, call *call, p *runners.Program, out *delivery, started func()) (runners.Result, error) {
 	timer := time.NewTimer(firstLook)
 	defer timer.Stop()
 	for {
@@ -156,9 +182,7 @@ func (h *host) follow(ctx context.Context, call *call, p *runners.Program, out *
 		}
 		switch {
 		case reply.Started != nil:
-			if p.Started != nil {
-				p.Started()
-			}
+			started()
 		case reply.Ended != nil:
 			return *reply.Ended, nil
 		default:

@@ -44,6 +44,8 @@ func explain(t target, errno syscall.Errno) error {
 		return fmt.Errorf("%s is neither a program for this machine nor a script that begins with #!", t.path)
 	case syscall.E2BIG:
 		return fmt.Errorf("its arguments and its environment are larger than this machine allows")
+	case syscall.EAGAIN, syscall.ENOMEM:
+		return fmt.Errorf("this machine cannot start another process now: %w", errno)
 	case syscall.EPERM:
 		return fmt.Errorf("launch may not run programs as that user")
 	}

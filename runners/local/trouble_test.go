@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -181,7 +182,9 @@ func TestMuchOutput(t *testing.T) {
 	s.wait(up)
 	file := s.outputFile(p.ID)
 	if runtime.GOOS == "linux" {
-		for { // until the supervisor has looked at it
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for range tick.C { // until the supervisor has looked at it
 			var stat unix.Stat_t
 			if err := unix.Stat(file, &stat); err != nil {
 				t.Fatal(err)
@@ -192,7 +195,6 @@ func TestMuchOutput(t *testing.T) {
 			if s.ctx.Err() != nil {
 				t.Fatalf("the output takes %d bytes of the disk", stat.Blocks*512)
 			}
-			runtime.Gosched()
 		}
 	}
 	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {

@@ -133,6 +133,32 @@ func testCancel(t *testing.T, b *bench) {
 	}
 }
 
+// testCancelled is about a context that has ended before Run knows how the program stands.
+func testCancelled(t *testing.T, b *bench) {
+	p := sh("long", gate+"up $$; sleep 600")
+	end := b.begin(t, p)
+	pid := b.awaitUp(t)
+	end(runners.ErrDetach)
+	b.host.Close()
+	b.host = b.connect(t)
+	ctx, cancel := context.WithCancelCause(b.ctx)
+	cancel(runners.ErrDetach)
+	if _, err := b.host.Run(ctx, p); !errors.Is(err, runners.ErrDetach) || !b.alive(t, pid) {
+		t.Errorf("Run = %v, want ErrDetach and a program that goes on", err)
+	}
+	ctx, cancel = context.WithCancelCause(b.ctx)
+	cancel(errors.New("interrupted"))
+	for _, p := range []*runners.Program{p, sh("new", "sleep 600")} {
+		result, err := b.host.Run(ctx, p)
+		if err != nil || result.Outcome != runners.Stopped {
+			t.Errorf("Run %s = %+v, %v; want stopped", p.ID, result, err)
+		}
+	}
+	if b.alive(t, pid) {
+		t.Error("the program that ran before goes on")
+	}
+}
+
 func testTimeout(t *testing.T, b *bench) {
 	p := sh("slow", "echo begun; sleep 600 & echo $! >pid; wait")
 	p.Timeout = time.Second

@@ -55,6 +55,7 @@ func Run(t *testing.T, subject Subject) {
 		{"RunsOnce", testRunsOnce},
 		{"Detach", testDetach},
 		{"Cancel", testCancel},
+		{"Cancelled", testCancelled},
 		{"Timeout", testTimeout},
 		{"Process", testProcess},
 		{"Group", testGroup},

@@ -85,7 +85,7 @@ const helloPatience = 30 * time.Second
 func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answer, error) {
 	session, err := l.client.NewSession()
 	if err != nil {
-		return nil, answer{}, err
+		return nil, answer{}, orCut(err)
 	}
 	secret := make([]byte, 16)
 	rand.Read(secret)
@@ -110,7 +110,7 @@ func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answ
 	}
 	if err := session.Start(command); err != nil {
 		session.Close()
-		return nil, answer{}, err
+		return nil, answer{}, orCut(err)
 	}
 	hello := &work{bound: maxNoise, done: make(chan struct{})}
 	h.work = hello
@@ -134,6 +134,14 @@ func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answ
 		return nil, answer{}, h.refusal(hello)
 	}
 	return h, hello.answer, nil
+}
+
+// orCut tells a refusal from the end of the connection, of which x/crypto/ssh has several errors.
+func orCut(err error) error {
+	if refused(err) || strings.Contains(err.Error(), "request") {
+		return err
+	}
+	return errCut
 }
 
 // refusal explains a session that ended before it was ready: what it printed says why.

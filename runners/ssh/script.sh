@@ -125,7 +125,9 @@ usable "$1" || { R=; reasons=$why; }
 welcome
 }
 
+# welcome ends the noise of start-up files, then tells what was found.
 welcome() {
+part noise
 printf '%s' "$R"
 part root
 printf '%s' "$shared"
@@ -318,7 +320,7 @@ status=$?
 { read -r word pid rest <"$p=began"; } 2>/dev/null
 [ "$pid" = "$child" ] || exit
 left=0
-if kill -0 "-$child"; then
+if send 0 "$child"; then
 left=1
 [ "$status" = 0 ] || { reap "$child" "$signal" "$grace" && left=0; }
 fi
@@ -356,15 +358,24 @@ set -f
 return 1
 }
 
+# send sends signal $1 to process group $2. The shell's own kill knows neither
+# "--" nor "-s" everywhere (dash, busybox). The command of procps must have both:
+# it takes the group -123 for -1, which is every process there is.
+send() {
+case $(command -v kill) in
+*/*) kill -s "$1" -- "-$2" ;;
+*) kill "-$1" "-$2" ;;
+esac 2>/dev/null
+}
+
 # reap ends process group $1: signal $2, then after $3 hundredths of a second
-# SIGKILL. (No "--" and no "-s": dash and busybox each lack one of them.)
-# Zombies whose parent does not see to them keep a group's number in use.
+# SIGKILL. Zombies whose parent does not see to them keep a group's number in use.
 reap() {
-kill "-$2" "-$1" 2>/dev/null
-kill -CONT "-$1" 2>/dev/null
+send "$2" "$1"
+send CONT "$1"
 clock
 until=$((now + $3)) nap=0.01 hard=
-while kill -0 "-$1" 2>/dev/null; do
+while send 0 "$1"; do
 case $nap in
 0.01) nap=0.02 ;;
 0.02) nap=0.05 ;;
@@ -375,7 +386,7 @@ esac
 clock
 if [ "$now" -ge "$until" ]; then
 [ ! "$hard" ] || return 1
-kill -KILL "-$1" 2>/dev/null
+send KILL "$1"
 hard=yes until=$((now + 1000)) nap=0.01
 fi
 sleep "$nap" 2>/dev/null || sleep 1
@@ -468,8 +479,13 @@ printf '%s\n' "$M!$key" >&7
 halt() {
 [ -e "$1=began" ] || return 0
 set -- "$1" "$2" "$3" "$4" $(dd if="$1=began" bs=300 count=1 2>/dev/null)
-case "${6-}/${7-}" in
-*[!0-9/]* | /* | */) return 0 ;;
+case "${5-}/${6-}/${7-}" in
+launch1/1/* | launch1/0*) return 0 ;;
+launch1/[0-9]*/[0-9]*) ;;
+*) return 0 ;;
+esac
+case $6$7 in
+*[!0-9]*) return 0 ;;
 esac
 [ "${10}" = "$boot" ] || return 0
 last=
@@ -594,6 +610,13 @@ fi
 spent() {
 for each; do
 rm -f "$each=began" "$each=ended" "$each=out" "$each=stop"
+done
+}
+
+# hush removes what programs wrote.
+hush() {
+for each; do
+rm -f "$each=out"
 done
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/local/records"
@@ -45,6 +46,9 @@ func (s *supervisor) accept(ctx context.Context, listener *net.UnixListener) {
 	}
 }
 
+// helloPatience is how long a client may take to say who it is.
+const helloPatience = 5 * time.Second
+
 // serve answers one client until it goes.
 func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	if err := PeerIsUs(conn); err != nil {
@@ -55,12 +59,14 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	c := &client{conn: conn, writer: wire.NewWriter(conn), drops: map[uint64]context.CancelFunc{}}
 	reader := bufio.NewReaderSize(conn, chunk)
 	var hello wire.Hello
+	conn.SetReadDeadline(time.Now().Add(helloPatience))
 	if err := wire.Read(reader, &hello); err != nil || hello.Version != wire.Version {
 		s.log.Error("refuse a client", "version", hello.Version, "err", err)
 		c.writer.Send(wire.Hello{Version: wire.Version})
 		conn.Close()
 		return
 	}
+	conn.SetReadDeadline(time.Time{})
 	gone, leave := context.WithCancel(ctx)
 	defer leave()
 	c.environ, c.gone = wire.Unpack(hello.Environ), gone
@@ -215,8 +221,10 @@ func endOf(seq uint64, p *program) wire.Reply {
 		reply.Ended = &runners.Result{Outcome: runners.Stopped}
 	case p.startErr != nil:
 		reply.Err = p.startErr.Error()
-		if errno, ok := errors.AsType[syscall.Errno](p.startErr); ok {
-			reply.Errno = int(errno)
+		if exec, ok := errors.AsType[*execError](p.startErr); ok {
+			if errno, ok := exec.error.(syscall.Errno); ok {
+				reply.Errno = int(errno)
+			}
 		}
 	default:
 		reply.Ended = &p.result

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -21,7 +22,7 @@ func (s *supervisor) fork(p *program, c *client, r *wire.Request) (finish func()
 	}
 	output, finish, err := s.openOutput(p, c, r)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the file for its output: %w", err)
 	}
 	defer output.Close()
 	attr := &syscall.ProcAttr{
@@ -47,10 +48,16 @@ func (s *supervisor) fork(p *program, c *client, r *wire.Request) (finish func()
 	}
 	if err != nil {
 		finish()
-		return nil, err
+		return nil, &execError{err}
 	}
 	return finish, nil
 }
+
+// An execError is the system's refusal to start a program. Launch, which knows
+// what the program was to be, puts it into words.
+type execError struct{ error }
+
+func (e *execError) Unwrap() error { return e.error }
 
 // A program that launch has just written may be open in a process that launch is
 // forking at the same time, and be "busy" until that executes its own program.

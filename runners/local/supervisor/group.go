@@ -81,6 +81,9 @@ func (s *supervisor) awaitEmpty(p *program, within time.Duration) bool {
 
 // groupLives tells whether there is a group with the program's number.
 func (s *supervisor) groupLives(p *program) bool {
+	if p.pid <= 0 { // it is not known which process it was; 0 would mean our own group
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !errors.Is(unix.Kill(-p.pid, 0), unix.ESRCH)
@@ -125,6 +128,9 @@ func (s *supervisor) groupIsOurs(p *program) (bool, error) {
 
 // signal sends a signal to the program's group.
 func (s *supervisor) signal(p *program, signal syscall.Signal) {
+	if p.pid <= 0 {
+		return
+	}
 	p.mu.Lock()
 	err := unix.Kill(-p.pid, signal)
 	p.mu.Unlock()
