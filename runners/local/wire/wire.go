@@ -170,7 +170,17 @@ func (w *Writer) Send(message any) error {
 		w.sent.Broadcast()
 	}
 	w.writing = false
+	w.sent.Broadcast()
 	return w.err
+}
+
+// Flush returns when what was sent is written, or cannot be.
+func (w *Writer) Flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.writing {
+		w.sent.Wait()
+	}
 }
 
 // Pack joins strings without NUL bytes into one NUL-terminated block.
