@@ -96,7 +96,7 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 		return value, diags
 	}
 	size, err := measure(value)
-	if plain, _ := value.Unmark(); plain.CanIterateElements() {
+	if plain, _ := value.Unmark(); plain.IsKnown() && !plain.IsNull() && plain.CanIterateElements() {
 		size += plain.LengthInt() * perStep
 	}
 	if budget.left -= size; err == nil && budget.left < 0 {

@@ -140,6 +140,7 @@ func (e *evaluation) probe(b *probeBlock) *Probe {
 		Timeout:  e.duration(b.timeout, "timeout", ReadyTimeout),
 		Interval: e.duration(b.interval, "interval", 0),
 		Attempts: e.whole(b.attempts, "attempts", 1, maxAttempts, 0),
+		Gone:     b.kind == "gone",
 		Range:    b.rng,
 	}
 	if from, ok := e.plainText(b.from, "from"); ok {
