@@ -64,12 +64,14 @@ type Session struct {
 	byAddress map[string]*service
 	starting  chan struct{}
 
-	mu      sync.Mutex
-	run     state.Run // guarded by mu
-	set     Settings
-	working sync.Once             // the run's status says that it is being brought up
-	given   map[string]plan.Given // sensitive variables, for laying out earlier generations
-	trees   map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+	mu        sync.Mutex
+	run       state.Run // guarded by mu
+	set       Settings
+	withheld  bool                  // some service has sensitive exports, which the store does not keep
+	recalling sync.Mutex            // one service at a time reads those of others
+	working   sync.Once             // the run's status says that it is being brought up
+	given     map[string]plan.Given // sensitive variables, for laying out earlier generations
+	trees     map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
 }
 
 // Settings of a run, kept with it.
@@ -217,6 +219,7 @@ func (s *Session) arrange(rows map[string]state.Service) error {
 		if err := svc.decodeDetail(); err != nil {
 			return err
 		}
+		s.withheld = s.withheld || len(row.Withheld) > 0
 		if spec.On != nil {
 			svc.on = s.byAddress[spec.On.Address]
 		}

@@ -127,6 +127,9 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 	if err := s.recallSecrets(ctx, svc); err != nil {
 		return fromError(svc, PhaseVerify, err), nil
 	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return nil, err
+	}
 	if _, diags := svc.spec.Checks(); diags.HasErrors() {
 		return nil, fromDiagnostics(svc, PhaseVerify, diags)
 	}

@@ -142,7 +142,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		return nil, nil
 	}
 	problem := func(text string) { problems = append(problems, s.masker.text(text)) }
-	if err := s.recallSecrets(ctx, svc); err != nil && svc.spec.HasTerminate {
+	if err := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc)); err != nil && svc.spec.HasTerminate {
 		s.Note(svc.address(), err.Error())
 	}
 	ending, diags := svc.spec.Ending()

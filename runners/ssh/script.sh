@@ -285,7 +285,6 @@ shift
 who self
 wrapper="$pid $born"
 (
-trap - HUP PIPE INT QUIT
 who self
 clock
 set -C
@@ -302,6 +301,7 @@ cannot "$p=began cannot be written: the disk is full"
 }
 printf '%s\n' "$M.started $pid" >&7
 exec 7>&-
+trap - HUP PIPE INT QUIT # not sooner: what is said to a session that is gone must not end the program
 umask "$um"
 if [ "$had" ]; then
 LC_ALL=$lang
