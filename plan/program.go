@@ -213,7 +213,9 @@ func (e *evaluation) logProbe(b *probeBlock, p *Probe) bool {
 	if !ok {
 		return false
 	}
-	p.Log = e.pattern(b.log, pattern)
+	if p.Log = e.pattern(b.log, pattern); p.Log != nil {
+		p.Log = regexp.MustCompile("(?m)" + p.Log.String()) // ^ and $ are of a line, as one expects of output
+	}
 	p.Display = "log " + strconv.Quote(pattern.shown())
 	return p.Log != nil
 }
