@@ -31,6 +31,8 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 		if err := s.boot(ctx, svc, started); err != nil {
 			return err
 		}
+	} else if err := s.recallSecrets(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseVerify, err))
 	}
 	started()
 	return s.verify(ctx, svc)
@@ -118,8 +120,7 @@ func (s *Session) connect(ctx context.Context, svc *service, r runners.Runner, t
 	if provisioner(r) == nil {
 		s.learnFacts(svc, host.Facts())
 	}
-	s.learn(svc, nil)
-	return nil
+	return s.learnHost(svc)
 }
 
 // share uses the host of the service that this one stands on.
@@ -137,14 +138,20 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 	svc.note.Facts = &f
 	host := owner.snapshot()
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
-	s.learn(svc, nil)
-	return nil
+	return s.learnHost(svc)
 }
 
 // learnFacts keeps where the service's host is, for its row and for those who refer to it.
 func (s *Session) learnFacts(svc *service, f runners.Facts) {
 	svc.note.Facts = &facts{Address: f.Address, Private: f.PrivateAddress, Public: f.PublicAddress, Pool: f.NoHost}
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
+}
+
+// learnHost tells the plan of the host that the service has now, beside the exports that an earlier command recorded.
+func (s *Session) learnHost(svc *service) error {
+	svc.note.Facts.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	svc.exportsKnown = false
+	return s.restoreKnown(svc)
 }
 
 // learn tells the plan what is known of the service; exports may be nil.
