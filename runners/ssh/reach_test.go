@@ -105,7 +105,7 @@ func TestCutOffHost(t *testing.T) {
 	must := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command(ip, args...).CombinedOutput(); err != nil {
-			t.Skipf("no network namespaces here: ip %s: %s", strings.Join(args, " "), out)
+			sshtest.Missing(t, fmt.Sprintf("a network namespace (ip %s: %s)", strings.Join(args, " "), out))
 		}
 	}
 	must("netns", "add", space)
