@@ -92,7 +92,7 @@ level "secrets" {
       script = "umask 077; exec \"$EPUHARNESS\" secrets . --hosts \"$HOSTS\" --output json > \"$LAUNCH_EXPORTS\""
       env    = { EPUHARNESS = executable("epuharness"), HOSTS = join(",", distinct(concat(local.inner, local.outer))) }
     }
-    exports = { credentials = string, tls_ca = string, tls_ca_content = string, tls_cert_content = string }
+    exports = { credentials = string, tls_ca = string, tls_cert = string, tls_key = string, tls_ca_content = string, tls_cert_content = string }
     export "credentials_content" {
       type      = string
       sensitive = true
@@ -129,6 +129,8 @@ level "brokers" {
 
 # One of them leads; the other takes over within seconds.
 level "dispatchers" {
+  after = [level.brokers]
+
   service "dispatcher" {
     count = local.dispatchers
     on    = service.base[count.index % local.base_count]
@@ -143,17 +145,21 @@ level "dispatchers" {
     }
   }
 
-  # Asked from here, as the dispatch plan will ask.
-  service "answer" {
-    ready {
-      command = [local.here.EPUHARNESS, "needs", "--timeout", "5s"]
-      env     = local.here
-      timeout = "2m"
+  # Asked from here, as the dispatch plan will ask: so the dispatchers answer.
+  service "default_engine" {
+    boot {
+      command = [
+        local.here.EPUHARNESS, "engine", "define", "default", "--default",
+        "--slots", var.slots, "--base-need", local.engine_count, "--timeout", "2m",
+      ]
+      env = local.here
     }
   }
 }
 
 level "engines" {
+  after = [level.dispatchers]
+
   service "agent" {
     count = local.engine_count
     on    = service.engine[count.index]
@@ -170,6 +176,16 @@ level "engines" {
     }
   }
 
+  # What provides nodes says which of them are ready, and which are gone.
+  service "node" {
+    count      = local.engine_count
+    attributes = { node = "engine-${count.index}", machine = service.engine[count.index].address }
+    boot {
+      command = [local.here.EPUHARNESS, "node", "announce", self.node]
+      env     = local.here
+    }
+  }
+
   # The dispatcher knows every one of them, and finds it well.
   service "joined" {
     ready {
@@ -182,7 +198,8 @@ level "engines" {
 }
 
 level "dispatch" {
-  plan = "../dispatch"
+  after = [level.engines]
+  plan  = "../dispatch"
   inputs = {
     dispatcher_url = local.outer_urls
     credentials    = service.secrets.credentials
