@@ -14,6 +14,10 @@ locals {
   inner = [for node in service.base : coalesce(node.private_address, node.address)]
   outer = service.base[*].address
 
+  # A machine that replaces another is a node of its own to the dispatcher.
+  nodes       = [for i, m in service.engine : "engine-${i}-${substr(sha256(coalesce(m.instance_id, m.address)), 0, 6)}"]
+  engine_here = [for m in service.engine : coalesce(m.private_address, m.address)]
+
   # One broker is no cluster.
   cluster    = local.base_count > 1 ? "launch" : ""
   inner_urls = join(",", [for host in local.inner : "tls://${host}:4222"])
@@ -164,7 +168,7 @@ level "engines" {
     count = local.engine_count
     on    = service.engine[count.index]
 
-    attributes = { node = "engine-${count.index}", inner = coalesce(service.engine[count.index].private_address, service.engine[count.index].address) }
+    attributes = { node = local.nodes[count.index] }
 
     file "credentials.json" { content = service.secrets.credentials_content }
     file "ca.pem" { content = service.secrets.tls_ca_content }
@@ -172,17 +176,22 @@ level "engines" {
     process {
       program = var.epuharness
       args    = ["agent", "--name", self.node, "--slots", var.slots, "--dir", "agent"]
-      env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls, EPU_HOST = self.inner })
+      env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls, EPU_HOST = local.engine_here[count.index] })
     }
   }
 
   # What provides nodes says which of them are ready, and which are gone.
   service "node" {
     count      = local.engine_count
-    attributes = { node = "engine-${count.index}", machine = service.engine[count.index].address }
+    attributes = { node = local.nodes[count.index] }
     boot {
       command = [local.here.EPUHARNESS, "node", "announce", self.node]
       env     = local.here
+    }
+    terminate {
+      # Where nobody answers, nobody needs to be told.
+      script = "\"$EPUHARNESS\" node remove \"$NODE\" --timeout 5s || echo 'The dispatcher was not told.'"
+      env    = merge(local.here, { NODE = self.node })
     }
   }
 
@@ -190,7 +199,7 @@ level "engines" {
   service "joined" {
     ready {
       program = "joined.sh"
-      args    = [for i in range(local.engine_count) : "engine-${i}"]
+      args    = local.nodes
       env     = local.here
       timeout = "2m"
     }
@@ -206,7 +215,7 @@ level "dispatch" {
     tls_ca         = service.secrets.tls_ca
     programs       = var.programs
     replicas       = var.replicas
-    reach          = { for i, node in service.engine : "engine-${i}" => node.address }
+    reach          = zipmap(local.nodes, service.engine[*].address)
   }
 }
 
