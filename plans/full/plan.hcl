@@ -224,7 +224,4 @@ output "credentials" { value = service.secrets.credentials }
 output "tls_ca" { value = service.secrets.tls_ca }
 output "web" { value = level.dispatch.web }
 output "count" { value = level.dispatch.count }
-output "token" {
-  value     = level.dispatch.token
-  sensitive = true
-}
+output "token_file" { value = level.dispatch.token_file }
