@@ -129,11 +129,17 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 	}
 	started()
 	svc.host = owner.host
-	f := *owner.note.Facts
-	svc.note.Facts = &f
-	host := owner.snapshot()
-	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
+	s.onHostOf(svc)
 	return s.learnHost(svc)
+}
+
+// onHostOf takes over where the host is that a service shares.
+func (s *Session) onHostOf(svc *service) {
+	f := *svc.on.note.Facts
+	f.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	svc.note.Facts = &f
+	host := svc.on.snapshot()
+	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
 }
 
 // learnFacts keeps where the service's host is, for its row and for those who refer to it.
