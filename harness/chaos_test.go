@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,6 +140,58 @@ func TestFailover(t *testing.T) {
 	for id, p := range all {
 		if p.Starts != 1 || p.Round != 0 {
 			t.Errorf("process %s was started %d times, round %d", id, p.Starts, p.Round)
+		}
+	}
+}
+
+// TestPausedLeader stops the leader until another leads, and has it go on: it must not
+// take the silence in which it was stopped for the agents' death.
+func TestPausedLeader(t *testing.T) {
+	d := agents(2, 10)
+	d.Engines[0].Heartbeat = wire.Duration(200 * time.Millisecond)
+	d.Dispatchers = append(d.Dispatchers, deploy.Dispatcher{Name: "pd-2"})
+	r := newRig(t, d)
+	r.define("sleeper", "sleep", "3600")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := r.scheduleMany(ctx, "before", 8, wire.Parameters{Definition: "sleeper"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.records(ctx, func(all map[string]wire.Process) bool { return inState(all, wire.Running) == 8 }); err != nil {
+		t.Fatal(err)
+	}
+	st, err := r.h.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, health := range st.Daemons {
+		if health.Name != st.Leader {
+			continue
+		}
+		leader, ok := proc.Of(health.PID)
+		if !ok {
+			t.Fatal("the leader is gone")
+		}
+		if err := leader.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.scheduleMany(ctx, "while", 2, wire.Parameters{Definition: "sleeper"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := leader.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.scheduleMany(ctx, "after", 2, wire.Parameters{Definition: "sleeper"}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := r.records(ctx, func(all map[string]wire.Process) bool { return inState(all, wire.Running) == 12 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, p := range all {
+		if p.Starts != 1 {
+			t.Errorf("process %s was started %d times: %s", id, p.Starts, p.Reason)
 		}
 	}
 }
