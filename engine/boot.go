@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+// ErrInterrupted means that the operator stopped the command; the run can be resumed.
+var ErrInterrupted = errors.New("interrupted")
+
+// A RunError says that a run did not become what the command wanted; the
+// services' failures tell why.
+type RunError struct {
+	Run      string
+	Failures []*Failure
+}
+
+func (e *RunError) Error() string {
+	names := make([]string, len(e.Failures))
+	for i, f := range e.Failures {
+		names[i] = f.Service
+	}
+	switch len(names) {
+	case 0:
+		return fmt.Sprintf("run %s is not complete", e.Run)
+	case 1:
+		return fmt.Sprintf("service %s of run %s failed", names[0], e.Run)
+	}
+	if len(names) > 5 {
+		names = append(names[:5], fmt.Sprintf("and %d more", len(names)-5))
+	}
+	return fmt.Sprintf("%d services of run %s failed: %s", len(e.Failures), e.Run, strings.Join(names, ", "))
+}
+
+// Boot brings a run up from where it stands: a new one from its beginning, one
+// that was interrupted or failed from where it stopped. Services that are ready are verified.
+func (s *Session) Boot(ctx context.Context) error {
+	switch s.Run().Status {
+	case state.RunTerminating, state.RunTerminated:
+		return fmt.Errorf("run %s is %s: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Status, s.run.Name)
+	}
+	if s.Run().Status != state.RunBooting {
+		s.workBegins()
+	}
+	s.unskip()
+	err := s.endGone(ctx)
+	if err == nil {
+		err = s.requestHosts(ctx)
+	}
+	if err == nil {
+		err = s.forward(ctx, s.bootVisit, s.skip)
+	}
+	return s.conclude(ctx, err)
+}
+
+// Resume is Boot for a run that exists: it goes on to the end, past the level at which it was to stop.
+func (s *Session) Resume(ctx context.Context) error {
+	if s.set.Until != "" {
+		s.set.Until = ""
+		encoded, err := json.Marshal(s.set)
+		if err != nil {
+			return err
+		}
+		s.changeRun(state.RunBooting, s.opts.Command, func(r *state.Run) { r.Options = encoded })
+	}
+	return s.Boot(ctx)
+}
+
+// bootVisit brings up one service, or verifies it where an earlier command did.
+func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) error {
+	if s.set.OnFailure == Continue {
+		if reason := s.unusable(svc); reason != "" {
+			return s.skip(svc, reason).Wait()
+		}
+	}
+	switch svc.status() {
+	case state.Ready:
+		return s.reverify(ctx, svc, started)
+	case state.Terminating:
+		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
+	}
+	if svc.note.Open || s.booted(svc) && svc.note.Facts != nil {
+		return s.goOn(ctx, svc, started)
+	}
+	return s.bringUp(ctx, svc, started)
+}
+
+// goOn takes up a service that an earlier command left between the start of its program and ready, unless it would
+// now be brought up differently.
+func (s *Session) goOn(ctx context.Context, svc *service, started func()) error {
+	there, err := s.reconnect(ctx, svc, started)
+	if err != nil || !there {
+		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
+	}
+	if changed, err := s.changed(ctx, svc); err == nil && changed {
+		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
+	}
+	return s.bringUp(ctx, svc, started)
+}
+
+// reverify checks a service that an earlier command brought up. Where it would now be brought up differently (the
+// plan was reloaded, a service before it has new values), it is.
+func (s *Session) reverify(ctx context.Context, svc *service, started func()) error {
+	if _, err := s.reconnect(ctx, svc, started); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseVerify, err))
+	}
+	if changed, err := s.changed(ctx, svc); err != nil {
+		return err
+	} else if changed {
+		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
+	}
+	s.currently(svc)
+	started()
+	return s.verify(ctx, svc)
+}
+
+// unskip makes what an earlier failure kept from starting eligible again.
+func (s *Session) unskip() {
+	for _, svc := range s.services {
+		if st := svc.status(); st == state.Skipped || st == state.Terminated {
+			s.advance(svc, state.Pending, "")
+		}
+	}
+}
+
+// skip records that a service is not started, and why.
+func (s *Session) skip(svc *service, reason string) state.Ticket {
+	switch svc.status() {
+	case state.Pending:
+		return s.advance(svc, state.Skipped, reason)
+	}
+	return state.Ticket{}
+}
+
+// unusable says why a service cannot be brought up where a run goes on after failures: something that
+// it uses is not ready.
+func (s *Session) unusable(svc *service) string {
+	reason := ""
+	svc.spec.Uses(func(used *plan.Service) bool {
+		if other := s.byAddress[used.Address]; other != nil {
+			if st := other.status(); st == state.Failed || st == state.Skipped {
+				reason = fmt.Sprintf("it uses %s, which is %s", used.Address, st)
+				return false
+			}
+		}
+		return true
+	})
+	if reason == "" && svc.on != nil && svc.on.host == nil {
+		reason = fmt.Sprintf("it runs on the host of %s, which is not connected", svc.on.address())
+	}
+	return reason
+}
+
+// requestHosts asks for the machines of every level at once, since waiting for them is most of a boot's
+// time; those of runners that would rather pay less are asked for when their level begins.
+func (s *Session) requestHosts(ctx context.Context) error {
+	wanted := s.wanted()
+	wants := map[runners.Provisioner][]runners.Want{}
+	for _, lv := range s.levels {
+		if !wanted[lv] {
+			continue
+		}
+		for _, svc := range lv.services {
+			if svc.on != nil || svc.spec.Runner.Type == "local" || svc.status() == state.Ready {
+				continue
+			}
+			r, err := s.hosts.runner(ctx, svc.spec.Runner)
+			if err != nil {
+				return err
+			}
+			p := provisioner(r)
+			if p == nil || p.AtLevel() {
+				continue
+			}
+			target, diags := svc.spec.Target()
+			if diags.HasErrors() {
+				continue // it is told when the service's turn comes
+			}
+			svc.note.Made = true
+			wants[p] = append(wants[p], runners.Want{Service: svc.address(), Host: target})
+		}
+	}
+	for p, list := range wants {
+		if err := p.Request(ctx, list); err != nil {
+			return fmt.Errorf("request hosts: %w", err)
+		}
+	}
+	return nil
+}
+
+// conclude gives the run the status that its services add up to.
+func (s *Session) conclude(ctx context.Context, err error) error {
+	if ctx.Err() != nil && context.Cause(ctx) == runners.ErrDetach {
+		return s.leftAt()
+	}
+	if ctx.Err() != nil {
+		if werr := s.setRun(state.RunInterrupted, "interrupted by the operator").Wait(); werr != nil {
+			return werr
+		}
+		return s.leftAt()
+	}
+	failures := s.failures()
+	if len(failures) > 0 {
+		runErr := &RunError{Run: s.run.Name, Failures: failures}
+		if werr := s.setRun(state.RunFailed, runErr.Error()).Wait(); werr != nil {
+			return werr
+		}
+		if s.set.OnFailure == Terminate {
+			if terr := s.Terminate(ctx); terr != nil {
+				return errors.Join(runErr, terr)
+			}
+		}
+		return runErr
+	}
+	if err != nil {
+		if werr := s.setRun(state.RunFailed, err.Error()).Wait(); werr != nil {
+			return errors.Join(err, werr)
+		}
+		return err
+	}
+	return s.concludeReady()
+}
+
+// leftAt is ErrInterrupted for a run that was being brought up.
+func (s *Session) leftAt() error {
+	return fmt.Errorf("%w; `launch resume %s` goes on, `launch terminate %s` ends what was started", ErrInterrupted, s.run.Name, s.run.Name)
+}
+
+// concludeReady records the end of a boot that reached what it was to reach, with the plan's outputs.
+func (s *Session) concludeReady() error {
+	if s.set.Until != "" {
+		return s.setRun(state.RunInterrupted, "stopped after level "+s.set.Until+", as asked").Wait()
+	}
+	outputs, diags := s.tree.Outputs()
+	if diags.HasErrors() {
+		cause := "an output cannot be evaluated: " + diags.Error()
+		if err := s.setRun(state.RunFailed, s.masker.text(cause)).Wait(); err != nil {
+			return err
+		}
+		return errors.New(cause)
+	}
+	public := map[string]json.RawMessage{}
+	for name, o := range outputs {
+		if !o.Sensitive {
+			public[name] = o.JSON
+		}
+	}
+	encoded, err := json.Marshal(public)
+	if err != nil {
+		return err
+	}
+	if run := s.Run(); run.Status == state.RunReady && bytes.Equal(run.Outputs, encoded) {
+		return nil // it was verified, and nothing had to be done
+	}
+	return s.changeRun(state.RunReady, "", func(r *state.Run) { r.Outputs = encoded }).Wait()
+}
+
+// failures of the run's services, in their order.
+func (s *Session) failures() []*Failure {
+	var all []*Failure
+	for _, svc := range s.services {
+		if svc.status() != state.Failed {
+			continue
+		}
+		f := svc.note.Failure
+		if f == nil {
+			row := svc.snapshot()
+			f = &Failure{Service: row.Address, Phase: row.Phase, Reason: row.Error, Log: row.Log}
+		}
+		all = append(all, f)
+	}
+	return all
+}

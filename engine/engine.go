@@ -1,0 +1,288 @@
+// Package engine brings a run of a plan through its levels: it boots and verifies
+// services on the hosts that runners give it, records every intent before its
+// effect and every outcome before the next step, and ends what it started.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+// Bounds of the engine's own. Those of the plan language are in package plan.
+const (
+	// maxStarting bounds services between their turn and their program's start: enough to fill a shared
+	// commit (some 6 ms at a thousand starts a second), few enough that a level of 100,000 costs no memory while it waits.
+	maxStarting = 64
+	// processSettle is how long a process without ready blocks must stay up to count as
+	// verified: what dies at once (a typo in its configuration) dies within it.
+	processSettle = 100 * time.Millisecond
+	// lastWords bounds what is still written and undone after an interrupt.
+	lastWords = 30 * time.Second
+	// goneTimeout bounds a gone probe that states no timeout of its own.
+	tailLines = 10      // of a failed program's output, shown with the failure
+	tailBytes = 8 << 10 // what is held of it
+)
+
+// Options are what the engine works with.
+type Options struct {
+	DB      *state.DB
+	Dir     string // the state directory
+	Runners []RunnerType
+	Environ []string // for programs on this machine and for runners
+	Command string   // for the lock and the journal: "launch boot"
+	Version string
+	// LookupEnv and Executable are for evaluating a new plan: see plan.Options.
+	LookupEnv  func(string) (string, bool)
+	Executable func(string) (string, error)
+	// Observe is told of every change once it is durable, in order, from one goroutine. It may be nil.
+	Observe func(Event)
+}
+
+// A Session drives one run: it holds the run's lock until Close.
+type Session struct {
+	opts   Options
+	lock   *state.Lock
+	writer *state.Writer
+	hosts  *hosts
+	masker *masker
+	ledger *ledger
+	news   *announcer
+
+	tree      *plan.Tree // of the current generation
+	levels    []*level
+	services  []*service // in the order of the plan
+	gone      []*service // of earlier generations, still to be ended
+	byAddress map[string]*service
+	starting  chan struct{}
+
+	mu        sync.Mutex
+	run       state.Run // guarded by mu
+	set       Settings
+	withheld  bool                  // some service has sensitive exports, which the store does not keep
+	recalling sync.Mutex            // one service at a time reads those of others
+	working   sync.Once             // the run's status says that it is being brought up
+	given     map[string]plan.Given // sensitive variables, for laying out earlier generations
+	trees     map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+}
+
+// Settings of a run, kept with it.
+type Settings struct {
+	Until     string    `json:"until,omitempty"`
+	OnFailure OnFailure `json:"on_failure,omitempty"`
+	// Former are the plans before a reload that services still come from, by generation.
+	Former map[int]Former `json:"former,omitempty"`
+}
+
+// Former is what laying out an earlier generation of the plan takes, beside its files.
+type Former struct {
+	Plan     string          `json:"plan"`
+	Captured json.RawMessage `json:"captured"`
+}
+
+// OnFailure says what a failed service does to the rest of the run.
+type OnFailure string
+
+const (
+	Stop      OnFailure = "stop"      // what comes after its level is skipped
+	Continue  OnFailure = "continue"  // only what uses its values is skipped
+	Terminate OnFailure = "terminate" // as stop, and then the run is terminated
+)
+
+// A level of the run with those that come before and after it.
+type level struct {
+	spec     *plan.Level
+	after    []*level
+	before   []*level // the inverse of after
+	services []*service
+}
+
+// A service of the run. Its row changes in advance only; one goroutine at a time works on a service.
+type service struct {
+	spec *plan.Service
+	tree *plan.Tree // the generation's that brought it up, or will
+	on   *service
+
+	connect sync.Mutex // held while host is being set by more than one service's worker
+
+	mu           sync.Mutex
+	row          state.Service // guarded by mu
+	note         detail        // decoded row.Detail; touched by the service's worker only
+	wrote        []string      // attempts that wrote something, the outcome of which is about to be recorded
+	host         runners.Host  // nil: not connected; touched by the service's worker only
+	exportsKnown bool          // this command has seen the boot program end, or read its exports again
+}
+
+// detail is what the engine keeps with a service's row.
+type detail struct {
+	Generation int      `json:"generation"`
+	Boot       string   `json:"boot,omitempty"`    // name of the boot program's last attempt
+	Open       bool     `json:"open,omitempty"`    // that attempt's outcome is not known yet
+	Process    string   `json:"process,omitempty"` // name of the process
+	Booted     bool     `json:"booted,omitempty"`  // the boot phase is complete: it is not done again
+	Ends       int      `json:"ends,omitempty"`    // terminate programs started so far
+	OpenEnd    bool     `json:"open_end,omitempty"`
+	EndDone    bool     `json:"end_done,omitempty"` // the terminate program has ended well: it is not run again
+	Groups     []string `json:"groups,omitempty"`   // programs whose process groups may still have members
+	Made       bool     `json:"made,omitempty"`     // something of it may exist outside launch
+	User       string   `json:"user,omitempty"`     // whose work directory it is
+	Facts      *facts   `json:"facts,omitempty"`
+	Failure    *Failure `json:"failure,omitempty"`
+}
+
+// facts is runners.Facts as it is kept, with the work directory.
+type facts struct {
+	Address string `json:"address,omitempty"`
+	Private string `json:"private_address,omitempty"`
+	Public  string `json:"public_address,omitempty"`
+	Pool    bool   `json:"pool,omitempty"`
+	WorkDir string `json:"work_dir,omitempty"`
+}
+
+// snapshot returns a copy of the service's row.
+func (svc *service) snapshot() state.Service {
+	svc.mu.Lock()
+	defer svc.mu.Unlock()
+	return svc.row
+}
+
+func (svc *service) status() state.Status { return svc.snapshot().Status }
+
+func (svc *service) address() string { return svc.spec.Address }
+
+// Run returns the run's row as it stands.
+func (s *Session) Run() state.Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
+}
+
+// Tree is the plan of the run, laid out.
+func (s *Session) Tree() *plan.Tree { return s.tree }
+
+// Close writes what is queued, lets go of hosts and of the run's lock. Programs go on.
+func (s *Session) Close() error {
+	var errs []error
+	if s.hosts != nil {
+		errs = append(errs, s.hosts.close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	if s.news != nil {
+		s.news.close()
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// newSession joins a run's row and its laid-out plan; open.go and boot.go fill in the services.
+func newSession(opts Options, run state.Run, tree *plan.Tree, lock *state.Lock) *Session {
+	s := &Session{
+		opts: opts, lock: lock, run: run, tree: tree,
+		byAddress: map[string]*service{},
+		starting:  make(chan struct{}, maxStarting),
+	}
+	s.masker = newMasker(tree.Secrets)
+	s.news = newAnnouncer(opts.Observe)
+	s.writer = opts.DB.Writer(run.ID)
+	s.ledger = newLedger(s.writer)
+	s.hosts = newHosts(opts, run, s.ledger, s.Note)
+	return s
+}
+
+// arrange links levels and services as the tree has them. Each service starts from the row that rows
+// has for it, or as pending.
+func (s *Session) arrange(rows map[string]state.Service) error {
+	levels := make(map[*plan.Level]*level, len(s.tree.Levels))
+	for _, spec := range s.tree.Levels {
+		lv := &level{spec: spec, services: make([]*service, 0, len(spec.Services))}
+		levels[spec] = lv
+		for _, a := range spec.After {
+			prev := levels[a]
+			lv.after = append(lv.after, prev)
+			prev.before = append(prev.before, lv)
+		}
+		s.levels = append(s.levels, lv)
+	}
+	s.services = make([]*service, 0, len(s.tree.Services))
+	for i, spec := range s.tree.Services {
+		row, known := rows[spec.Address]
+		if !known {
+			row = state.Service{
+				Address: spec.Address, Level: spec.Level.Name, Position: i,
+				Status: state.Pending, Runner: spec.Runner.Type,
+			}
+		}
+		svc := &service{spec: spec, tree: s.tree, row: row}
+		if err := svc.decodeDetail(); err != nil {
+			return err
+		}
+		s.withheld = s.withheld || len(row.Withheld) > 0
+		if spec.On != nil {
+			svc.on = s.byAddress[spec.On.Address]
+		}
+		s.services = append(s.services, svc)
+		s.byAddress[spec.Address] = svc
+		lv := levels[spec.Level]
+		lv.services = append(lv.services, svc)
+	}
+	return nil
+}
+
+func (svc *service) decodeDetail() error {
+	if len(svc.row.Detail) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(svc.row.Detail, &svc.note); err != nil {
+		return fmt.Errorf("the state store's record of service %s cannot be read: %w", svc.row.Address, err)
+	}
+	return nil
+}
+
+// Note tells the operator something about a service ("" for the run) and keeps it in the journal.
+func (s *Session) Note(service, text string) {
+	text = s.masker.text(text)
+	ticket := s.writer.Submit(state.Change{Event: state.Event{Kind: "note", Service: service, Cause: text}})
+	s.news.announce(ticket, Event{Type: EventNote, Service: service, Text: text})
+}
+
+// runDir is the run's private folder in the state directory.
+func runDir(dir, runID string) string { return filepath.Join(dir, "runs", runID) }
+
+// setRun writes the run's new status.
+func (s *Session) setRun(status state.RunStatus, cause string) state.Ticket {
+	return s.changeRun(status, cause, func(*state.Run) {})
+}
+
+// changeRun is the one place where the run's row changes.
+func (s *Session) changeRun(status state.RunStatus, cause string, change func(*state.Run)) state.Ticket {
+	s.mu.Lock()
+	from := s.run.Status
+	s.run.Status, s.run.Since, s.run.Error = status, time.Now(), ""
+	if status == state.RunFailed || status == state.RunInterrupted {
+		s.run.Error = cause
+	}
+	change(&s.run)
+	run := s.run
+	s.mu.Unlock()
+	ticket := s.writer.Submit(state.Change{
+		Event: state.Event{Kind: "run", From: string(from), To: string(status), Cause: cause},
+		Run:   &run,
+	})
+	s.news.announce(ticket, Event{Type: EventRun, Run: run.Name, Status: string(status), Text: cause})
+	return ticket
+}
+
+// interrupted says whether ctx was ended by hand, as opposed to by a bound of our own.
+func interrupted(ctx context.Context) bool { return ctx.Err() != nil }

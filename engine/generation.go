@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/state"
+)
+
+// addGone takes in a service that is no longer in the run's plan, but was not ended yet.
+func (s *Session) addGone(ctx context.Context, row state.Service) error {
+	svc := &service{row: row}
+	if err := svc.decodeDetail(); err != nil {
+		return err
+	}
+	tree, err := s.generation(ctx, max(1, svc.note.Generation))
+	if err != nil {
+		return err
+	}
+	if !svc.belongTo(tree) {
+		return fmt.Errorf("the state store has a service %s that no plan of run %s knows", row.Address, s.run.Name)
+	}
+	s.gone = append(s.gone, svc)
+	return s.restoreKnown(svc)
+}
+
+// generation lays out an earlier plan of the run, with what is known of its services.
+func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number == s.run.Generation {
+		return s.tree, nil
+	}
+	if tree := s.trees[number]; tree != nil {
+		return tree, nil
+	}
+	run := s.run
+	if f, ok := s.set.Former[number]; ok {
+		run.Plan, run.Captured = f.Plan, f.Captured
+	}
+	tree, err := Restore(ctx, s.opts, run, number, s.given)
+	if err != nil {
+		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", err)
+	}
+	for _, spec := range tree.Services {
+		if current := s.byAddress[spec.Address]; current != nil && current.note.Generation == number {
+			former := &service{spec: spec, tree: tree, row: current.snapshot(), note: current.note}
+			if err := s.restoreKnown(former); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.masker.also(tree.Secrets)
+	if s.trees == nil {
+		s.trees = map[int]*plan.Tree{}
+	}
+	s.trees[number] = tree
+	return tree, nil
+}
+
+// formerly makes a service what it was in the plan that brought it up: it is ended by that plan's programs.
+func (s *Session) formerly(ctx context.Context, svc *service) error {
+	if svc.note.Generation == 0 || svc.note.Generation == s.Run().Generation {
+		return nil
+	}
+	tree, err := s.generation(ctx, svc.note.Generation)
+	if err != nil {
+		return err
+	}
+	svc.belongTo(tree)
+	return nil
+}
+
+// currently makes a service what it is in the run's present plan.
+func (s *Session) currently(svc *service) {
+	svc.belongTo(s.tree)
+	svc.note.Generation = s.Run().Generation
+}
+
+// belongTo finds the service in a tree.
+func (svc *service) belongTo(tree *plan.Tree) bool {
+	if svc.tree == tree {
+		return true
+	}
+	for _, spec := range tree.Services {
+		if spec.Address == svc.row.Address {
+			svc.spec, svc.tree = spec, tree
+			return true
+		}
+	}
+	return false
+}
+
+// endGone ends services that the plan no longer has, those that came up last first.
+func (s *Session) endGone(ctx context.Context) error {
+	slices.SortStableFunc(s.gone, func(a, b *service) int { return cmp.Compare(b.row.Position, a.row.Position) })
+	var errs []error
+	for from := 0; from < len(s.gone) && ctx.Err() == nil; {
+		to := from + 1
+		for to < len(s.gone) && s.gone[to].row.Level == s.gone[from].row.Level {
+			to++
+		}
+		errs = append(errs, s.endAll(ctx, s.gone[from:to]))
+		from = to
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+// exports are what a boot program left, by name. nil: it has not ended.
+type exports = map[string]cty.Value
+
+// known is what the plan may be told of the service.
+func (svc *service) known(e exports) plan.Known {
+	k := plan.Known{InstanceID: svc.snapshot().InstanceID, Exports: e}
+	if f := svc.note.Facts; f != nil {
+		k.Address, k.PrivateAddress, k.PublicAddress, k.WorkDir = f.Address, f.Private, f.Public, f.WorkDir
+	}
+	return k
+}
+
+// beginVerify records the end of the boot phase, with the attributes that came of it.
+func (s *Session) beginVerify(svc *service) error {
+	attributes, withheld := svc.spec.Public(svc.tree.Secrets())
+	svc.edit(func(row *state.Service) { row.Attributes, row.Withheld = attributes, withheld })
+	svc.note.Booted = true
+	ticket := s.advance(svc, state.Verifying, "")
+	if !svc.spec.HasChecks && len(svc.wrote) == 0 {
+		return nil // nothing that others can see follows at once
+	}
+	return ticket.Wait()
+}
+
+// restoreKnown tells the plan what earlier commands learned of a service. Exports that are sensitive
+// were not kept: recallSecrets reads them from the host.
+func (s *Session) restoreKnown(svc *service) error {
+	row := svc.snapshot()
+	if svc.note.Facts == nil {
+		return nil
+	}
+	if row.Attributes == nil {
+		svc.tree.Learn(svc.spec, svc.known(nil))
+		return nil
+	}
+	restored, err := svc.spec.RestoreExports(row.Attributes, row.Withheld)
+	if err != nil {
+		return fmt.Errorf("the state store's attributes of service %s cannot be read: %w", row.Address, err)
+	}
+	svc.tree.Learn(svc.spec, svc.known(restored))
+	return nil
+}
+
+// recallSecrets reads again, from the service's own exports file, the exports that are not kept in the store.
+func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
+	if svc.exportsKnown || len(svc.snapshot().Withheld) == 0 || svc.note.Boot == "" || svc.host == nil {
+		return nil
+	}
+	left, err := svc.host.ReadFile(ctx, runners.DirName(svc.address()), svc.note.User, exportsFile+svc.note.Boot, runners.MaxCollect)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without the file it left none: what was withheld is an attribute
+		return fmt.Errorf("read the sensitive exports of %s again: %w", svc.address(), err)
+	}
+	got, _, err := svc.spec.ParseExports(left)
+	if err != nil {
+		return err
+	}
+	svc.tree.Learn(svc.spec, svc.known(got))
+	svc.exportsKnown = true
+	return nil
+}
+
+// recallUsed reads again the sensitive exports of other services that this one uses: the store does not keep them.
+func (s *Session) recallUsed(ctx context.Context, svc *service) error {
+	if !s.withheld {
+		return nil
+	}
+	s.recalling.Lock()
+	defer s.recalling.Unlock()
+	var err error
+	svc.spec.Uses(func(used *plan.Service) bool {
+		other := s.byAddress[used.Address]
+		if other == nil || other == svc || other.exportsKnown || len(other.snapshot().Withheld) == 0 {
+			return true
+		}
+		if _, err = s.reconnect(ctx, other, func() {}); err == nil {
+			err = s.recallSecrets(ctx, other)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return fmt.Errorf("what %s uses: %w", svc.address(), err)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// reconnect reaches the host of a service that has one already. It makes no new
+// host: where launch made it and it is gone or impaired, there is false, and a note says so.
+func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (there bool, err error) {
+	if svc.on != nil {
+		there, err := s.reconnect(ctx, svc.on, started)
+		svc.host = svc.on.host
+		return there, err
+	}
+	svc.connect.Lock()
+	defer svc.connect.Unlock()
+	if svc.host != nil {
+		return true, nil
+	}
+	if svc.note.Facts == nil || svc.note.Facts.Pool {
+		return false, nil
+	}
+	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	if err != nil {
+		return false, err
+	}
+	if svc.spec.Runner.Type != "local" {
+		started()
+	}
+	if p := provisioner(r); p != nil {
+		if err := p.Inspect(ctx, svc.address()); err != nil {
+			s.Note(svc.address(), "its host is not as it should be: "+err.Error())
+			return false, nil
+		}
+	}
+	target, diags := svc.spec.Target()
+	if diags.HasErrors() {
+		return false, fromDiagnostics(svc, PhaseConnect, diags)
+	}
+	host, err := r.Connect(ctx, runners.Target{Service: svc.address(), Host: target})
+	if err != nil {
+		return false, err
+	}
+	svc.host = host
+	return true, nil
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/state"
+)
+
+// A Difference is what a reload would do, by service address in the order of the plans.
+type Difference struct {
+	Gone      []string `json:"gone"`      // to be ended
+	New       []string `json:"new"`       // to be brought up
+	Changed   []string `json:"changed"`   // to be ended and brought up again
+	Depends   []string `json:"depends"`   // decided when what they use has been brought up again
+	Unchanged int      `json:"unchanged"` // only verified
+}
+
+// Empty says that no service would be touched.
+func (d *Difference) Empty() bool {
+	return len(d.Gone)+len(d.New)+len(d.Changed)+len(d.Depends) == 0
+}
+
+// Compare tells what reloading the run with another plan would do. It changes nothing outside of tree.
+func (s *Session) Compare(tree *plan.Tree) *Difference {
+	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Depends: []string{}}
+	kept := make(map[string]bool, len(tree.Services))
+	redone := map[string]bool{}
+	for _, spec := range tree.Services {
+		kept[spec.Address] = true
+		svc := s.byAddress[spec.Address]
+		if svc == nil || svc.note.Facts == nil || svc.status() == state.Terminated {
+			d.New = append(d.New, spec.Address)
+			redone[spec.Address] = true
+			continue
+		}
+		former := &service{spec: spec, tree: tree, row: svc.snapshot(), note: svc.note}
+		if err := s.restoreKnown(former); err != nil {
+			d.Changed = append(d.Changed, spec.Address) // its exports are declared otherwise now
+			redone[spec.Address] = true
+			continue
+		}
+		uses := false
+		spec.Uses(func(used *plan.Service) bool { uses = redone[used.Address]; return !uses })
+		prepared, diags := spec.Prepare()
+		switch {
+		case uses || diags.HasErrors():
+			d.Depends = append(d.Depends, spec.Address)
+			redone[spec.Address] = true
+		case spec.Fingerprint(prepared, former.row.Host, s.run.Key) != former.row.Fingerprint:
+			d.Changed = append(d.Changed, spec.Address)
+			redone[spec.Address] = true
+		default:
+			d.Unchanged++
+		}
+	}
+	for _, svc := range s.services {
+		if !kept[svc.address()] {
+			d.Gone = append(d.Gone, svc.address())
+		}
+	}
+	return d
+}
+
+// Reload makes tree the run's plan, and the run what that plan says: what went is ended, what is new or changed is
+// brought up, the rest is verified. dir is where the plan was read from.
+func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error {
+	switch s.Run().Status {
+	case state.RunTerminating, state.RunTerminated:
+		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
+	}
+	files, err := tree.Snapshot()
+	if err != nil {
+		return err
+	}
+	captured, err := json.Marshal(tree.Captured())
+	if err != nil {
+		return err
+	}
+	if err := s.adoptPlan(ctx, tree, dir, captured, files); err != nil {
+		return err
+	}
+	return s.Boot(ctx)
+}
+
+// adoptPlan records the new generation in one transaction; from then on a resume goes on with it.
+func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, captured []byte, files []plan.SnapshotFile) error {
+	rows := make(map[string]state.Service, len(s.services))
+	known := map[string]bool{}
+	for _, svc := range s.services {
+		rows[svc.address()] = svc.snapshot()
+		known[svc.address()] = true
+	}
+	old := s.services
+	s.mu.Lock()
+	if s.trees == nil {
+		s.trees = map[int]*plan.Tree{}
+	}
+	s.trees[s.run.Generation] = s.tree
+	from := s.run
+	s.mu.Unlock()
+
+	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
+	s.masker.also(tree.Secrets) // those of the old plan are still to be masked: its services are yet to be ended
+	if err := s.arrange(rows); err != nil {
+		return err
+	}
+	added := newRun(from, tree, nil, files)
+	for i, svc := range s.services {
+		svc.edit(func(row *state.Service) { row.Position, row.Level = i, svc.spec.Level.Name })
+		if !known[svc.address()] {
+			added.Services = append(added.Services, svc.snapshot())
+		}
+	}
+	s.gone = slices.DeleteFunc(s.gone, func(g *service) bool { return s.byAddress[g.address()] != nil })
+	for _, svc := range old {
+		if s.byAddress[svc.address()] == nil {
+			s.gone = append(s.gone, svc)
+		}
+	}
+	options, err := json.Marshal(s.keepFormer(from))
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.run.Plan, s.run.Captured, s.run.Options, s.run.Status = dir, captured, options, state.RunBooting
+	s.run.Generation++
+	run := s.run
+	s.mu.Unlock()
+	err = s.writer.Write(ctx, state.Change{
+		Event: state.Event{Kind: "run", From: string(from.Status), To: string(state.RunBooting), Cause: fmt.Sprintf("%s: generation %d of the plan", s.opts.Command, run.Generation)},
+		Run:   &run,
+		Add:   &added,
+	})
+	if err != nil {
+		return fmt.Errorf("record the new plan: %w", err)
+	}
+	for _, svc := range s.services {
+		if err := s.restoreKnown(svc); err != nil {
+			s.Note(svc.address(), err.Error()) // its exports are declared otherwise now, so it is brought up again
+		}
+	}
+	return nil
+}
+
+// keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.
+func (s *Session) keepFormer(from state.Run) Settings {
+	all := map[int]Former{from.Generation: {Plan: from.Plan, Captured: from.Captured}}
+	for _, svc := range append(s.services[:len(s.services):len(s.services)], s.gone...) {
+		if f, ok := s.set.Former[svc.note.Generation]; ok {
+			all[svc.note.Generation] = f
+		}
+	}
+	s.set.Former = all
+	if s.set.Until != "" && FindLevel(s.tree, s.set.Until) == nil {
+		s.set.Until = "" // where the run was to stop is gone
+	}
+	return s.set
+}
+
+// ReloadInputs are the variables that a reloaded plan gets: what the run keeps, and over it what is given now.
+func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error) {
+	var captured plan.Captured
+	if err := json.Unmarshal(s.run.Captured, &captured); err != nil {
+		return plan.Inputs{}, fmt.Errorf("the variables of run %s cannot be read: %w", s.run.Name, err)
+	}
+	all, err := captured.Given()
+	if err != nil {
+		return plan.Inputs{}, err
+	}
+	for name, g := range all {
+		g.Ambient = true // a variable that the new plan no longer has is no mistake
+		all[name] = g
+	}
+	for name, g := range given {
+		all[name] = g
+	}
+	return plan.Inputs{Variables: all, RunName: s.run.Name, RunID: s.run.ID}, nil
+}

@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+// Repair verifies services in the order of their levels, brings up again what
+// fails (at most tries times each), and after it what used values that changed
+// by that. What is healthy is left alone. targets are the addresses to look at; none means all.
+func (s *Session) Repair(ctx context.Context, targets []string, tries int) error {
+	switch s.Run().Status {
+	case state.RunTerminating, state.RunTerminated:
+		return fmt.Errorf("run %s is %s, so there is nothing to repair", s.run.Name, s.run.Status)
+	}
+	for _, t := range targets {
+		if s.byAddress[t] == nil {
+			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
+		}
+	}
+	if s.Run().Status != state.RunReady {
+		s.workBegins()
+	}
+	s.unskip()
+	err := s.endGone(ctx)
+	if err == nil {
+		err = s.forward(ctx, func(ctx context.Context, svc *service, started func()) error {
+			return s.repairVisit(ctx, svc, targets, tries, started)
+		}, s.skip)
+	}
+	return s.conclude(ctx, err)
+}
+
+// workBegins records, once, that the run is being brought up again: a run in which nothing is sick stays ready.
+func (s *Session) workBegins() {
+	s.working.Do(func() { s.setRun(state.RunBooting, s.opts.Command) })
+}
+
+func (s *Session) repairVisit(ctx context.Context, svc *service, targets []string, tries int, started func()) error {
+	st := svc.status()
+	if st == state.Terminating {
+		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
+	}
+	up := st == state.Ready || st == state.Failed && svc.note.Facts != nil && !svc.note.Open
+	if !up {
+		return s.bringUp(ctx, svc, started)
+	}
+	why := ""
+	if len(targets) == 0 || slices.Contains(targets, svc.address()) || st != state.Ready {
+		failure, err := s.sickness(ctx, svc, started)
+		if err != nil {
+			return err
+		}
+		if failure != nil {
+			why = failure.Reason
+		}
+	} else if _, err := s.reconnect(ctx, svc, started); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
+	if why == "" {
+		changed, err := s.changed(ctx, svc)
+		if err != nil {
+			return err
+		}
+		if !changed {
+			return nil
+		}
+		why = "values that it uses have changed"
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	var err error
+	for try := 1; try <= max(1, tries) && ctx.Err() == nil; try++ {
+		if err = s.rebuild(ctx, svc, why, started); err == nil {
+			return nil
+		}
+		why = err.Error()
+	}
+	return err
+}
+
+// sickness is why a service has to be brought up again, nil where it is healthy. One that failed before it was
+// verified is sick by that.
+func (s *Session) sickness(ctx context.Context, svc *service, started func()) (*Failure, error) {
+	if svc.status() == state.Failed && !s.booted(svc) {
+		if svc.note.Failure == nil {
+			return &Failure{Service: svc.address(), Reason: svc.snapshot().Error}, nil
+		}
+		return svc.note.Failure, nil
+	}
+	failure, err := s.health(ctx, svc, started)
+	if err != nil || failure != nil {
+		return failure, err
+	}
+	if svc.status() == state.Failed {
+		svc.note.Failure = nil
+		s.advance(svc, state.Verifying, "it holds again")
+		s.advance(svc, state.Ready, "")
+	}
+	return nil, nil
+}
+
+// changed says whether the service would be brought up differently now than it was.
+func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
+	row := svc.snapshot()
+	if row.Fingerprint == "" {
+		return false, nil
+	}
+	if err := s.recallSecrets(ctx, svc); err != nil {
+		return false, s.fail(svc, fromError(svc, PhaseVerify, err))
+	}
+	prepared, diags := svc.spec.Prepare()
+	if diags.HasErrors() {
+		return false, fromDiagnostics(svc, PhaseBoot, diags)
+	}
+	return svc.spec.Fingerprint(prepared, row.Host, s.run.Key) != row.Fingerprint, nil
+}
+
+// rebuild ends a service as far as that can be done, and brings it up again. A machine that launch made and that is
+// gone, impaired or out of reach is replaced.
+func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
+	s.workBegins()
+	s.Note(svc.address(), "is brought up again: "+why)
+	unreachable := svc.host == nil
+	problems, err := s.end(ctx, svc, started)
+	if lost := (*unreachedError)(nil); errors.As(err, &lost) {
+		problems = append(problems, lost.Error())
+	} else if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil // it stands as terminating, and the next repair goes on
+	}
+	for _, p := range problems {
+		s.Note(svc.address(), p)
+	}
+	if len(problems) > 0 && svc.host != nil {
+		if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil { // what its terminate program would work with
+			s.Note(svc.address(), "its work directory could not be removed: "+err.Error())
+		}
+	}
+	if unreachable && svc.host == nil {
+		s.replaceHost(ctx, svc)
+	}
+	s.currently(svc)
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
+	svc.note.Process, svc.note.Boot = "", ""
+	svc.exportsKnown = false
+	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })
+	s.advance(svc, state.Terminated, why)
+	s.advance(svc, state.Pending, "")
+	return s.bringUp(ctx, svc, started)
+}
+
+// replaceHost gives back the machine that was made for the service, so that bringing it up makes a new one.
+func (s *Session) replaceHost(ctx context.Context, svc *service) {
+	if svc.on != nil || svc.spec.Runner.Type == "local" {
+		return
+	}
+	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	if err != nil {
+		return // bringing it up meets the same error, and reports it
+	}
+	p, ok := r.(runners.Provisioner)
+	if !ok {
+		return
+	}
+	for _, err := range p.Release(ctx, []string{svc.address()}) {
+		if err != nil {
+			s.Note(svc.address(), "its old host could not be released: "+err.Error())
+		}
+	}
+	svc.note.Facts = nil
+}

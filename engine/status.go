@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+// statusConnect is the patience of a status with a host: the operator waits for the answer.
+const statusConnect = 20 * time.Second
+
+// An UnverifiedError lists services that could not be verified for want of
+// something that the run does not keep, such as a sensitive variable.
+type UnverifiedError struct {
+	Services []string
+	Err      error // of the first
+}
+
+func (e *UnverifiedError) Error() string {
+	return fmt.Sprintf("%d services could not be verified, the first being %s: %v", len(e.Services), e.Services[0], e.Err)
+}
+
+// Verify makes every probe of every service once, and records what changed: a
+// ready service that fails becomes failed, one that failed its verification and
+// now passes it becomes ready. A *RunError tells which are not ready.
+func (s *Session) Verify(ctx context.Context) error {
+	unverified := &UnverifiedError{}
+	all := &level{spec: &plan.Level{}, services: s.services}
+	err := s.visitLevel(ctx, all, func(ctx context.Context, svc *service, started func()) error {
+		if err := s.verifyOnce(ctx, svc, started); err != nil {
+			var f *Failure
+			if errors.As(err, &f) {
+				return nil // the row tells
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			unverified.Services = append(unverified.Services, svc.address())
+			if unverified.Err == nil {
+				unverified.Err = err
+			}
+		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.recordVerified(); err != nil {
+		return err
+	}
+	if len(unverified.Services) > 0 {
+		return unverified
+	}
+	if failures := s.failures(); len(failures) > 0 {
+		return &RunError{Run: s.run.Name, Failures: failures}
+	}
+	return nil
+}
+
+// recordVerified gives the run the status that a verification found.
+func (s *Session) recordVerified() error {
+	run := s.Run()
+	failures := s.failures()
+	switch {
+	case len(failures) > 0 && run.Status == state.RunReady:
+		return s.setRun(state.RunFailed, (&RunError{Run: run.Name, Failures: failures}).Error()).Wait()
+	case len(failures) == 0 && run.Status == state.RunFailed && s.allReady():
+		return s.concludeReady()
+	}
+	return nil
+}
+
+func (s *Session) allReady() bool {
+	for _, svc := range s.services {
+		if svc.status() != state.Ready {
+			return false
+		}
+	}
+	return true
+}
+
+// verifyOnce verifies a service that has been up.
+func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) error {
+	st := svc.status()
+	if st != state.Ready && !(st == state.Failed && s.booted(svc)) {
+		return nil
+	}
+	failure, err := s.health(ctx, svc, started)
+	if err != nil {
+		return err
+	}
+	switch {
+	case failure != nil && ctx.Err() == nil && (st == state.Ready || failure.Reason != svc.snapshot().Error):
+		return s.fail(svc, failure)
+	case failure == nil && st == state.Failed:
+		svc.note.Failure = nil
+		s.advance(svc, state.Verifying, "it holds again")
+		s.advance(svc, state.Ready, "")
+	}
+	return nil
+}
+
+// health finds out how a service is now, changing nothing. The error says that this could not be found out.
+func (s *Session) health(ctx context.Context, svc *service, started func()) (*Failure, error) {
+	bound, cancel := context.WithTimeout(ctx, statusConnect)
+	there, err := s.reconnect(bound, svc, started)
+	cancel()
+	if err != nil {
+		return fromError(svc, PhaseConnect, err), nil
+	}
+	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	if !there && !pool {
+		return &Failure{Service: svc.address(), Phase: PhaseVerify, Source: source(svc.spec.Range), Reason: "its host is gone or impaired"}, nil
+	}
+	if pool {
+		if err := s.inspect(ctx, svc); err != nil {
+			return fromError(svc, PhaseVerify, err), nil
+		}
+	}
+	if err := s.recallSecrets(ctx, svc); err != nil {
+		return fromError(svc, PhaseVerify, err), nil
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return nil, err
+	}
+	if _, diags := svc.spec.Checks(); diags.HasErrors() {
+		return nil, fromDiagnostics(svc, PhaseVerify, diags)
+	}
+	return s.check(ctx, svc, once)
+}
+
+// inspect asks the runner how the service's host is.
+func (s *Session) inspect(ctx context.Context, svc *service) error {
+	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	if err != nil {
+		return err
+	}
+	if p, ok := r.(runners.Provisioner); ok {
+		return p.Inspect(ctx, svc.address())
+	}
+	return nil
+}

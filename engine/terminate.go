@@ -1,0 +1,304 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+// endConnect is the patience with a host that does not answer when a service on
+// it is to be ended: it was up before, and the rest of the run waits.
+const endConnect = 30 * time.Second
+
+// A LeftError tells what a terminate could not end.
+type LeftError struct {
+	Run  string
+	Left []*Failure
+	Rest []error // of no service: key pairs, work directories
+}
+
+func (e *LeftError) Error() string {
+	var parts []string
+	for _, f := range e.Left {
+		parts = append(parts, f.Service)
+	}
+	text := fmt.Sprintf("run %s is not terminated: %d of its services could not be ended whole", e.Run, len(e.Left))
+	if len(parts) > 0 {
+		text += " (" + strings.Join(parts, ", ") + ")"
+	}
+	for _, err := range e.Rest {
+		text += "; " + err.Error()
+	}
+	return text + "; run `launch terminate " + e.Run + "` again when the cause is mended"
+}
+
+// Terminate ends everything that the run started, in the reverse order of its
+// levels. What fails does not keep the rest from being ended; it is reported,
+// and terminate can be run again.
+func (s *Session) Terminate(ctx context.Context) error {
+	if s.Run().Status == state.RunTerminated {
+		return nil
+	}
+	if err := s.setRun(state.RunTerminating, s.opts.Command).Wait(); err != nil {
+		return err
+	}
+	err := s.endGone(ctx)
+	err = errors.Join(err, s.backward(ctx, func(ctx context.Context, lv *level) error { return s.endAll(ctx, lv.services) }))
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w; `launch terminate %s` goes on", ErrInterrupted, s.run.Name)
+	}
+	left := &LeftError{Run: s.run.Name, Left: s.failures()}
+	for _, svc := range s.gone {
+		if svc.status() == state.Failed {
+			left.Left = append(left.Left, svc.note.Failure)
+		}
+	}
+	left.Rest = s.sweep(ctx, len(left.Left) == 0)
+	if len(left.Left) > 0 || len(left.Rest) > 0 {
+		werr := s.changeRun(state.RunTerminating, left.Error(), func(r *state.Run) { r.Error = left.Error() }).Wait()
+		return errors.Join(left, werr)
+	}
+	if err != nil {
+		return err // of launch itself: the store could not be written
+	}
+	return s.setRun(state.RunTerminated, "").Wait()
+}
+
+// endAll ends services together, then releases their hosts in as few calls as their runners can.
+func (s *Session) endAll(ctx context.Context, services []*service) error {
+	problems := make([][]string, len(services))
+	unreached := make([]string, len(services)) // why a service's host could not be connected to
+	lv := &level{spec: &plan.Level{}}
+	index := make(map[*service]int, len(services))
+	for i, svc := range services {
+		index[svc] = i
+		if s.untouched(svc) {
+			s.advance(svc, state.Terminated, "")
+		} else if svc.status() != state.Terminated {
+			lv.services = append(lv.services, svc)
+		}
+	}
+	if len(lv.services) == 0 {
+		return nil
+	}
+	err := s.visitLevel(ctx, lv, func(ctx context.Context, svc *service, started func()) error {
+		var err error
+		problems[index[svc]], err = s.end(ctx, svc, started)
+		if lost := (*unreachedError)(nil); errors.As(err, &lost) {
+			unreached[index[svc]], err = lost.Error(), nil
+		}
+		return err
+	})
+	if ctx.Err() != nil {
+		return err
+	}
+	released := s.release(ctx, lv.services)
+	for _, svc := range lv.services {
+		found := problems[index[svc]]
+		rerr, made := released[svc.address()]
+		if rerr != nil {
+			found = append(found, "its host could not be released: "+rerr.Error())
+		}
+		if unreached[index[svc]] != "" {
+			if made && rerr == nil {
+				s.Note(svc.address(), unreached[index[svc]]+"; its host is gone, and what ran there with it")
+			} else {
+				found = append(found, unreached[index[svc]]+"; what runs there was not ended")
+			}
+		}
+		if len(found) > 0 {
+			s.fail(svc, &Failure{
+				Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
+				Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
+			})
+			continue
+		}
+		svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
+		svc.edit(func(row *state.Service) { row.Fingerprint = "" })
+		s.advance(svc, state.Terminated, "")
+	}
+	return err
+}
+
+// untouched says whether nothing of the service was ever started.
+func (s *Session) untouched(svc *service) bool {
+	st := svc.status()
+	return (st == state.Pending || st == state.Skipped) && !svc.note.Made && svc.spec.Runner.Type == "local"
+}
+
+// An unreachedError means that a service's host could not be connected to when the service was to be ended.
+type unreachedError struct{ error }
+
+// end ends what runs for a service on its host. The problems are what could not be done; the
+// error is of launch itself, or an unreachedError.
+func (s *Session) end(ctx context.Context, svc *service, started func()) (problems []string, err error) {
+	if err := s.advance(svc, state.Terminating, "").Wait(); err != nil {
+		return nil, err
+	}
+	if svc.note.Facts == nil {
+		return nil, nil // it never had a host
+	}
+	if err := s.formerly(ctx, svc); err != nil {
+		return []string{err.Error()}, nil
+	}
+	bound, cancel := context.WithTimeout(ctx, endConnect)
+	there, err := s.reconnect(bound, svc, started)
+	cancel()
+	if err != nil {
+		return nil, &unreachedError{err}
+	}
+	if !there {
+		return nil, nil
+	}
+	problem := func(text string) { problems = append(problems, s.masker.text(text)) }
+	if err := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc)); err != nil && svc.spec.HasTerminate {
+		s.Note(svc.address(), err.Error())
+	}
+	ending, diags := svc.spec.Ending()
+	if diags.HasErrors() && svc.snapshot().Attributes == nil && svc.spec.HasBoot {
+		// Its boot program did not end well: what depends on its exports has nothing to be about.
+		s.Note(svc.address(), "what its end makes of exports is left out: its boot program never left them")
+	} else if diags.HasErrors() {
+		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
+	}
+	if ending == nil {
+		ending = &plan.Ending{Signal: plan.StopSignal, Grace: plan.StopTimeout}
+	}
+	if ending.Terminate != nil && !svc.note.EndDone && (svc.snapshot().Attempt > 0 || !svc.spec.HasBoot && !svc.spec.HasProcess) {
+		if text := s.endProgram(ctx, svc, ending, started); text != "" {
+			problem(text)
+		}
+	}
+	if ctx.Err() != nil {
+		return problems, nil // the next terminate goes on from here
+	}
+	started()
+	for _, name := range svc.note.Groups {
+		id := runners.ID{Service: runners.DirName(svc.address()), Name: name}
+		if err := svc.host.Stop(ctx, id, runners.Stop{Signal: ending.Signal, Grace: ending.Grace}); err != nil {
+			problem("its programs could not be stopped: " + err.Error())
+		}
+	}
+	for i, p := range ending.Gone {
+		if f := s.await(ctx, svc, p, fmt.Sprintf("gone-%d", i), patient); f != nil {
+			problem(f.Reason)
+		}
+	}
+	if ctx.Err() != nil {
+		return problems, nil
+	}
+	if ending.Terminate != nil && !svc.note.EndDone && svc.snapshot().Attempt > 0 {
+		return problems, nil // the next try of the terminate program works with what is in the work directory
+	}
+	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
+		problem("its work directory could not be removed: " + err.Error())
+	}
+	return problems, nil
+}
+
+// endProgram runs the service's terminate program, or attaches to the one that an earlier command began.
+func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.Ending, started func()) (problem string) {
+	attached := svc.note.OpenEnd
+	if !attached {
+		svc.note.Ends++
+		svc.note.OpenEnd = true
+	}
+	name := fmt.Sprintf("terminate-%d", svc.note.Ends)
+	if err := s.advance(svc, state.Terminating, name).Wait(); err != nil {
+		return err.Error()
+	}
+	log := s.newPhaseLog(svc, PhaseTerminate)
+	if err := log.restart(); err != nil {
+		return err.Error()
+	}
+	rp := s.program(svc, PhaseTerminate, name, runners.Durable, ending.Terminate, log)
+	rp.Files = []runners.File{{Path: attributesFile, Mode: 0o600, Content: ending.Attributes}}
+	rp.Started = started
+	result, err := svc.host.Run(ctx, rp)
+	if err != nil {
+		log.close()
+		var notStarted *runners.StartError
+		svc.note.OpenEnd = !errors.As(err, &notStarted)
+		return "its terminate program: " + err.Error()
+	}
+	svc.note.OpenEnd = false
+	if attached && unfinished(result) && ctx.Err() == nil {
+		return s.endProgram(ctx, svc, ending, started)
+	}
+	if result.Outcome == runners.Exited && result.Status == 0 {
+		log.close()
+		svc.note.EndDone = true
+		if err := s.advance(svc, state.Terminating, name+" has ended").Wait(); err != nil { // before the host's record of it is removed
+			return err.Error()
+		}
+		return ""
+	}
+	f := s.programFailure(svc, PhaseTerminate, ending.Terminate, result, log)
+	svc.edit(func(row *state.Service) { row.Log = f.Log })
+	text := "its terminate program " + f.Reason
+	if len(f.Tail) > 0 {
+		text += ", its last line: " + f.Tail[len(f.Tail)-1]
+	}
+	return text
+}
+
+// release gives back the hosts that were made for services. Each service whose host was made has an entry, nil where
+// that is gone.
+func (s *Session) release(ctx context.Context, services []*service) map[string]error {
+	byRunner := map[runners.Provisioner][]string{}
+	errs := map[string]error{}
+	for _, svc := range services {
+		if svc.on != nil || svc.spec.Runner.Type == "local" {
+			continue
+		}
+		r, err := s.hosts.runner(ctx, svc.spec.Runner)
+		if err != nil {
+			errs[svc.address()] = err
+			continue
+		}
+		if p := provisioner(r); p != nil {
+			byRunner[p] = append(byRunner[p], svc.address())
+		}
+	}
+	for p, list := range byRunner {
+		failed := p.Release(ctx, list)
+		for _, address := range list {
+			errs[address] = failed[address]
+		}
+	}
+	return errs
+}
+
+// sweep removes what the run has beside its services: its folders on hosts, and what runners made for it.
+func (s *Session) sweep(ctx context.Context, clean bool) []error {
+	var errs []error
+	if clean {
+		seen := map[string]bool{}
+		for _, svc := range append(s.services[:len(s.services):len(s.services)], s.gone...) {
+			if svc.host == nil || svc.note.Facts == nil || seen[svc.note.Facts.Address] {
+				continue
+			}
+			seen[svc.note.Facts.Address] = true
+			if r, err := s.hosts.runner(ctx, svc.spec.Runner); err == nil && svc.on == nil && provisioner(r) != nil {
+				continue // its host is gone
+			}
+			if err := svc.host.Remove(ctx, ""); err != nil {
+				errs = append(errs, fmt.Errorf("remove the run's folder on %s: %w", svc.note.Facts.Address, err))
+			}
+		}
+	}
+	for _, r := range s.hosts.opened() {
+		if p := provisioner(r); p != nil {
+			if err := p.Sweep(ctx); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errs
+}

@@ -1,0 +1,162 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// acquire returns an idle hand of user, opens one where the server allows
+// another session, or waits for one.
+func (l *link) acquire(ctx context.Context, user string) (*hand, error) {
+	wait := firstRefusal
+	for {
+		h, open, changed := l.idle(user)
+		if h != nil {
+			return h, nil
+		}
+		if open {
+			h, err := l.another(ctx, user)
+			if err == nil {
+				return h, nil
+			}
+			if !refused(err) {
+				return nil, err
+			}
+			// The server counts sessions too, and its limit is lower: keep to
+			// what it granted. Where that is none, others may hold them all.
+			if alone := l.learn(); alone {
+				if wait > lastRefusal {
+					return nil, &hopelessError{fmt.Errorf("%s refuses to open a session (%w): MaxSessions in its sshd_config must allow at least one", l.m.end, err)}
+				}
+				select {
+				case <-time.After(wait):
+				case <-l.gone:
+				case <-ctx.Done():
+				}
+				wait *= 2
+			}
+		} else {
+			select {
+			case <-changed:
+			case <-l.gone:
+			case <-ctx.Done():
+			}
+		}
+		if l.lost() {
+			return nil, errCut
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// A session that is refused although none is open is asked for again after these, ever longer.
+const (
+	firstRefusal = 100 * time.Millisecond
+	lastRefusal  = 5 * time.Second
+)
+
+// idle returns an idle hand of user, or whether another may be opened, or what to wait for.
+func (l *link) idle(user string) (h *hand, open bool, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.free) - 1; i >= 0; i-- {
+		if h := l.free[i]; h.user == user {
+			l.free = append(l.free[:i], l.free[i+1:]...)
+			return h, false, nil
+		}
+	}
+	if l.open < l.limit {
+		l.open++
+		return nil, true, nil
+	}
+	if len(l.free) > 0 { // of another user: what it watches is attached to again
+		other := l.free[0]
+		l.free = l.free[1:]
+		other.close()
+	}
+	return nil, false, l.changed
+}
+
+// another opens one more hand; l.open counts it already.
+func (l *link) another(ctx context.Context, user string) (*hand, error) {
+	h, err := l.welcomed(ctx, user)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil && h.dropped {
+		err = errCut
+	}
+	if err != nil {
+		l.open--
+		l.signal()
+		return nil, err
+	}
+	l.hands[h] = true
+	return h, nil
+}
+
+func (l *link) welcomed(ctx context.Context, user string) (*hand, error) {
+	greeting, err := l.m.greeting(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	h, hello, err := l.openHand(ctx, user, greeting)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.m.welcome(user, hello); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// release makes h free for other work.
+func (l *link) release(h *hand) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hands[h] {
+		l.free = append(l.free, h)
+		l.signal()
+	}
+}
+
+// drop forgets a hand that ended.
+func (l *link) drop(h *hand) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.dropped = true
+	if !l.hands[h] {
+		return
+	}
+	delete(l.hands, h)
+	l.free = slices.DeleteFunc(l.free, func(o *hand) bool { return o == h })
+	l.open--
+	l.signal()
+}
+
+// signal wakes those who wait for a hand. The caller holds l.mu.
+func (l *link) signal() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// learn lowers the limit to the sessions that the server granted, and says whether these are none.
+func (l *link) learn() (alone bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = max(1, l.open)
+	return l.open == 0
+}
+
+// refused says whether the server would not open another session.
+func refused(err error) bool {
+	_, ok := errors.AsType[*ssh.OpenChannelError](err)
+	return ok
+}

@@ -1,0 +1,309 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// What the names may be made of that a host is told.
+var (
+	programName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$`)
+	serviceName = regexp.MustCompile(`^[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,150}$`)
+	signalName  = regexp.MustCompile(`^[A-Z][A-Z0-9+-]{1,12}$`)
+	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	payloadHash = regexp.MustCompile(`^[A-Za-z0-9]{1,128}$`)
+)
+
+func checkID(id runners.ID) error {
+	if !serviceName.MatchString(id.Service) || !programName.MatchString(id.Name) {
+		return fmt.Errorf("%q is not the ID of a program", id.String())
+	}
+	return nil
+}
+
+// A placing is a payload on its way to the host: whoever comes second waits for the first.
+type placing struct {
+	mu   sync.Mutex
+	here bool // the host has it
+}
+
+func (m *machine) placing(user, hash string) *placing {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := user + "/" + hash
+	if m.payloads[key] == nil {
+		m.payloads[key] = new(placing)
+	}
+	return m.payloads[key]
+}
+
+// start sends and starts p, in one request, unless the host knows a program of
+// its ID: then found is true. The link is the one on which its end will be told.
+func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found bool, err error) {
+	fail := func(err error) error { return &runners.StartError{Program: title(p), Err: err} }
+	if err := checkID(p.ID); err != nil {
+		return nil, false, fail(err)
+	}
+	user := m.other(p.User)
+	m.setUser(p.ID, user)
+	if user != "" {
+		if err := m.enlist(ctx, p.ID, user); err != nil {
+			return nil, false, err
+		}
+	}
+	send := false // the payload's content
+	if p.Payload != nil && payloadHash.MatchString(p.Payload.Hash) {
+		placing := m.placing(user, p.Payload.Hash)
+		placing.mu.Lock()
+		defer placing.mu.Unlock()
+		if send = !placing.here; send && size(p.Payload) > askFirst {
+			if send, err = m.lacks(ctx, user, p.Payload.Hash); err != nil {
+				return nil, false, err
+			}
+		}
+		defer func() { placing.here = placing.here || err == nil }()
+	}
+	for {
+		pieces, err := m.startPieces(p, user, send)
+		if err != nil {
+			return nil, false, fail(err)
+		}
+		ans, err := m.do(ctx, user, func() request { return request{pieces: pieces, once: true} })
+		switch reason := printable(string(ans.data)); {
+		case err != nil && hopeless(err):
+			return nil, false, fail(err)
+		case err != nil:
+			return nil, false, err
+		case ans.is("found"), ans.is("started"):
+			return ans.link, ans.is("found"), nil
+		case reason == "unpacked" && !send:
+			send = true // somebody cleaned up there
+		default:
+			return nil, false, fail(errors.New(reason))
+		}
+	}
+}
+
+// title is what messages call a program.
+func title(p *runners.Program) string {
+	switch {
+	case p.Payload != nil:
+		return p.Payload.Entry
+	case len(p.Argv) > 0:
+		return p.Argv[0]
+	}
+	return p.ID.String()
+}
+
+// enlist records, where the user that logs in finds it, that the program is another user's.
+func (m *machine) enlist(ctx context.Context, id runners.ID, user string) error {
+	if !userName.MatchString(user) {
+		return &runners.StartError{Program: id.String(), Err: fmt.Errorf("%q cannot be a user's name", user)}
+	}
+	ans, err := m.do(ctx, "", func() request { return ask("as", m.records(id.Service, ""), id.Name, user) })
+	if err != nil {
+		return err
+	}
+	if !ans.is("ok") {
+		return &runners.StartError{Program: id.String(), Err: errors.New(printable(string(ans.data)))}
+	}
+	return nil
+}
+
+// askFirst is the size from which on a payload is not sent on suspicion that the
+// host lacks it: a question costs a round trip.
+const askFirst = 64 << 10
+
+func (m *machine) lacks(ctx context.Context, user, hash string) (bool, error) {
+	ans, err := m.do(ctx, user, func() request { return ask("knows", m.payloadDir(user, hash)) })
+	return !ans.is("yes"), err
+}
+
+func (m *machine) payloadDir(user, hash string) string {
+	return path.Join(m.root(user), ".payloads", hash)
+}
+
+// startPieces is the request that starts p.
+func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]piece, error) {
+	argv, head, via := words(p.Argv), "head", ""
+	dir := m.workDir(p.ID.Service, user)
+	env := ""
+	b := builder{}
+	b.line("begin", dir, m.records(p.ID.Service, user), p.ID.Name, p.ID.String())
+	if p.Payload != nil {
+		if !payloadHash.MatchString(p.Payload.Hash) {
+			return nil, fmt.Errorf("%q is not a payload's hash", p.Payload.Hash)
+		}
+		if err := b.payload(p.Payload, m.payloadDir(user, p.Payload.Hash), send); err != nil {
+			return nil, err
+		}
+		env = `export LAUNCH_PROGRAM_DIR="$P"; `
+		argv, head = slices.Concat(words(p.Payload.Interpreter), []string{`"$P"/` + quote(p.Payload.Entry)}, argv), ""
+		if len(p.Payload.Interpreter) == 0 {
+			var err error
+			if via, err = interpreter(p.Payload); err != nil {
+				return nil, err
+			}
+		}
+	} else if len(argv) == 0 || p.Argv[0] == "" {
+		return nil, errors.New("it names no program")
+	}
+	if err := b.files("", dir, p.Files); err != nil {
+		return nil, err
+	}
+	collect := ""
+	if p.Collect != "" {
+		collect = path.Join(dir, p.Collect)
+	}
+	if !path.IsAbs(p.Dir) {
+		dir = path.Join(dir, p.Dir)
+	} else {
+		dir = p.Dir
+	}
+	signal := strings.TrimPrefix(orElse(p.Stop.Signal, "SIGTERM"), "SIG")
+	if !signalName.MatchString(signal) {
+		return nil, fmt.Errorf("%q is not a signal", p.Stop.Signal)
+	}
+	kind := "lasting"
+	if p.Kind == runners.Check {
+		kind = "check"
+	}
+	b.pieces = append(b.pieces, piece{line: fmt.Sprintf("kind=%s dir=%s collect=%s timeout=%s signal=%s grace=%s stamp=%d head=%s via=%s",
+		kind, quote(dir), quote(collect), inCenti(p.Timeout), signal, inCenti(p.Stop.Grace), time.Now().UnixMilli(), head, quote(via))})
+	if err := b.environment(env, p.Env); err != nil {
+		return nil, err
+	}
+	b.add("go " + strings.Join(argv, " "))
+	if b.nul {
+		return nil, errors.New("an argument, a path or a value contains a NUL byte")
+	}
+	return b.pieces, nil
+}
+
+// A builder puts a request together.
+type builder struct {
+	pieces []piece
+	nul    bool
+}
+
+// longLine is the length from which on a line is sent as data: a shell reads lines byte by byte.
+const longLine = 8 << 10
+
+func (b *builder) add(l string) {
+	b.nul = b.nul || strings.ContainsRune(l, 0)
+	if len(l) < longLine {
+		b.pieces = append(b.pieces, piece{line: l})
+		return
+	}
+	b.pieces = append(b.pieces, piece{line: fmt.Sprintf(`eval "$(take %d)"`, len(l)), data: []byte(l)})
+}
+
+func (b *builder) line(word string, args ...string) {
+	b.add(line(append([]string{word}, args...)...))
+}
+
+func words(argv []string) []string {
+	quoted := make([]string, len(argv))
+	for i, a := range argv {
+		quoted[i] = quote(a)
+	}
+	return quoted
+}
+
+// files places files below dir; with kind "p" below the payload's folder, from where dir is ".".
+func (b *builder) files(kind, dir string, files []runners.File) error {
+	folders := make(map[string]bool)
+	modes := make(map[uint32][]string)
+	for _, f := range files {
+		if !fs.ValidPath(f.Path) || f.Path == "." {
+			return fmt.Errorf("%q is not the path of a file below a folder", f.Path)
+		}
+		name := dir + "/" + f.Path // never begins with a dash
+		folders[path.Dir(name)] = true
+		if mode := f.Mode & 0o777; mode != 0o600 {
+			modes[mode] = append(modes[mode], name)
+		}
+	}
+	delete(folders, dir) // it is there
+	if len(folders) > 0 {
+		b.line(kind+"need", slices.Sorted(maps.Keys(folders))...)
+	}
+	for _, f := range files {
+		b.line(kind+"put", strconv.Itoa(len(f.Content)), dir+"/"+f.Path)
+		b.pieces[len(b.pieces)-1].data = f.Content
+	}
+	for _, mode := range slices.Sorted(maps.Keys(modes)) {
+		b.line(kind+"mode", append([]string{strconv.FormatUint(uint64(mode), 8)}, modes[mode]...)...)
+	}
+	return nil
+}
+
+func (b *builder) payload(p *runners.Payload, dir string, send bool) error {
+	if !send {
+		b.line("packs", dir)
+		return nil
+	}
+	b.line("pack", dir)
+	if err := b.files("p", ".", p.Files); err != nil {
+		return err
+	}
+	b.line("packed", dir)
+	return nil
+}
+
+// environment defines what the program's process does last before it becomes the program.
+func (b *builder) environment(first string, env map[string]string) error {
+	var set strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if !envName.MatchString(name) {
+			return fmt.Errorf("%q cannot be the name of an environment variable", name)
+		}
+		set.WriteString(" " + name + "=" + quote(env[name]))
+	}
+	if set.Len() > 0 {
+		first += "export" + set.String() + "; "
+	}
+	b.add("environment() { " + first + ":; }")
+	return nil
+}
+
+func size(p *runners.Payload) int {
+	n := 0
+	for _, f := range p.Files {
+		n += len(f.Content)
+	}
+	return n
+}
+
+// interpreter returns what the entry's #! line names; empty for a binary.
+func interpreter(p *runners.Payload) (string, error) {
+	at := slices.IndexFunc(p.Files, func(f runners.File) bool { return f.Path == p.Entry })
+	if at < 0 {
+		return "", fmt.Errorf("%s is not among the program's files", p.Entry)
+	}
+	content := p.Files[at].Content
+	switch {
+	case bytes.HasPrefix(content, []byte("#!")):
+		first, _, _ := bytes.Cut(content[2:min(len(content), 256)], []byte("\n"))
+		fields := strings.Fields(string(first))
+		if len(fields) > 0 {
+			return fields[0], nil
+		}
+	case bytes.HasPrefix(content, []byte("\x7fELF")):
+		return "", nil
+	}
+	return "", fmt.Errorf("%s is neither a binary nor a script with #!", p.Entry)
+}
