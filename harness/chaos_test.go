@@ -23,7 +23,7 @@ const chaosTimeout = 2 * time.Minute
 // processes, brings them back, and looks: every process runs, exactly once, where the
 // records say; and nothing on the machine survives the final kill.
 func TestChaos(t *testing.T) {
-	count, kills, seed := 200, 25, uint64(1)
+	count, kills, seed := 200, 15, uint64(1)
 	if os.Getenv("LAUNCH_LONG") != "" {
 		count, kills, seed = 500, 60, uint64(time.Now().UnixNano())
 	}

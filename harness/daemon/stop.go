@@ -91,7 +91,7 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 	if len(agents) == 0 {
 		return nil
 	}
-	all := len(chosen) == len(r.daemons())
+	all := len(chosen) == len(r.daemons()) && r.Deployment.Broker == nil // on a shared broker, others have theirs
 	there, err := h.present(ctx, r, agents, all)
 	if err != nil {
 		if force {
