@@ -95,6 +95,11 @@ func reloadedPlan() string {
 	).Replace(crashPlan)
 }
 
+// inheritedPlan is crashPlan on this machine, for tests that hand $CRASH_RECORD on by the environment.
+func inheritedPlan() string {
+	return strings.NewReplacer("    PLACE\n", "", `CRASH_RECORD = "RECORD", `, "", `      env    = { CRASH_RECORD = "RECORD" }`+"\n", "").Replace(crashPlan)
+}
+
 // A crashPlace is where the services of a crash plan run.
 type crashPlace struct{ runner, place string }
 
