@@ -5,14 +5,27 @@ package plans
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/launchplan/launch/internal/sandbox"
 )
+
+var update = flag.Bool("update", false, "write what the commands print into the READMEs")
+
+func TestReadmes(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("CI") == "" {
+		t.Skip("the READMEs use curl, which is not installed here")
+	}
+	for _, readme := range []string{"lightweight/README.md", "dispatch/README.md"} {
+		t.Run(filepath.Dir(readme), func(t *testing.T) { sandbox.New(t).CheckReadme(t, readme, *update) })
+	}
+}
 
 // outputs of plans/lightweight.
 type outputs struct {
@@ -46,13 +59,7 @@ func booted(t *testing.T) (*sandbox.Sandbox, outputs) {
 }
 
 // webs are the URLs as arguments.
-func (o outputs) webs() string {
-	var urls []string
-	for _, url := range o.Web {
-		urls = append(urls, strings.TrimSuffix(url, "/"))
-	}
-	return strings.Join(urls, " ")
-}
+func (o outputs) webs() string { return strings.Join(o.Web, " ") }
 
 func TestLightweight(t *testing.T) {
 	box, o := booted(t)
