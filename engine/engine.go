@@ -78,6 +78,14 @@ type Session struct {
 type Settings struct {
 	Until     string    `json:"until,omitempty"`
 	OnFailure OnFailure `json:"on_failure,omitempty"`
+	// Former are the plans before a reload that services still come from, by generation.
+	Former map[int]Former `json:"former,omitempty"`
+}
+
+// Former is what laying out an earlier generation of the plan takes, beside its files.
+type Former struct {
+	Plan     string          `json:"plan"`
+	Captured json.RawMessage `json:"captured"`
 }
 
 // OnFailure says what a failed service does to the rest of the run.
@@ -119,6 +127,7 @@ type detail struct {
 	Boot       string   `json:"boot,omitempty"`    // name of the boot program's last attempt
 	Open       bool     `json:"open,omitempty"`    // that attempt's outcome is not known yet
 	Process    string   `json:"process,omitempty"` // name of the process
+	Booted     bool     `json:"booted,omitempty"`  // the boot phase is complete: it is not done again
 	Ends       int      `json:"ends,omitempty"`    // terminate programs started so far
 	OpenEnd    bool     `json:"open_end,omitempty"`
 	EndDone    bool     `json:"end_done,omitempty"` // the terminate program has ended well: it is not run again

@@ -29,6 +29,7 @@ func (svc *service) known(e exports) plan.Known {
 func (s *Session) beginVerify(svc *service) error {
 	attributes, withheld := svc.spec.Public(svc.tree.Secrets())
 	svc.edit(func(row *state.Service) { row.Attributes, row.Withheld = attributes, withheld })
+	svc.note.Booted = true
 	ticket := s.advance(svc, state.Verifying, "")
 	if !svc.spec.HasChecks && len(svc.wrote) == 0 {
 		return nil // nothing that others can see follows at once
