@@ -142,14 +142,10 @@ func (s *Session) learnFacts(svc *service, f runners.Facts) {
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
 }
 
-// learnHost tells the plan where the service's host is; what an earlier command learned of a boot program that has
-// ended stays known.
+// learnHost tells the plan of the host that the service has now, beside the exports that an earlier command recorded.
 func (s *Session) learnHost(svc *service) error {
-	if !s.booted(svc) {
-		s.learn(svc, nil)
-		return nil
-	}
 	svc.note.Facts.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	svc.exportsKnown = false
 	return s.restoreKnown(svc)
 }
 
