@@ -78,6 +78,9 @@ func (s *Session) Resume(ctx context.Context) error {
 func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) error {
 	if s.set.OnFailure == Continue {
 		if reason := s.unusable(svc); reason != "" {
+			if svc.status() != state.Pending {
+				return nil // what was begun earlier is left as it is
+			}
 			return s.skip(svc, reason).Wait()
 		}
 	}
@@ -87,6 +90,22 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 	case state.Terminating:
 		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
 	}
+	if svc.note.Open || s.booted(svc) && svc.note.Facts != nil {
+		return s.goOn(ctx, svc, started)
+	}
+	return s.bringUp(ctx, svc, started)
+}
+
+// goOn takes up a service that an earlier command left between the start of its program and ready, unless it would
+// now be brought up differently.
+func (s *Session) goOn(ctx context.Context, svc *service, started func()) error {
+	there, err := s.reconnect(ctx, svc, started)
+	if err != nil || !there {
+		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
+	}
+	if changed, err := s.changed(ctx, svc); err == nil && changed {
+		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
+	}
 	return s.bringUp(ctx, svc, started)
 }
 
@@ -95,6 +114,9 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 func (s *Session) reverify(ctx context.Context, svc *service, started func()) error {
 	if _, err := s.reconnect(ctx, svc, started); err != nil {
 		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseVerify, err))
 	}
 	if changed, err := s.changed(ctx, svc); err != nil {
 		return err
@@ -183,13 +205,13 @@ func (s *Session) requestHosts(ctx context.Context) error {
 // conclude gives the run the status that its services add up to.
 func (s *Session) conclude(ctx context.Context, err error) error {
 	if ctx.Err() != nil && context.Cause(ctx) == runners.ErrDetach {
-		return ErrInterrupted
+		return s.leftAt()
 	}
 	if ctx.Err() != nil {
 		if werr := s.setRun(state.RunInterrupted, "interrupted by the operator").Wait(); werr != nil {
 			return werr
 		}
-		return ErrInterrupted
+		return s.leftAt()
 	}
 	failures := s.failures()
 	if len(failures) > 0 {
@@ -211,6 +233,11 @@ func (s *Session) conclude(ctx context.Context, err error) error {
 		return err
 	}
 	return s.concludeReady()
+}
+
+// leftAt is ErrInterrupted for a run that was being brought up.
+func (s *Session) leftAt() error {
+	return fmt.Errorf("%w; `launch resume %s` goes on, `launch terminate %s` ends what was started", ErrInterrupted, s.run.Name, s.run.Name)
 }
 
 // concludeReady records the end of a boot that reached what it was to reach, with the plan's outputs.

@@ -27,6 +27,9 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	if err := s.reach(ctx, svc, started); err != nil {
 		return err
 	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
 	if !s.booted(svc) {
 		if err := s.boot(ctx, svc, started); err != nil {
 			return err
@@ -38,16 +41,8 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	return s.verify(ctx, svc)
 }
 
-// booted says whether the service's boot program or process is done with, so that only verification is left.
-func (s *Session) booted(svc *service) bool {
-	switch svc.status() {
-	case state.Verifying, state.Ready:
-		return true
-	case state.Failed:
-		return svc.note.Failure != nil && svc.note.Failure.Phase == PhaseVerify && !svc.note.Open
-	}
-	return !svc.spec.HasBoot && !svc.spec.HasProcess && svc.note.Made && len(svc.snapshot().Fingerprint) > 0
-}
+// booted says whether the service's boot phase is complete, so that only verification is left.
+func (s *Session) booted(svc *service) bool { return svc.note.Booted }
 
 // reach gets the service its host: provisions it where it has to be made, and connects.
 func (s *Session) reach(ctx context.Context, svc *service, started func()) error {
@@ -147,14 +142,10 @@ func (s *Session) learnFacts(svc *service, f runners.Facts) {
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
 }
 
-// learnHost tells the plan where the service's host is; what an earlier command learned of a boot program that has
-// ended stays known.
+// learnHost tells the plan of the host that the service has now, beside the exports that an earlier command recorded.
 func (s *Session) learnHost(svc *service) error {
-	if !s.booted(svc) {
-		s.learn(svc, nil)
-		return nil
-	}
 	svc.note.Facts.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	svc.exportsKnown = false
 	return s.restoreKnown(svc)
 }
 
@@ -282,7 +273,7 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		log.close()
 		s.endGroup(ctx, svc, name)
 		switch {
-		case result.Outcome == runners.Lost && attached:
+		case attached && unfinished(result):
 			s.Note(svc.address(), "attempt "+name+" "+describe(result, p.Timeout)+"; it is made again")
 			continue // not the program's fault: the retries are left for what is
 		case result.Outcome == runners.Exited && result.Status == rebootStatus && reboots < maxReboots:
@@ -302,6 +293,12 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		}
 		return nil, s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
 	}
+}
+
+// unfinished says that an attempt of an earlier command was cut off: by an interrupt whose end that command did not
+// wait for, or by something that nobody saw. It is not the program's fault.
+func unfinished(r runners.Result) bool {
+	return r.Outcome == runners.Stopped || r.Outcome == runners.Lost
 }
 
 // logName is what the log of an attempt is called: "boot" for the first one, since mostly there is one.

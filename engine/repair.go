@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -128,7 +129,9 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
 	problems, err := s.end(ctx, svc, started)
-	if err != nil {
+	if lost := (*unreachedError)(nil); errors.As(err, &lost) {
+		problems = append(problems, lost.Error())
+	} else if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -137,11 +140,16 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	for _, p := range problems {
 		s.Note(svc.address(), p)
 	}
+	if len(problems) > 0 && svc.host != nil {
+		if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil { // what its terminate program would work with
+			s.Note(svc.address(), "its work directory could not be removed: "+err.Error())
+		}
+	}
 	if unreachable && svc.host == nil {
 		s.replaceHost(ctx, svc)
 	}
 	s.currently(svc)
-	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone = nil, nil, false, false, false
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
 	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })

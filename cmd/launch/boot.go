@@ -98,6 +98,9 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	defer view.close()
 	eng.Observe = view.event
 	s, err := engine.Create(ctx, eng, tree, name, id, dir, set)
+	if errors.Is(err, state.ErrNameTaken) && opts.name == "" {
+		return runBoot(ctx, g, opts, planArg, stdout, stderr) // another boot took the chosen name meanwhile
+	}
 	if errors.Is(err, state.ErrNameTaken) {
 		return usagef("a run named %s is live already: choose another name with -n, or end it with `launch terminate %s`", name, name)
 	}

@@ -43,6 +43,10 @@ level "base" {
       script = "echo boot daemon >> \"$CRASH_RECORD\"; sleep 600 >/dev/null 2>&1 &"
       env    = { CRASH_RECORD = "RECORD" }
     }
+    terminate {
+      script = "echo terminate daemon >> \"$CRASH_RECORD\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
   }
 }
 level "middle" {
@@ -75,6 +79,27 @@ level "top" {
 }
 `
 
+// reloadedPlan is crashPlan after a change: daemon is gone, two is changed, four is new, and the rest is as it was.
+func reloadedPlan() string {
+	return strings.NewReplacer(
+		crashPlan[strings.Index(crashPlan, `  service "daemon"`):strings.Index(crashPlan, `level "middle"`)], "}\n",
+		"two-$LAUNCH_INDEX $TOKEN", "two-$LAUNCH_INDEX $TOKEN anew",
+		`level "top" {`, `level "top" {
+  service "four" {
+    PLACE
+    boot {
+      script = "echo boot four >> \"$CRASH_RECORD\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
+  }`,
+	).Replace(crashPlan)
+}
+
+// inheritedPlan is crashPlan on this machine, for tests that hand $CRASH_RECORD on by the environment.
+func inheritedPlan() string {
+	return strings.NewReplacer("    PLACE\n", "", `CRASH_RECORD = "RECORD", `, "", `      env    = { CRASH_RECORD = "RECORD" }`+"\n", "").Replace(crashPlan)
+}
+
 // A crashPlace is where the services of a crash plan run.
 type crashPlace struct{ runner, place string }
 
@@ -90,7 +115,7 @@ func overSSH(t *testing.T) crashPlace {
 }
 
 // TestKilledAtEveryWrite kills the real program with SIGKILL around each commit of its journal, in a boot, a resume,
-// a repair and a terminate. After that a resume and a terminate must do: nothing ran twice, nothing is left.
+// a repair, a reload and a terminate. After that a resume and a terminate must do: nothing ran twice, nothing is left.
 func TestKilledAtEveryWrite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts hundreds of programs")
@@ -99,7 +124,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	for name, where := range map[string]func(*testing.T) crashPlace{"local": onThisMachine, "ssh": overSSH} {
 		t.Run(name, func(t *testing.T) {
 			place := where(t)
-			for _, command := range []string{"boot", "resume", "repair", "terminate"} {
+			for _, command := range []string{"boot", "resume", "repair", "reload", "terminate"} {
 				t.Run(command, func(t *testing.T) {
 					points := crashPoints(t, bin, place, command)
 					for _, p := range points {
@@ -176,6 +201,13 @@ func killedAt(t *testing.T, bin string, place crashPlace, command, point string)
 		}
 		c.wantReady()
 	}
+	if command == "reload" && !slices.Contains(c.record(), "boot four") {
+		// It was killed before the new plan was recorded: the run is what it was, and can be reloaded again.
+		if again := c.launch("", c.args("reload")...); again.status != 0 {
+			t.Fatalf("reload ended with %d:\n%s", again.status, again.output)
+		}
+		c.wantReady()
+	}
 	c.wantOnce(command, before)
 	if ended := c.launch("", "terminate", "crash"); ended.status != 0 {
 		t.Fatalf("terminate ended with %d:\n%s", ended.status, ended.output)
@@ -187,17 +219,21 @@ func killedAt(t *testing.T, bin string, place crashPlace, command, point string)
 type crashRun struct {
 	t                          *testing.T
 	bin, dir, plan, recordFile string
+	changed                    string // the plan of a reload
 }
 
 func newCrashRun(t *testing.T, bin string, place crashPlace) *crashRun {
 	dir := t.TempDir()
 	c := &crashRun{t: t, bin: bin, dir: dir, plan: filepath.Join(dir, "plan"), recordFile: filepath.Join(dir, "record")}
-	if err := os.Mkdir(c.plan, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer("CRASH_RECORD", "CRASH_RECORD", "PLACE", place.place, "RECORD", c.recordFile).Replace(crashPlan)
-	if err := os.WriteFile(filepath.Join(c.plan, "plan.hcl"), []byte(place.runner+text), 0o600); err != nil {
-		t.Fatal(err)
+	c.changed = filepath.Join(dir, "changed")
+	places := strings.NewReplacer("CRASH_RECORD", "CRASH_RECORD", "PLACE", place.place, "RECORD", c.recordFile)
+	for dir, content := range map[string]string{c.plan: crashPlan, c.changed: reloadedPlan()} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(place.runner+places.Replace(content)), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return c
 }
@@ -209,7 +245,7 @@ func (c *crashRun) lead(command string) {
 		if !c.launch("6:after", "boot", c.plan, "-n", "crash").killed {
 			c.t.Fatal("the boot that is to be resumed was not killed")
 		}
-	case "repair", "terminate":
+	case "repair", "reload", "terminate":
 		if r := c.launch("", "boot", c.plan, "-n", "crash"); r.status != 0 {
 			c.t.Fatalf("boot ended with %d:\n%s", r.status, r.output)
 		}
@@ -224,8 +260,11 @@ func (c *crashRun) lead(command string) {
 }
 
 func (c *crashRun) args(command string) []string {
-	if command == "boot" {
+	switch command {
+	case "boot":
 		return []string{"boot", c.plan, "-n", "crash"}
+	case "reload":
+		return []string{"reload", "crash", c.changed, "--yes"}
 	}
 	return []string{command, "crash"}
 }
@@ -284,12 +323,15 @@ func (c *crashRun) wantReady() {
 	}
 }
 
-// wantOnce checks that every boot program ran once; what repair was to bring up again, twice.
+// wantOnce checks that every boot program ran once; what repair or reload was to bring up again, twice.
 func (c *crashRun) wantOnce(command string, before []string) {
 	c.t.Helper()
 	want := []string{"boot daemon", "boot one", "boot stays", "boot three", "boot two-0 t1", "boot two-1 t1"}
-	if command == "repair" {
+	switch command {
+	case "repair":
 		want = append(want, "boot stays")
+	case "reload":
+		want = append(want, "boot two-0 t1 anew", "boot two-1 t1 anew", "boot four")
 	}
 	slices.Sort(want)
 	got := slices.DeleteFunc(c.record(), func(line string) bool { return strings.HasPrefix(line, "terminate") })
@@ -300,8 +342,10 @@ func (c *crashRun) wantOnce(command string, before []string) {
 
 func (c *crashRun) wantNothingLeft() {
 	c.t.Helper()
-	if n := count1(c.record(), "terminate one"); n != 1 {
-		c.t.Errorf("the terminate program ran %d times", n)
+	for _, service := range []string{"one", "daemon"} {
+		if n := count1(c.record(), "terminate "+service); n != 1 {
+			c.t.Errorf("the terminate program of %s ran %d times", service, n)
+		}
 	}
 	if left := c.processes(""); len(left) > 0 {
 		for _, pid := range left {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -66,12 +67,21 @@ func report(w io.Writer, err error) int {
 		if usage.cmd != nil {
 			fmt.Fprintf(w, "See `%s --help`.\n", usage.cmd.CommandPath())
 		}
-	case errors.Is(err, engine.ErrInterrupted):
-		fmt.Fprintln(w, "launch: interrupted; `launch resume` goes on, `launch terminate` ends what was started")
 	default:
-		fmt.Fprintf(w, "launch: %v\n", err)
+		fmt.Fprintf(w, "launch: %s\n", strings.Join(distinct(strings.Split(err.Error(), "\n")), "\n"))
 	}
 	return code
+}
+
+// distinct leaves out lines that were there before: what is wrong with the store, every writer says.
+func distinct(lines []string) []string {
+	var kept []string
+	for _, line := range lines {
+		if !slices.Contains(kept, line) {
+			kept = append(kept, line)
+		}
+	}
+	return kept
 }
 
 // A usageError is a command line that cannot be carried out.

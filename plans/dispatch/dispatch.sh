@@ -2,7 +2,7 @@
 # dispatch.sh asks the dispatcher for what the services of this plan need. Every call can be
 # repeated: what is so already stays so.
 #
-#   dispatch.sh define NAME PROGRAM ENGINE      make a program known, and send it
+#   dispatch.sh define NAME PROGRAM AS ENGINE   make a program known, and send it under a name
 #   dispatch.sh run ID DEFINITION [TAG]         run a process with config.json, leave its address;
 #                                               with a TAG, on a node that has no other one with it
 #   dispatch.sh end ID                          end a process, and forget it
@@ -10,6 +10,7 @@
 #   dispatch.sh boot-mode-off
 #
 # EPUHARNESS is the client; it finds the dispatcher by EPUHARNESS_URL and EPUHARNESS_CREDENTIALS.
+# PLACED_WITHIN is how long a process may take until it listens.
 set -eu
 
 # What every service of this plan prints when it answers. The names are those of the exports.
@@ -29,13 +30,13 @@ main() {
 }
 
 define() {
-	"$EPUHARNESS" definition create "$1" --replace --engine "$3" --file "$2=program" -- ./program
+	"$EPUHARNESS" definition create "$1" --replace --engine "$4" --file "$2=$3" -- "./$3"
 }
 
 run() {
 	# One call schedules, waits until the process runs and listens, and leaves what it says.
 	if "$EPUHARNESS" process schedule "$1" --definition "$2" --config config.json --node-exclusive "${3-}" \
-		--wait --line "$listening" --timeout 45s \
+		--wait --line "$listening" --timeout "$PLACED_WITHIN" \
 		--output json --fields endpoint,host,port,agent,node,pid >"$LAUNCH_EXPORTS"; then
 		return
 	fi

@@ -26,7 +26,7 @@ level "prepare" {
 
     boot {
       program = "dispatch.sh"
-      args    = ["define", "${each.key}-${local.tag}", local.programs[each.key], var.engine]
+      args    = ["define", self.definition, local.programs[each.key], each.key, var.engine]
       env     = local.client
     }
     attributes = { definition = "${each.key}-${local.tag}" }
@@ -40,11 +40,18 @@ level "prepare" {
   # Made anew for every run; whoever writes notes must know it.
   service "token" {
     boot {
-      script = "printf 'token=%s\\n' \"$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')\" > \"$LAUNCH_EXPORTS\""
+      script = <<-EOT
+        umask 077
+        [ -s token ] || od -An -N16 -tx1 /dev/urandom | tr -d ' \n' > token
+        printf 'token=%s\nfile=%s\n' "$(cat token)" "$PWD/token" > "$LAUNCH_EXPORTS"
+      EOT
     }
     export "token" {
       type      = string
       sensitive = true
+    }
+    export "file" {
+      type = string
     }
   }
 }
@@ -64,7 +71,6 @@ level "registry" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["registry"].definition, "registry-${local.tag}"]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {
@@ -102,7 +108,6 @@ level "storage" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["store"].definition, "store-${local.tag}"]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {
@@ -145,7 +150,6 @@ level "front" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["web"].definition, "web-${local.tag}"]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {
@@ -178,7 +182,6 @@ level "front" {
       program = "dispatch.sh"
       args    = ["run", self.process, service.definition["counter"].definition]
       env     = local.client
-      timeout = var.placed_within
     }
     ready {
       http {

@@ -57,6 +57,7 @@ locals {
     EPUHARNESS_URL         = var.dispatcher_url
     EPUHARNESS_CREDENTIALS = var.credentials
     EPUHARNESS_TLS_CA      = var.tls_ca
+    PLACED_WITHIN          = var.placed_within
   }
 
   programs = {
@@ -77,8 +78,7 @@ output "count" {
   description = "How many notes and words there are"
 }
 
-output "token" {
-  value       = service.token.token
-  sensitive   = true
-  description = "What a client must know to write a note"
+output "token_file" {
+  value       = service.token.file
+  description = "The file with what a client must know to write a note"
 }

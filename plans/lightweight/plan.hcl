@@ -55,7 +55,4 @@ output "credentials" { value = service.harness.credentials }
 output "state_directory" { value = service.harness.state_directory }
 output "web" { value = level.dispatch.web }
 output "count" { value = level.dispatch.count }
-output "token" {
-  value     = level.dispatch.token
-  sensitive = true
-}
+output "token_file" { value = level.dispatch.token_file }

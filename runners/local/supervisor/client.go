@@ -103,7 +103,8 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	}
 	if bye != 0 {
 		c.done(bye, nil)
-		c.writer.Flush()
+		conn.SetWriteDeadline(time.Now().Add(helloPatience))
+		c.writer.Flush() // an answer that another goroutine is to write must not be lost: the client would take us for gone, and wait for that
 	}
 	conn.Close()
 	s.leaveIfIdle()
