@@ -684,6 +684,13 @@ spent() {
 	done
 }
 
+# hush removes what programs wrote.
+hush() {
+	for each; do
+		rm -f "$each=out"
+	done
+}
+
 # leave is what a session does last: checks end with it.
 leave() {
 	IFS=$nl
