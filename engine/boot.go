@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +48,7 @@ func (s *Session) Boot(ctx context.Context) error {
 		return fmt.Errorf("run %s is %s: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Status, s.run.Name)
 	}
 	if s.Run().Status != state.RunBooting {
-		s.setRun(state.RunBooting, s.opts.Command)
+		s.workBegins()
 	}
 	s.unskip()
 	err := s.endGone(ctx)
@@ -58,6 +59,19 @@ func (s *Session) Boot(ctx context.Context) error {
 		err = s.forward(ctx, s.bootVisit, s.skip)
 	}
 	return s.conclude(ctx, err)
+}
+
+// Resume is Boot for a run that exists: it goes on to the end, past the level at which it was to stop.
+func (s *Session) Resume(ctx context.Context) error {
+	if s.set.Until != "" {
+		s.set.Until = ""
+		encoded, err := json.Marshal(s.set)
+		if err != nil {
+			return err
+		}
+		s.changeRun(state.RunBooting, s.opts.Command, func(r *state.Run) { r.Options = encoded })
+	}
+	return s.Boot(ctx)
 }
 
 // bootVisit brings up one service, or verifies it where an earlier command did.
@@ -73,6 +87,22 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 	case state.Terminating:
 		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
 	}
+	if svc.note.Open || s.booted(svc) && svc.note.Facts != nil {
+		return s.goOn(ctx, svc, started)
+	}
+	return s.bringUp(ctx, svc, started)
+}
+
+// goOn takes up a service that an earlier command left between the start of its program and ready, unless it would
+// now be brought up differently.
+func (s *Session) goOn(ctx context.Context, svc *service, started func()) error {
+	there, err := s.reconnect(ctx, svc, started)
+	if err != nil || !there {
+		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
+	}
+	if changed, err := s.changed(ctx, svc); err == nil && changed {
+		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
+	}
 	return s.bringUp(ctx, svc, started)
 }
 
@@ -81,6 +111,9 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 func (s *Session) reverify(ctx context.Context, svc *service, started func()) error {
 	if _, err := s.reconnect(ctx, svc, started); err != nil {
 		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseVerify, err))
 	}
 	if changed, err := s.changed(ctx, svc); err != nil {
 		return err
@@ -169,13 +202,13 @@ func (s *Session) requestHosts(ctx context.Context) error {
 // conclude gives the run the status that its services add up to.
 func (s *Session) conclude(ctx context.Context, err error) error {
 	if ctx.Err() != nil && context.Cause(ctx) == runners.ErrDetach {
-		return ErrInterrupted
+		return s.leftAt()
 	}
 	if ctx.Err() != nil {
 		if werr := s.setRun(state.RunInterrupted, "interrupted by the operator").Wait(); werr != nil {
 			return werr
 		}
-		return ErrInterrupted
+		return s.leftAt()
 	}
 	failures := s.failures()
 	if len(failures) > 0 {
@@ -197,6 +230,11 @@ func (s *Session) conclude(ctx context.Context, err error) error {
 		return err
 	}
 	return s.concludeReady()
+}
+
+// leftAt is ErrInterrupted for a run that was being brought up.
+func (s *Session) leftAt() error {
+	return fmt.Errorf("%w; `launch resume %s` goes on, `launch terminate %s` ends what was started", ErrInterrupted, s.run.Name, s.run.Name)
 }
 
 // concludeReady records the end of a boot that reached what it was to reach, with the plan's outputs.
@@ -221,6 +259,9 @@ func (s *Session) concludeReady() error {
 	encoded, err := json.Marshal(public)
 	if err != nil {
 		return err
+	}
+	if run := s.Run(); run.Status == state.RunReady && bytes.Equal(run.Outputs, encoded) {
+		return nil // it was verified, and nothing had to be done
 	}
 	return s.changeRun(state.RunReady, "", func(r *state.Run) { r.Outputs = encoded }).Wait()
 }

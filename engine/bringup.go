@@ -27,25 +27,22 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	if err := s.reach(ctx, svc, started); err != nil {
 		return err
 	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
 	if !s.booted(svc) {
 		if err := s.boot(ctx, svc, started); err != nil {
 			return err
 		}
+	} else if err := s.recallSecrets(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseVerify, err))
 	}
 	started()
 	return s.verify(ctx, svc)
 }
 
-// booted says whether the service's boot program or process is done with, so that only verification is left.
-func (s *Session) booted(svc *service) bool {
-	switch svc.status() {
-	case state.Verifying, state.Ready:
-		return true
-	case state.Failed:
-		return svc.note.Failure != nil && svc.note.Failure.Phase == PhaseVerify && !svc.note.Open
-	}
-	return !svc.spec.HasBoot && !svc.spec.HasProcess && svc.note.Made && len(svc.snapshot().Fingerprint) > 0
-}
+// booted says whether the service's boot phase is complete, so that only verification is left.
+func (s *Session) booted(svc *service) bool { return svc.note.Booted }
 
 // reach gets the service its host: provisions it where it has to be made, and connects.
 func (s *Session) reach(ctx context.Context, svc *service, started func()) error {
@@ -118,8 +115,7 @@ func (s *Session) connect(ctx context.Context, svc *service, r runners.Runner, t
 	if provisioner(r) == nil {
 		s.learnFacts(svc, host.Facts())
 	}
-	s.learn(svc, nil)
-	return nil
+	return s.learnHost(svc)
 }
 
 // share uses the host of the service that this one stands on.
@@ -137,14 +133,24 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 	svc.note.Facts = &f
 	host := owner.snapshot()
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
-	s.learn(svc, nil)
-	return nil
+	return s.learnHost(svc)
 }
 
 // learnFacts keeps where the service's host is, for its row and for those who refer to it.
 func (s *Session) learnFacts(svc *service, f runners.Facts) {
 	svc.note.Facts = &facts{Address: f.Address, Private: f.PrivateAddress, Public: f.PublicAddress, Pool: f.NoHost}
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
+}
+
+// learnHost tells the plan where the service's host is; what an earlier command learned of a boot program that has
+// ended stays known.
+func (s *Session) learnHost(svc *service) error {
+	if !s.booted(svc) {
+		s.learn(svc, nil)
+		return nil
+	}
+	svc.note.Facts.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	return s.restoreKnown(svc)
 }
 
 // learn tells the plan what is known of the service; exports may be nil.
@@ -172,6 +178,9 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 	case prepared.Boot != nil:
 		left, err := s.bootProgram(ctx, svc, prepared, started)
 		if err != nil {
+			if !svc.note.Open {
+				s.discard(ctx, svc)
+			}
 			return err
 		}
 		if err := s.takeExports(svc, left); err != nil {
@@ -189,9 +198,22 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 		s.learn(svc, exports{})
 	}
 	if row.Status != state.Verifying {
-		return s.beginVerify(svc)
+		if err := s.beginVerify(svc); err != nil {
+			return err
+		}
 	}
+	s.discard(ctx, svc)
 	return nil
+}
+
+// discard removes the raw output of attempts whose end is recorded: what is kept of it is masked.
+func (s *Session) discard(ctx context.Context, svc *service) {
+	for _, name := range svc.wrote {
+		if err := svc.host.Discard(ctx, runners.ID{Service: runners.DirName(svc.address()), Name: name}); err != nil {
+			s.Note(svc.address(), "the program's raw output could not be removed: "+err.Error())
+		}
+	}
+	svc.wrote = nil
 }
 
 // prepare evaluates the service; where its program runs as another user, the work directory is that user's.
@@ -218,7 +240,6 @@ func (s *Session) prepare(svc *service) (*plan.Prepared, hcl.Diagnostics) {
 // returns the exports file that it left.
 func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.Prepared, started func()) ([]byte, error) {
 	p := prepared.Boot
-	log := s.newPhaseLog(svc, PhaseBoot)
 	delay := p.RetryDelay
 	for try, reboots := 0, 0; ; {
 		attached := svc.note.Open
@@ -237,7 +258,11 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 				return nil, err
 			}
 		}
+		log := s.newPhaseLog(svc, logName(name))
 		result, err := s.runBoot(ctx, svc, prepared, name, log, started)
+		if !log.empty() {
+			svc.wrote = append(svc.wrote, name)
+		}
 		if err != nil {
 			return nil, s.bootError(ctx, svc, p, log, err)
 		}
@@ -249,9 +274,10 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		if result.Outcome == runners.Exited && result.Status == 0 {
 			return s.bootEnded(svc, result, log)
 		}
+		log.close()
 		s.endGroup(ctx, svc, name)
 		switch {
-		case result.Outcome == runners.Lost && attached:
+		case attached && unfinished(result):
 			s.Note(svc.address(), "attempt "+name+" "+describe(result, p.Timeout)+"; it is made again")
 			continue // not the program's fault: the retries are left for what is
 		case result.Outcome == runners.Exited && result.Status == rebootStatus && reboots < maxReboots:
@@ -271,6 +297,20 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		}
 		return nil, s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
 	}
+}
+
+// unfinished says that an attempt of an earlier command was cut off: by an interrupt whose end that command did not
+// wait for, or by something that nobody saw. It is not the program's fault.
+func unfinished(r runners.Result) bool {
+	return r.Outcome == runners.Stopped || r.Outcome == runners.Lost
+}
+
+// logName is what the log of an attempt is called: "boot" for the first one, since mostly there is one.
+func logName(attempt string) string {
+	if attempt == "boot-1" {
+		return PhaseBoot
+	}
+	return attempt
 }
 
 // bootEnded takes a boot program's good end.

@@ -64,17 +64,28 @@ type Session struct {
 	byAddress map[string]*service
 	starting  chan struct{}
 
-	mu    sync.Mutex
-	run   state.Run // guarded by mu
-	set   Settings
-	given map[string]plan.Given // sensitive variables, for laying out earlier generations
-	trees map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+	mu        sync.Mutex
+	run       state.Run // guarded by mu
+	set       Settings
+	withheld  bool                  // some service has sensitive exports, which the store does not keep
+	recalling sync.Mutex            // one service at a time reads those of others
+	working   sync.Once             // the run's status says that it is being brought up
+	given     map[string]plan.Given // sensitive variables, for laying out earlier generations
+	trees     map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
 }
 
 // Settings of a run, kept with it.
 type Settings struct {
 	Until     string    `json:"until,omitempty"`
 	OnFailure OnFailure `json:"on_failure,omitempty"`
+	// Former are the plans before a reload that services still come from, by generation.
+	Former map[int]Former `json:"former,omitempty"`
+}
+
+// Former is what laying out an earlier generation of the plan takes, beside its files.
+type Former struct {
+	Plan     string          `json:"plan"`
+	Captured json.RawMessage `json:"captured"`
 }
 
 // OnFailure says what a failed service does to the rest of the run.
@@ -105,6 +116,7 @@ type service struct {
 	mu           sync.Mutex
 	row          state.Service // guarded by mu
 	note         detail        // decoded row.Detail; touched by the service's worker only
+	wrote        []string      // attempts that wrote something, the outcome of which is about to be recorded
 	host         runners.Host  // nil: not connected; touched by the service's worker only
 	exportsKnown bool          // this command has seen the boot program end, or read its exports again
 }
@@ -115,11 +127,13 @@ type detail struct {
 	Boot       string   `json:"boot,omitempty"`    // name of the boot program's last attempt
 	Open       bool     `json:"open,omitempty"`    // that attempt's outcome is not known yet
 	Process    string   `json:"process,omitempty"` // name of the process
+	Booted     bool     `json:"booted,omitempty"`  // the boot phase is complete: it is not done again
 	Ends       int      `json:"ends,omitempty"`    // terminate programs started so far
 	OpenEnd    bool     `json:"open_end,omitempty"`
-	Groups     []string `json:"groups,omitempty"` // programs whose process groups may still have members
-	Made       bool     `json:"made,omitempty"`   // something of it may exist outside launch
-	User       string   `json:"user,omitempty"`   // whose work directory it is
+	EndDone    bool     `json:"end_done,omitempty"` // the terminate program has ended well: it is not run again
+	Groups     []string `json:"groups,omitempty"`   // programs whose process groups may still have members
+	Made       bool     `json:"made,omitempty"`     // something of it may exist outside launch
+	User       string   `json:"user,omitempty"`     // whose work directory it is
 	Facts      *facts   `json:"facts,omitempty"`
 	Failure    *Failure `json:"failure,omitempty"`
 }
@@ -214,6 +228,7 @@ func (s *Session) arrange(rows map[string]state.Service) error {
 		if err := svc.decodeDetail(); err != nil {
 			return err
 		}
+		s.withheld = s.withheld || len(row.Withheld) > 0
 		if spec.On != nil {
 			svc.on = s.byAddress[spec.On.Address]
 		}

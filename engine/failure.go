@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
 )
 
 // A Failure explains why a service did not become what it should, with all that
@@ -50,13 +52,13 @@ func source(r hcl.Range) string {
 func fromDiagnostics(svc *service, phase string, diags hcl.Diagnostics) *Failure {
 	f := &Failure{Service: svc.address(), Phase: phase, Source: source(svc.spec.Range)}
 	var reasons []string
-	for _, d := range diags.Errs() {
-		var diag *hcl.Diagnostic
-		if errors.As(d, &diag) {
-			reasons = append(reasons, diag.Summary+": "+diag.Detail)
-			if diag.Subject != nil && len(reasons) == 1 {
-				f.Source = source(*diag.Subject)
-			}
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		reasons = append(reasons, d.Summary+": "+d.Detail)
+		if d.Subject != nil && len(reasons) == 1 {
+			f.Source = source(*d.Subject)
 		}
 	}
 	f.Reason = strings.Join(reasons, "; ")
@@ -99,4 +101,16 @@ func took(r runners.Result) time.Duration {
 		return d.Round(100 * time.Millisecond)
 	}
 	return d.Round(time.Millisecond)
+}
+
+// FailureOf returns the explanation that is kept with a failed service, nil for one that is not failed.
+func FailureOf(row state.Service) *Failure {
+	if row.Status != state.Failed {
+		return nil
+	}
+	var d detail
+	if json.Unmarshal(row.Detail, &d) == nil && d.Failure != nil {
+		return d.Failure
+	}
+	return &Failure{Service: row.Address, Phase: row.Phase, Host: row.Host, Reason: row.Error, Log: row.Log}
 }

@@ -38,7 +38,11 @@ func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error
 	if tree := s.trees[number]; tree != nil {
 		return tree, nil
 	}
-	tree, err := Restore(ctx, s.opts, s.run, number, s.given)
+	run := s.run
+	if f, ok := s.set.Former[number]; ok {
+		run.Plan, run.Captured = f.Plan, f.Captured
+	}
+	tree, err := Restore(ctx, s.opts, run, number, s.given)
 	if err != nil {
 		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", err)
 	}
@@ -50,6 +54,7 @@ func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error
 			}
 		}
 	}
+	s.masker.also(tree.Secrets)
 	if s.trees == nil {
 		s.trees = map[int]*plan.Tree{}
 	}

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -27,9 +29,10 @@ func (svc *service) known(e exports) plan.Known {
 func (s *Session) beginVerify(svc *service) error {
 	attributes, withheld := svc.spec.Public(svc.tree.Secrets())
 	svc.edit(func(row *state.Service) { row.Attributes, row.Withheld = attributes, withheld })
+	svc.note.Booted = true
 	ticket := s.advance(svc, state.Verifying, "")
-	if !svc.spec.HasChecks {
-		return nil // verifying has no effect to record an intent for
+	if !svc.spec.HasChecks && len(svc.wrote) == 0 {
+		return nil // nothing that others can see follows at once
 	}
 	return ticket.Wait()
 }
@@ -45,7 +48,7 @@ func (s *Session) restoreKnown(svc *service) error {
 		svc.tree.Learn(svc.spec, svc.known(nil))
 		return nil
 	}
-	restored, _, err := svc.spec.RestoreExports(row.Attributes)
+	restored, err := svc.spec.RestoreExports(row.Attributes, row.Withheld)
 	if err != nil {
 		return fmt.Errorf("the state store's attributes of service %s cannot be read: %w", row.Address, err)
 	}
@@ -59,7 +62,7 @@ func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
 		return nil
 	}
 	left, err := svc.host.ReadFile(ctx, runners.DirName(svc.address()), svc.note.User, exportsFile+svc.note.Boot, runners.MaxCollect)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without the file it left none: what was withheld is an attribute
 		return fmt.Errorf("read the sensitive exports of %s again: %w", svc.address(), err)
 	}
 	got, _, err := svc.spec.ParseExports(left)
@@ -68,5 +71,29 @@ func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
 	}
 	svc.tree.Learn(svc.spec, svc.known(got))
 	svc.exportsKnown = true
+	return nil
+}
+
+// recallUsed reads again the sensitive exports of other services that this one uses: the store does not keep them.
+func (s *Session) recallUsed(ctx context.Context, svc *service) error {
+	if !s.withheld {
+		return nil
+	}
+	s.recalling.Lock()
+	defer s.recalling.Unlock()
+	var err error
+	svc.spec.Uses(func(used *plan.Service) bool {
+		other := s.byAddress[used.Address]
+		if other == nil || other == svc || other.exportsKnown || len(other.snapshot().Withheld) == 0 {
+			return true
+		}
+		if _, err = s.reconnect(ctx, other, func() {}); err == nil {
+			err = s.recallSecrets(ctx, other)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return fmt.Errorf("what %s uses: %w", svc.address(), err)
+	}
 	return nil
 }

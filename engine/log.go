@@ -66,13 +66,15 @@ func (l *phaseLog) close() (string, error) {
 	if err := l.mask.Flush(); err != nil && l.err == nil {
 		l.err = err
 	}
-	if l.file == nil {
-		return "", l.err
+	if l.file != nil {
+		if err := l.file.Close(); err != nil && l.err == nil {
+			l.err = err
+		}
+		l.file = nil
 	}
-	if err := l.file.Close(); err != nil && l.err == nil {
-		l.err = err
+	if l.size == 0 && l.err == nil {
+		return "", nil
 	}
-	l.file = nil
 	if l.err != nil {
 		return l.path, fmt.Errorf("write the log %s: %w", l.path, l.err)
 	}
@@ -150,6 +152,13 @@ func Printable(line string) string {
 		}
 	}
 	return b.String()
+}
+
+// empty says whether nothing was written.
+func (l *phaseLog) empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size == 0 && len(l.mask.held) == 0
 }
 
 // tailOf returns the end of what was logged.

@@ -15,22 +15,31 @@ const maskedAs = "(sensitive)"
 // masker takes secrets out of text: as they are, base64-encoded at any offset,
 // percent-encoded, and inside JSON strings.
 type masker struct {
-	secrets func() []string
-
 	mu       sync.Mutex
-	known    int // how many secrets replacer was made for
+	sources  []func() []string // what the plans of the run know; a reload adds one
+	known    int               // how many secrets replacer was made for
 	patterns []string
 	replacer *strings.Replacer
 	longest  int
 }
 
-func newMasker(secrets func() []string) *masker { return &masker{secrets: secrets} }
+func newMasker(secrets func() []string) *masker { return &masker{sources: []func() []string{secrets}} }
+
+// also masks another plan's secrets.
+func (m *masker) also(secrets func() []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sources = append(m.sources, secrets)
+}
 
 // current returns the replacer for the secrets that are known by now, nil where there are none.
 func (m *masker) current() (*strings.Replacer, int) {
-	secrets := m.secrets()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	secrets := m.sources[0]()
+	for _, more := range m.sources[1:] {
+		secrets = slices.Concat(secrets, more())
+	}
 	if len(secrets) == 0 {
 		return nil, 0
 	}

@@ -26,6 +26,20 @@ type PlanError struct {
 
 func (e *PlanError) Error() string { return e.Diagnostics.Error() }
 
+// Summary counts the mistakes: "the plan has 2 errors".
+func (e *PlanError) Summary() string {
+	n := 0
+	for _, d := range e.Diagnostics {
+		if d.Severity == hcl.DiagError {
+			n++
+		}
+	}
+	if n == 1 {
+		return "the plan has 1 error"
+	}
+	return fmt.Sprintf("the plan has %d errors", n)
+}
+
 // Load reads the plan in dir and lays it out. Warnings are returned with the tree.
 func Load(opts Options, dir string, in plan.Inputs) (*plan.Plan, *plan.Tree, hcl.Diagnostics, error) {
 	return load(dir, planOptions(opts), in)
@@ -166,7 +180,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 			variables[name] = g
 		}
 	}
-	_, tree, _, err := load(run.Plan, po, plan.Inputs{Variables: variables, RunName: run.Name, RunID: run.ID, Later: true})
+	_, tree, _, err := load(run.Plan, po, plan.Inputs{Variables: variables, RunName: run.Name, RunID: run.ID, Later: true, Withheld: captured.Sensitive})
 	return tree, err
 }
 

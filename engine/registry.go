@@ -27,7 +27,7 @@ type RunnerType struct {
 // says so; a field that points to a struct is a nested block. Strings, booleans,
 // numbers, lists and maps of strings are what a field can be; one that reads
 // itself from text (a duration) is a string.
-func Register[C any](name string, host plan.HostRule, open func(context.Context, C, runners.Env) (runners.Runner, error)) RunnerType {
+func Register[C any, R runners.Runner](name string, host plan.HostRule, open func(context.Context, C, runners.Env) (R, error)) RunnerType {
 	attributes, blocks := schema(reflect.TypeFor[C]())
 	return RunnerType{
 		RunnerType: plan.RunnerType{Name: name, Attributes: attributes, Blocks: blocks, Host: host},
@@ -36,7 +36,11 @@ func Register[C any](name string, host plan.HostRule, open func(context.Context,
 			if err := json.Unmarshal(config, &c); err != nil {
 				return nil, err
 			}
-			return open(ctx, c, env)
+			r, err := open(ctx, c, env)
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
 		},
 	}
 }

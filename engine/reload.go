@@ -104,7 +104,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	s.mu.Unlock()
 
 	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
-	s.masker = newMasker(tree.Secrets)
+	s.masker.also(tree.Secrets) // those of the old plan are still to be masked: its services are yet to be ended
 	if err := s.arrange(rows); err != nil {
 		return err
 	}
@@ -121,12 +121,16 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 			s.gone = append(s.gone, svc)
 		}
 	}
+	options, err := json.Marshal(s.keepFormer(from))
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
-	s.run.Plan, s.run.Captured, s.run.Status = dir, captured, state.RunBooting
+	s.run.Plan, s.run.Captured, s.run.Options, s.run.Status = dir, captured, options, state.RunBooting
 	s.run.Generation++
 	run := s.run
 	s.mu.Unlock()
-	err := s.writer.Write(ctx, state.Change{
+	err = s.writer.Write(ctx, state.Change{
 		Event: state.Event{Kind: "run", From: string(from.Status), To: string(state.RunBooting), Cause: fmt.Sprintf("%s: generation %d of the plan", s.opts.Command, run.Generation)},
 		Run:   &run,
 		Add:   &added,
@@ -140,4 +144,39 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 		}
 	}
 	return nil
+}
+
+// keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.
+func (s *Session) keepFormer(from state.Run) Settings {
+	all := map[int]Former{from.Generation: {Plan: from.Plan, Captured: from.Captured}}
+	for _, svc := range append(s.services[:len(s.services):len(s.services)], s.gone...) {
+		if f, ok := s.set.Former[svc.note.Generation]; ok {
+			all[svc.note.Generation] = f
+		}
+	}
+	s.set.Former = all
+	if s.set.Until != "" && FindLevel(s.tree, s.set.Until) == nil {
+		s.set.Until = "" // where the run was to stop is gone
+	}
+	return s.set
+}
+
+// ReloadInputs are the variables that a reloaded plan gets: what the run keeps, and over it what is given now.
+func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error) {
+	var captured plan.Captured
+	if err := json.Unmarshal(s.run.Captured, &captured); err != nil {
+		return plan.Inputs{}, fmt.Errorf("the variables of run %s cannot be read: %w", s.run.Name, err)
+	}
+	all, err := captured.Given()
+	if err != nil {
+		return plan.Inputs{}, err
+	}
+	for name, g := range all {
+		g.Ambient = true // a variable that the new plan no longer has is no mistake
+		all[name] = g
+	}
+	for name, g := range given {
+		all[name] = g
+	}
+	return plan.Inputs{Variables: all, RunName: s.run.Name, RunID: s.run.ID}, nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,6 +23,9 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
 		}
 	}
+	if s.Run().Status != state.RunReady {
+		s.workBegins()
+	}
 	s.unskip()
 	err := s.endGone(ctx)
 	if err == nil {
@@ -30,6 +34,11 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 		}, s.skip)
 	}
 	return s.conclude(ctx, err)
+}
+
+// workBegins records, once, that the run is being brought up again: a run in which nothing is sick stays ready.
+func (s *Session) workBegins() {
+	s.working.Do(func() { s.setRun(state.RunBooting, s.opts.Command) })
 }
 
 func (s *Session) repairVisit(ctx context.Context, svc *service, targets []string, tries int, started func()) error {
@@ -116,10 +125,13 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 // rebuild ends a service as far as that can be done, and brings it up again. A machine that launch made and that is
 // gone, impaired or out of reach is replaced.
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
+	s.workBegins()
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
 	problems, err := s.end(ctx, svc, started)
-	if err != nil {
+	if lost := (*unreachedError)(nil); errors.As(err, &lost) {
+		problems = append(problems, lost.Error())
+	} else if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -128,11 +140,16 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	for _, p := range problems {
 		s.Note(svc.address(), p)
 	}
+	if len(problems) > 0 && svc.host != nil {
+		if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil { // what its terminate program would work with
+			s.Note(svc.address(), "its work directory could not be removed: "+err.Error())
+		}
+	}
 	if unreachable && svc.host == nil {
 		s.replaceHost(ctx, svc)
 	}
 	s.currently(svc)
-	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd = nil, nil, false, false
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
 	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })

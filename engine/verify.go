@@ -130,6 +130,7 @@ func (s *Session) processFailure(svc *service, st runners.State, err error) *Fai
 	case st.Phase == runners.Ended:
 		f.Reason = "its process " + describe(st.Result, 0)
 		f.Tail = s.processTail(svc)
+		f.Hint = "`launch repair` starts it again"
 	default:
 		f.Reason = "its process is not running"
 	}

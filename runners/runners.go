@@ -91,6 +91,10 @@ type Host interface {
 	// Negative offsets count from the end.
 	Output(ctx context.Context, id ID, offset int64, max int) ([]byte, error)
 
+	// Discard forgets what an ended program wrote, of which launch has a masked copy by now: at once, or with the
+	// next thing that is done on the host. How the program ended is still known.
+	Discard(ctx context.Context, id ID) error
+
 	// ReadFile returns a file of the service's work directory, up to max bytes; a
 	// longer one is an error. A file that does not exist is fs.ErrNotExist.
 	ReadFile(ctx context.Context, service, user, name string, max int) ([]byte, error)

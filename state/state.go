@@ -4,25 +4,31 @@ package state
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
-	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// DB is an open store. Several processes may have the same one open.
-type DB struct{}
+const (
+	storeName     = "launch.db"
+	applicationID = 0x6c6e6368 // "lnch" in the file's header: file(1) and we tell a launch store by it
 
-// Open opens launch.db in dir, makes both where they do not exist (dir 0700, the file 0600), and migrates
-// an older store after a backup copy. A file that is damaged, of a newer launch or not a launch
-// store at all is refused with a *StoreError, and left as it was. Schema and first use cost one transaction.
-func Open(ctx context.Context, dir string) (*DB, error) { panic("not yet") }
+	// busyTimeout is how long a transaction waits for those of other processes. The longest that
+	// launch itself makes is the creation of a run with 100,000 services, some two seconds.
+	busyTimeout = 30 * time.Second
 
-// OpenExisting is Open for commands that only look: where there is no store it returns ErrNoStore and makes nothing.
-func OpenExisting(ctx context.Context, dir string) (*DB, error) { panic("not yet") }
-
-// Close ends the writers and closes the store.
-func (db *DB) Close() error { panic("not yet") }
+	// walKept is what the write-ahead log is cut back to after a big transaction, in bytes.
+	walKept = 8 << 20
+)
 
 // Errors that callers tell apart.
 var (
@@ -30,211 +36,162 @@ var (
 	ErrNoRun     = errors.New("no such run")
 	ErrNameTaken = errors.New("run name is in use")
 	ErrConflict  = errors.New("changed by another process") // a row was not in the status that the change starts from
+	ErrClosed    = errors.New("state store is closed")
 )
 
-// A StoreError says why a store was refused, and what to do next.
-type StoreError struct {
-	Path string
-	Why  string
-	Err  error
+// DB is an open store. Several processes may have the same one open.
+type DB struct {
+	dir     string
+	path    string
+	file    fs.FileInfo // of the store as it was opened
+	sql     *sql.DB
+	commits atomic.Int64
+	crash   crash // kills this process at a chosen commit in builds for crash tests
+
+	mu      sync.Mutex
+	writers map[string]*Writer // by run ID; nil once closed
 }
 
-// Error is one sentence for the operator.
-func (e *StoreError) Error() string { panic("not yet") }
-
-// RunStatus is where a run stands.
-type RunStatus string
-
-const (
-	RunBooting     RunStatus = "booting"
-	RunReady       RunStatus = "ready"
-	RunFailed      RunStatus = "failed"
-	RunInterrupted RunStatus = "interrupted"
-	RunTerminating RunStatus = "terminating"
-	RunTerminated  RunStatus = "terminated"
-)
-
-// Status is where a service stands. The transition table is in status.go.
-type Status string
-
-const (
-	Pending      Status = "pending"
-	Provisioning Status = "provisioning"
-	Connecting   Status = "connecting"
-	Booting      Status = "booting"
-	Verifying    Status = "verifying"
-	Ready        Status = "ready"
-	Failed       Status = "failed"
-	Terminating  Status = "terminating"
-	Terminated   Status = "terminated"
-	Skipped      Status = "skipped"
-)
-
-// CanBecome says whether the transition table has a way from s to next.
-func (s Status) CanBecome(next Status) bool { panic("not yet") }
-
-// A Run as the store keeps it.
-type Run struct {
-	ID         string // ULID
-	Name       string
-	Plan       string // the plan directory's absolute path
-	Status     RunStatus
-	Error      string // why it failed, for list and history
-	Created    time.Time
-	Since      time.Time // of Status
-	Generation int       // of the plan's files: 1, and one more with each reload
-	Captured   []byte    // JSON: variables, env() values (the plan package's business)
-	Options    []byte    // JSON: --until, --on-failure (the engine's business)
-	Key        []byte    // 32 random bytes for fingerprints
-	Outputs    []byte    // JSON: name -> value, without sensitive ones
+// Open opens launch.db in dir, makes both where they do not exist (dir 0700, the file 0600), and migrates
+// an older store after a backup copy. A file that is damaged, of a newer launch or not a launch
+// store at all is refused with a *StoreError, and left as it was. Schema and first use cost one transaction.
+func Open(ctx context.Context, dir string) (*DB, error) {
+	path, err := storePath(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := create(ctx, path, migrations()); err != nil {
+			return nil, err
+		}
+	}
+	return open(ctx, path)
 }
 
-// A Level of a run.
-type Level struct {
-	Name     string
-	Position int
-	Group    bool
+// OpenExisting is Open for commands that only look: where there is no store it returns ErrNoStore and makes nothing.
+func OpenExisting(ctx context.Context, dir string) (*DB, error) {
+	path, err := storePath(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrNoStore)
+	}
+	return open(ctx, path)
 }
 
-// A Service of a run, as of its last transition.
-type Service struct {
-	Address     string // "dispatch.core.web[0]"
-	Level       string
-	Position    int // in the run's order
-	Status      Status
-	Runner      string
-	Host        string
-	InstanceID  string
-	Attempt     int       // of boot, counted over the run's life: a program ID is never used twice
-	Phase       string    // of the last failure, or under way
-	Error       string    // why it failed; "" otherwise
-	Log         string    // path of the log that explains it
-	Since       time.Time // of Status
-	Attributes  []byte    // JSON, public ones only
-	Withheld    []string  // names of the attributes that are sensitive
-	Fingerprint string
-	Detail      []byte // JSON of the engine's own: what resume needs to know of the attempt under way
+// storePath is absolute, since SQLite opens further connections later, wherever the process is by then.
+func storePath(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find the state directory: %w", err)
+	}
+	return filepath.Join(abs, storeName), nil
 }
 
-// An Event is a row of the journal: an intent or an outcome.
-type Event struct {
-	Seq     int64
-	At      time.Time
-	Service string // "" for the run's own
-	Kind    string // "run", "service", "attempt", "resource", "note", "lock", …; readers skip what they do not know
-	From    string
-	To      string
-	Attempt int
-	Cause   string // why, in words
-	Detail  []byte // JSON
+// open opens a store that exists.
+func open(ctx context.Context, path string) (*DB, error) {
+	schema := migrations()
+	if err := look(ctx, path, schema); err != nil {
+		return nil, err
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil, unusable(path, "cannot be read", err)
+	}
+	pool, err := sql.Open("sqlite", dsn(path, url.Values{
+		"mode": {"rw"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			"synchronous(FULL)",
+			"fullfsync(ON)", // on macOS fsync alone leaves data in the drive's cache
+			"foreign_keys(ON)",
+			fmt.Sprintf("journal_size_limit(%d)", walKept),
+		},
+	}))
+	if err != nil {
+		return nil, refuse(path, err)
+	}
+	db := &DB{dir: filepath.Dir(path), path: path, file: file, sql: pool, crash: newCrash(), writers: map[string]*Writer{}}
+	if err := db.migrate(ctx, schema); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return db, nil
 }
 
-// A Resource mirrors runners.Resource; the engine converts.
-type Resource struct {
-	Kind, Key, ID, Service, Status, Data string
-	Since                                time.Time
+// dsn names the store for the driver. What is in the file is not trusted to be of launch's making:
+// a schema cannot run functions that have side effects, a quoted name is never text.
+func dsn(path string, query url.Values) string {
+	query.Set("_defensive", "1")
+	query.Set("_dqs", "0")
+	query.Set("_error_rc", "1") // errors say what went wrong with this operation, not with an earlier one
+	query["_pragma"] = append(query["_pragma"], "trusted_schema(OFF)", "cell_size_check(ON)")
+	file := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
+	return file.String()
 }
 
-// A File of the plan's snapshot.
-type File struct {
-	Dir, Path string
-	Mode      fs.FileMode
-	Content   []byte
+// inTx runs f in one transaction on a connection of its own.
+func (db *DB) inTx(ctx context.Context, f func(tx *statements) error) error {
+	conn, err := db.sql.Conn(ctx)
+	if err != nil {
+		return db.problem(err)
+	}
+	tx := newStatements(conn)
+	defer tx.close()
+	return db.problem(db.transact(ctx, tx, func() error { return f(tx) }))
 }
 
-// A NewRun is everything that makes a run, written in one transaction.
-type NewRun struct {
-	Run      Run
-	Levels   []Level
-	Services []Service
-	Files    []File
+// transact runs f between BEGIN and COMMIT. Every transaction that changes a run goes through here.
+func (db *DB) transact(ctx context.Context, tx *statements, f func() error) error {
+	// Immediate: a transaction that begins by reading would fail, not wait, when it comes to write.
+	if _, err := tx.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		err = db.inPlace()
+	}
+	if err == nil {
+		db.crash.beforeCommit()
+		_, err = tx.exec(context.WithoutCancel(ctx), `COMMIT`) // nothing may make a commit that succeeded look failed
+	}
+	if err != nil {
+		// SQLite has rolled back by itself after some errors, and then says that there is no transaction.
+		_, _ = tx.exec(context.WithoutCancel(ctx), `ROLLBACK`)
+		return err
+	}
+	db.crash.afterCommit()
+	db.commits.Add(1)
+	return nil
 }
 
-// CreateRun records a new run. ErrNameTaken where a run of that name is not terminated.
-func (db *DB) CreateRun(ctx context.Context, run NewRun) error { panic("not yet") }
-
-// Runs returns all runs, oldest first.
-func (db *DB) Runs(ctx context.Context) ([]Run, error) { panic("not yet") }
-
-// FindRun returns the newest run with this name or ID; ErrNoRun.
-func (db *DB) FindRun(ctx context.Context, nameOrID string) (Run, error) { panic("not yet") }
-
-// Levels returns a run's levels by position.
-func (db *DB) Levels(ctx context.Context, run string) ([]Level, error) { panic("not yet") }
-
-// Services returns a run's services by position.
-func (db *DB) Services(ctx context.Context, run string) ([]Service, error) { panic("not yet") }
-
-// Resources returns a run's resources by kind and key.
-func (db *DB) Resources(ctx context.Context, run string) ([]Resource, error) { panic("not yet") }
-
-// Files returns the plan's files of a generation.
-func (db *DB) Files(ctx context.Context, run string, generation int) ([]File, error) {
-	panic("not yet")
+// inPlace says whether the store is still where it was opened. SQLite would go on writing to a file that has lost
+// its name, and what was acknowledged would be gone with the process.
+func (db *DB) inPlace() error {
+	file, err := os.Stat(db.path)
+	if err == nil && os.SameFile(file, db.file) {
+		return nil
+	}
+	return &StoreError{Path: db.path, Why: "was moved, removed or replaced while it was in use: put it back, then run the command again", Err: err}
 }
 
-// Journal yields a run's events after seq in order.
-func (db *DB) Journal(ctx context.Context, run string, after int64) iter.Seq2[Event, error] {
-	panic("not yet")
+// Commits counts the transactions that this DB made durable. Each costs one fsync; SQLite adds two
+// for every thousand pages that it moves from the write-ahead log into the file.
+func (db *DB) Commits() int64 { return db.commits.Load() }
+
+// Close ends the writers and closes the store.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	writers := db.writers
+	db.writers = nil
+	db.mu.Unlock()
+	var errs []error
+	for _, w := range writers {
+		errs = append(errs, w.Close())
+	}
+	if err := db.sql.Close(); err != nil {
+		errs = append(errs, db.problem(err))
+	}
+	return errors.Join(errs...)
 }
-
-// Purge forgets a terminated run altogether, files and journal included; any other is refused.
-func (db *DB) Purge(ctx context.Context, run string) error { panic("not yet") }
-
-// A Lock makes one command at a time drive a run. The kernel lets go of it when its owner dies.
-type Lock struct{}
-
-// A LockedError tells who drives the run.
-type LockedError struct {
-	Run     string
-	PID     int
-	Command string
-	Since   time.Time
-}
-
-func (e *LockedError) Error() string { panic("not yet") }
-
-// Lock takes the run's lock (flock on a file in dir/locks), or returns a *LockedError at once. tookOver is true where
-// the one before died without letting go.
-func (db *DB) Lock(run, command string) (lock *Lock, tookOver bool, err error) { panic("not yet") }
-
-// Locked tells who drives the run, nil where nobody does.
-func (db *DB) Locked(run string) (*LockedError, error) { panic("not yet") }
-
-// Unlock lets go.
-func (l *Lock) Unlock() error { panic("not yet") }
-
-// A Writer is the one place where a run changes: everything that goes through it is written to the
-// journal and to the current rows in one transaction, in the order of the calls. Calls that come
-// together share a commit.
-type Writer struct{}
-
-// Writer returns the writer of a run. Close waits for what is queued.
-func (db *DB) Writer(run string) *Writer { panic("not yet") }
-
-// A Change is one or more rows of the journal with what they change, applied together.
-type Change struct {
-	Event          Event    // At is filled in where zero
-	Run            *Run     // its new row (status, error, outputs, captured, options, generation)
-	Service        *Service // its new row; it must be in status Event.From, and Event.To must be reachable from it: else ErrConflict
-	Resources      []Resource
-	Add            *NewRun  // levels, services and files that a reload adds (Run is ignored)
-	RemoveServices []string // addresses that a reload took out, once they are terminated
-}
-
-// Submit queues a change and returns at once; Wait on the ticket returns when it is durable. Later
-// submissions never become durable before earlier ones.
-func (w *Writer) Submit(c Change) Ticket { panic("not yet") }
-
-// Write is Submit and Wait. It waits for durability even where ctx has ended, within a bound: last words count.
-func (w *Writer) Write(ctx context.Context, c Change) error { panic("not yet") }
-
-// Close writes what is queued and ends the writer.
-func (w *Writer) Close() error { panic("not yet") }
-
-// A Ticket is a change on its way to the disk.
-type Ticket struct{}
-
-// Wait returns when the change is durable, or could not be made so. After a failed commit every later
-// change fails too: the store must be opened again to know what is in it.
-func (t Ticket) Wait() error { panic("not yet") }

@@ -55,6 +55,7 @@ func Run(t *testing.T, subject Subject) {
 		{"RunsOnce", testRunsOnce},
 		{"Detach", testDetach},
 		{"Cancel", testCancel},
+		{"Cancelled", testCancelled},
 		{"Timeout", testTimeout},
 		{"Process", testProcess},
 		{"Group", testGroup},
@@ -68,6 +69,10 @@ func Run(t *testing.T, subject Subject) {
 		t.Run(part.name, func(t *testing.T) { part.test(t, newBench(t, subject)) })
 	}
 }
+
+// RunUser runs only the part that is about programs of the subject's User, for
+// runners that have several ways to become one.
+func RunUser(t *testing.T, subject Subject) { testUser(t, newBench(t, subject)) }
 
 // A bench is one run on the subject, with one service.
 type bench struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/launchplan/launch/runners"
 )
@@ -118,14 +119,28 @@ func (m *machine) spend(id runners.ID) {
 	m.spent[user] = append(m.spent[user], prefix)
 }
 
-// takeSpent returns a line that forgets checks, once there are enough of them.
+// Discard has the program's output removed with the next request to the host: it is not worth a session of its own.
+func (h *host) Discard(_ context.Context, id runners.ID) error {
+	user, _ := h.m.userOf(id)
+	prefix := h.m.prefix(id, user)
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	h.m.hushed[user] = append(h.m.hushed[user], prefix)
+	return nil
+}
+
+// takeSpent returns a line that forgets output, and checks, once there are enough of those.
 func (m *machine) takeSpent(user string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.spent[user]) < spentBatch {
-		return ""
+	var lines []string
+	if hushed := m.hushed[user]; len(hushed) > 0 {
+		m.hushed[user] = nil
+		lines = append(lines, line(append([]string{"hush"}, hushed...)...))
 	}
-	spent := m.spent[user]
-	m.spent[user] = nil
-	return line(append([]string{"spent"}, spent...)...)
+	if spent := m.spent[user]; len(spent) >= spentBatch {
+		m.spent[user] = nil
+		lines = append(lines, line(append([]string{"spent"}, spent...)...))
+	}
+	return strings.Join(lines, "; ")
 }

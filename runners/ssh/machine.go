@@ -37,6 +37,7 @@ type machine struct {
 	users    map[string]string // programs' other users, by key
 	watches  map[string]map[*watch]bool
 	spent    map[string][]string // by user: checks that ended, not yet removed
+	hushed   map[string][]string // by user: programs whose output is not needed any more, not yet removed
 }
 
 // An attempt to connect is shared by all who wait for the host.
@@ -54,6 +55,7 @@ func newMachine(r *Runner, end Endpoint) *machine {
 		users:    make(map[string]string),
 		watches:  make(map[string]map[*watch]bool),
 		spent:    make(map[string][]string),
+		hushed:   make(map[string][]string),
 	}
 }
 

@@ -324,7 +324,6 @@ wrap() {
 	who self
 	wrapper="$pid $born"
 	(
-		trap - HUP PIPE INT QUIT
 		who self
 		clock
 		set -C
@@ -341,6 +340,7 @@ wrap() {
 		}
 		printf '%s\n' "$M.started $pid" >&7
 		exec 7>&-
+		trap - HUP PIPE INT QUIT # not sooner: what is said to a session that is gone must not end the program
 		umask "$um"
 		if [ "$had" ]; then
 			LC_ALL=$lang
@@ -681,6 +681,13 @@ file() {
 spent() {
 	for each; do
 		rm -f "$each=began" "$each=ended" "$each=out" "$each=stop"
+	done
+}
+
+# hush removes what programs wrote.
+hush() {
+	for each; do
+		rm -f "$each=out"
 	done
 }
 

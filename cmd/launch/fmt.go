@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/launchplan/launch/engine"
+	"github.com/launchplan/launch/plan"
+)
+
+// maxPlanFile bounds a file that fmt reads.
+const maxPlanFile = 16 << 20
+
+func newFmtCommand() *cobra.Command {
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "fmt [FILE|DIR...]",
+		Short: "Give plan files their usual layout",
+		Long: `Give plan files their usual layout, and name those that were changed.
+
+Directories stand for all *.hcl files in them and below; without arguments it is
+the present one. With "-", standard input is formatted to standard output.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == "-" {
+				return formatStream(cmd.InOrStdin(), cmd.OutOrStdout())
+			}
+			if len(args) == 0 {
+				args = []string{"."}
+			}
+			return formatFiles(args, check, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "change nothing; the exit status is 1 where a file is not in its usual layout")
+	return cmd
+}
+
+func formatStream(r io.Reader, w io.Writer) error {
+	src, err := io.ReadAll(io.LimitReader(r, maxPlanFile))
+	if err != nil {
+		return err
+	}
+	formatted, diags := plan.Format("<stdin>", src)
+	if diags.HasErrors() {
+		return &engine.PlanError{Diagnostics: diags, Sources: map[string]*hcl.File{"<stdin>": {Bytes: src}}}
+	}
+	_, err = w.Write(formatted)
+	return err
+}
+
+// formatFiles formats what can be formatted, and reports what cannot at the end, all of it.
+func formatFiles(args []string, check bool, stdout io.Writer) error {
+	broken := &engine.PlanError{Sources: map[string]*hcl.File{}}
+	changed := 0
+	for _, arg := range args {
+		files, err := planFiles(arg)
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			different, diags, err := formatFile(file, check, broken.Sources)
+			if err != nil {
+				return err
+			}
+			broken.Diagnostics = append(broken.Diagnostics, diags...)
+			if different {
+				changed++
+				fmt.Fprintln(stdout, file)
+			}
+		}
+	}
+	switch {
+	case broken.Diagnostics.HasErrors():
+		return broken
+	case check && changed > 0:
+		return toldError{errors.New("not in the usual layout")}
+	}
+	return nil
+}
+
+// planFiles are the *.hcl files that an argument stands for.
+func planFiles(arg string) ([]string, error) {
+	info, err := os.Stat(arg)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	if !info.IsDir() {
+		return []string{arg}, nil
+	}
+	var files []string
+	err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != arg && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		case d.Type().IsRegular() && strings.HasSuffix(path, ".hcl"):
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files, err
+}
+
+// formatFile replaces a file whose layout is not the usual one, by rename, so that it is whole at every instant.
+func formatFile(file string, check bool, sources map[string]*hcl.File) (changed bool, diags hcl.Diagnostics, err error) {
+	src, err := readBounded(file, maxPlanFile)
+	if err != nil {
+		return false, nil, err
+	}
+	formatted, diags := plan.Format(file, src)
+	if diags.HasErrors() {
+		sources[file] = &hcl.File{Bytes: src}
+		return false, diags, nil
+	}
+	if bytes.Equal(src, formatted) {
+		return false, nil, nil
+	}
+	if check {
+		return true, nil, nil
+	}
+	return true, nil, replaceFile(file, formatted)
+}
+
+func replaceFile(file string, content []byte) error {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), ".launch-fmt-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // fails after the rename, as it should
+	_, err = temp.Write(content)
+	err = errors.Join(err, temp.Chmod(info.Mode().Perm()), temp.Close())
+	if err != nil {
+		return fmt.Errorf("format %s: %w", file, err)
+	}
+	return os.Rename(temp.Name(), file)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/launchplan/launch/state"
+)
+
+// eventView is a row of the journal as `history -o json` shows it.
+type eventView struct {
+	Seq     int64           `json:"seq"`
+	At      time.Time       `json:"at"`
+	Kind    string          `json:"kind"`
+	Service string          `json:"service"`
+	From    string          `json:"from"`
+	To      string          `json:"to"`
+	Attempt int             `json:"attempt"`
+	Cause   string          `json:"cause"`
+	Detail  json.RawMessage `json:"detail,omitempty"`
+}
+
+func newHistoryCommand(g *globalOptions) *cobra.Command {
+	var critical bool
+	cmd := &cobra.Command{
+		Use:   "history [RUN]",
+		Short: "Show a run's journal: everything that was intended and that came of it, with times and causes",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runHistory(cmd.Context(), g, first(args), critical, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&critical, "critical-path", false, "show only the chain of services that the last boot took its time for, by phase")
+	return cmd
+}
+
+func runHistory(ctx context.Context, g *globalOptions, name string, critical bool, stdout io.Writer) error {
+	asJSON, err := g.json()
+	if err != nil {
+		return err
+	}
+	eng, err := g.engineOptions(ctx, "history", false)
+	if err != nil {
+		return err
+	}
+	defer eng.DB.Close()
+	run, err := findHistory(ctx, eng.DB, name)
+	if err != nil {
+		return err
+	}
+	if critical {
+		return showCriticalPath(ctx, eng, run, asJSON, stdout)
+	}
+	enc := json.NewEncoder(stdout)
+	if asJSON {
+		fmt.Fprint(stdout, "[")
+	}
+	n := 0
+	for e, err := range eng.DB.Journal(ctx, run.ID, 0) {
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			if n > 0 {
+				fmt.Fprint(stdout, ",")
+			}
+			enc.Encode(eventView{
+				Seq: e.Seq, At: e.At, Kind: e.Kind, Service: e.Service, From: e.From, To: e.To,
+				Attempt: e.Attempt, Cause: e.Cause, Detail: json.RawMessage(e.Detail),
+			})
+		} else {
+			fmt.Fprintln(stdout, eventLine(run, e))
+		}
+		n++
+	}
+	if asJSON {
+		fmt.Fprintln(stdout, "]")
+	}
+	return nil
+}
+
+// findHistory is findRun, but an ended run will do where none is live and only one is known.
+func findHistory(ctx context.Context, db *state.DB, name string) (state.Run, error) {
+	if name == "" {
+		if runs, err := db.Runs(ctx); err == nil && len(runs) == 1 {
+			return runs[0], nil
+		}
+	}
+	return findRun(ctx, db, name)
+}
+
+// eventLine shows one row of the journal.
+func eventLine(run state.Run, e state.Event) string {
+	subject := e.Service
+	if subject == "" {
+		subject = "run " + run.Name
+	}
+	line := fmt.Sprintf("%s  %s", e.At.Local().Format("2006-01-02 15:04:05.000"), subject)
+	switch {
+	case e.From != "" && e.To != "" && e.From != e.To:
+		line += fmt.Sprintf(": %s -> %s", e.From, e.To)
+	case e.To != "":
+		line += ": " + e.Kind + " " + e.To
+	default:
+		line += ": " + e.Kind
+	}
+	if e.Attempt > 1 {
+		line += fmt.Sprintf(" (attempt %d)", e.Attempt)
+	}
+	if e.Cause != "" {
+		line += ": " + indentRest(e.Cause, 4)
+	}
+	return line
+}

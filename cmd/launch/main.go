@@ -1,0 +1,109 @@
+// Command launch brings up systems of many services from a launch plan.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/launchplan/launch/runners/local/supervisor"
+)
+
+// version is set at build time by -ldflags.
+var version = "0.1.0-dev"
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	if len(os.Args) > 1 && os.Args[1] == superviseArg {
+		return supervise(os.Args[2:])
+	}
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	root := newRootCommand()
+	err := root.ExecuteContext(ctx)
+	return report(os.Stderr, err)
+}
+
+// superviseArg is the hidden subcommand that keeps a run's programs on this
+// machine. It is answered before anything else is set up, since a boot waits for it.
+const superviseArg = "supervise"
+
+func supervise(args []string) int {
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "launch: supervise is launch's own: it is started by the commands that boot a run")
+		return exitUsage
+	}
+	if err := supervisor.Main(context.Background(), args[0]); err != nil {
+		fmt.Fprintln(os.Stderr, "launch: supervise:", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// interruptible ends the context at the first SIGINT or SIGTERM, so that what
+// runs is stopped and recorded. At the second one launch leaves at once: the
+// journal makes that safe.
+func interruptible(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; !ok {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "launch: interrupted: stopping what runs (once more: leave at once)")
+		cancel()
+		if _, ok := <-signals; ok {
+			os.Exit(exitInterrupted)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	g := &globalOptions{}
+	root := &cobra.Command{
+		Use:           "launch",
+		Short:         "Bring up a system of many services from a launch plan, verify it, and end it",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
+	g.addFlags(root.PersistentFlags())
+	root.AddCommand(
+		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g),
+		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g), newCleanCommand(g), newAdoptCommand(g),
+		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
+		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
+	)
+	usageErrors(root)
+	return root
+}
+
+// usageErrors makes a wrong number of arguments a usage error of its command.
+func usageErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{cmd, err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		usageErrors(sub)
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/launchplan/launch/engine"
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/state"
+)
+
+// globalOptions are understood by every command.
+type globalOptions struct {
+	state  string
+	output string
+}
+
+func (g *globalOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&g.state, "state", "", "state directory (default $LAUNCH_STATE, else $XDG_STATE_HOME/launch)")
+	f.StringVarP(&g.output, "output", "o", "text", "how results are shown: text or json")
+}
+
+// json says whether results are wanted as JSON.
+func (g *globalOptions) json() (bool, error) {
+	switch g.output {
+	case "text":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, usagef("-o %s: results can be shown as text or json", g.output)
+}
+
+// stateDir finds the state directory.
+func (g *globalOptions) stateDir() (string, error) {
+	dir := g.state
+	if dir == "" {
+		dir = os.Getenv("LAUNCH_STATE")
+	}
+	if dir == "" {
+		base := os.Getenv("XDG_STATE_HOME")
+		if base == "" || !filepath.IsAbs(base) {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return "", usagef("no state directory: set --state, LAUNCH_STATE or HOME")
+			}
+			base = filepath.Join(home, ".local", "state")
+		}
+		dir = filepath.Join(base, "launch")
+	}
+	return filepath.Abs(dir)
+}
+
+// engineOptions opens the store and joins what the engine works with.
+func (g *globalOptions) engineOptions(ctx context.Context, command string, create bool) (engine.Options, error) {
+	dir, err := g.stateDir()
+	if err != nil {
+		return engine.Options{}, err
+	}
+	open := state.OpenExisting
+	if create {
+		open = state.Open
+	}
+	db, err := open(ctx, dir)
+	if errors.Is(err, state.ErrNoStore) {
+		return engine.Options{}, fmt.Errorf("%w in %s: nothing was booted with this state directory", state.ErrNoRun, dir)
+	}
+	if err != nil {
+		return engine.Options{}, err
+	}
+	opts := loadOptions()
+	opts.DB, opts.Dir, opts.Command = db, dir, command
+	return opts, nil
+}
+
+// loadOptions are what a plan is read with.
+func loadOptions() engine.Options {
+	return engine.Options{
+		Runners: runnerTypes(), Environ: programEnviron(), Version: version,
+		LookupEnv: os.LookupEnv, Executable: findExecutable,
+	}
+}
+
+// programEnviron is the environment that programs inherit: ours, without the variables meant for launch.
+func programEnviron() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, varPrefix) {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// findExecutable looks for a program beside launch, then on PATH.
+func findExecutable(name string) (string, error) {
+	if self, err := os.Executable(); err == nil {
+		if resolved, err := filepath.EvalSymlinks(self); err == nil {
+			self = resolved
+		}
+		beside := filepath.Join(filepath.Dir(self), name)
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return beside, nil
+		}
+	}
+	found, err := exec.LookPath(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(found)
+}
+
+// variableOptions say what the plan's variables are.
+type variableOptions struct {
+	vars  []string
+	files []string
+}
+
+// varPrefix begins the environment variables that give plan variables.
+const varPrefix = "LAUNCH_VAR_"
+
+func (v *variableOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&v.vars, "var", nil, "a variable of the plan, as `name=value` (can be repeated)")
+	f.StringArrayVar(&v.files, "var-file", nil, "a `file` of name = value lines in HCL, or a JSON object (can be repeated)")
+}
+
+// maxVarFile bounds a variable file.
+const maxVarFile = 4 << 20
+
+// given collects the variables: --var over --var-file over the environment.
+func (v *variableOptions) given() (map[string]plan.Given, error) {
+	all := map[string]plan.Given{}
+	for _, kv := range os.Environ() {
+		if name, value, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(name, varPrefix) {
+			all[strings.TrimPrefix(name, varPrefix)] = plan.Given{Raw: value, From: name, Ambient: true}
+		}
+	}
+	for _, file := range v.files {
+		src, err := readBounded(file, maxVarFile)
+		if err != nil {
+			return nil, usagef("variable file: %v", err)
+		}
+		values, diags := plan.ParseVarFile(file, src)
+		if diags.HasErrors() {
+			return nil, &engine.PlanError{Diagnostics: diags}
+		}
+		for name, g := range values {
+			all[name] = g
+		}
+	}
+	for _, kv := range v.vars {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			return nil, usagef("--var %q: write it as name=value", name)
+		}
+		all[name] = plan.Given{Raw: value, From: "--var"}
+	}
+	return all, nil
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(src)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return src, nil
+}
+
+// runName is what a run may be called: it stands in file names, tags and messages.
+var runName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$`)
+
+// checkRunName refuses names that would be trouble elsewhere.
+func checkRunName(name string) error {
+	if !runName.MatchString(name) {
+		return usagef("run name %q: use at most 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit", name)
+	}
+	return nil
+}
+
+// findRun returns the run that is named, or the only live one.
+func findRun(ctx context.Context, db *state.DB, name string) (state.Run, error) {
+	if name != "" {
+		run, err := db.FindRun(ctx, name)
+		if errors.Is(err, state.ErrNoRun) {
+			return run, fmt.Errorf("%w: %q; `launch list` shows all", state.ErrNoRun, name)
+		}
+		return run, err
+	}
+	runs, err := db.Runs(ctx)
+	if err != nil {
+		return state.Run{}, err
+	}
+	var live []state.Run
+	for _, r := range runs {
+		if r.Status != state.RunTerminated {
+			live = append(live, r)
+		}
+	}
+	switch len(live) {
+	case 0:
+		return state.Run{}, fmt.Errorf("%w: none is live", state.ErrNoRun)
+	case 1:
+		return live[0], nil
+	}
+	names := make([]string, len(live))
+	for i, r := range live {
+		names[i] = r.Name
+	}
+	return state.Run{}, usagef("several runs are live, say which: %s", strings.Join(names, ", "))
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+func newOutputCommand(g *globalOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "output [RUN] [NAME]",
+		Short: "Show the outputs of a run's plan, or one of them",
+		Args:  cobra.MaximumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			asJSON, err := g.json()
+			if err != nil {
+				return err
+			}
+			eng, err := g.engineOptions(ctx, "output", false)
+			if err != nil {
+				return err
+			}
+			defer eng.DB.Close()
+			name, wanted := "", ""
+			switch len(args) {
+			case 2:
+				name, wanted = args[0], args[1]
+			case 1: // a run, or else an output of the only live one
+				if _, err := eng.DB.FindRun(ctx, args[0]); err == nil {
+					name = args[0]
+				} else {
+					wanted = args[0]
+				}
+			}
+			run, err := findRun(ctx, eng.DB, name)
+			if err != nil {
+				return err
+			}
+			outputs := map[string]json.RawMessage{}
+			if len(run.Outputs) > 0 {
+				if err := json.Unmarshal(run.Outputs, &outputs); err != nil {
+					return fmt.Errorf("the outputs of run %s cannot be read: %w", run.Name, err)
+				}
+			}
+			if wanted != "" {
+				raw, ok := outputs[wanted]
+				if !ok {
+					return fmt.Errorf("run %s, which is %s, has no output %q (sensitive ones are not kept)", run.Name, run.Status, wanted)
+				}
+				if asJSON {
+					return writeJSON(cmd.OutOrStdout(), raw)
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), outputText(raw))
+				return nil
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), outputs)
+			}
+			for _, name := range slices.Sorted(maps.Keys(outputs)) {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s = %s\n", name, outputText(outputs[name]))
+			}
+			return nil
+		},
+	}
+}

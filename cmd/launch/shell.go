@@ -1,0 +1,84 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/launchplan/launch/engine"
+	"github.com/launchplan/launch/runners"
+)
+
+func newShellCommand(g *globalOptions) *cobra.Command {
+	var vars variableOptions
+	cmd := &cobra.Command{
+		Use:   "ssh [RUN] SERVICE",
+		Short: "Open a shell on the host of a service, in its work directory",
+		Args:  cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			eng, run, address, err := serviceOf(ctx, g, "ssh", args)
+			if err != nil {
+				return err
+			}
+			defer eng.DB.Close()
+			given, err := vars.given()
+			if err != nil {
+				return err
+			}
+			tty, restore, err := terminal()
+			if err != nil {
+				return err
+			}
+			defer restore()
+			return engine.Shell(ctx, eng, run, address, given, tty)
+		},
+	}
+	vars.addFlags(cmd.Flags())
+	return cmd
+}
+
+// terminal hands the operator's terminal over to a shell; restore takes it back.
+func terminal() (runners.TTY, func(), error) {
+	tty := runners.TTY{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Term: os.Getenv("TERM")}
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) {
+		return tty, func() {}, nil
+	}
+	cols, rows, err := term.GetSize(in)
+	if err == nil {
+		tty.Cols, tty.Rows = cols, rows
+	}
+	before, err := term.MakeRaw(in)
+	if err != nil {
+		return tty, nil, err
+	}
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	resize := make(chan [2]int, 1)
+	tty.Resize = resize
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-changed:
+				if cols, rows, err := term.GetSize(in); err == nil {
+					select {
+					case resize <- [2]int{cols, rows}:
+					default:
+					}
+				}
+			}
+		}
+	}()
+	return tty, func() {
+		signal.Stop(changed)
+		close(done)
+		term.Restore(in, before)
+	}, nil
+}

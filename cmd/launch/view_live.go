@@ -1,0 +1,278 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
+
+	"github.com/launchplan/launch/engine"
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/state"
+)
+
+// liveView redraws a tree of levels and services while a command works, and
+// leaves the levels, the explanation of failures and the summary on the screen.
+type liveView struct {
+	stdout io.Writer
+	tty    *os.File
+	began  time.Time
+	fails  []*engine.Failure // in the order in which they happened
+	notes  []string
+
+	mu    sync.Mutex
+	model *liveModel // guarded by mu
+	drawn int        // lines of the tree that are on the screen
+	stop  chan struct{}
+	done  sync.WaitGroup
+}
+
+// isTerminal says whether progress can be a live tree there.
+func isTerminal(w io.Writer) (*os.File, bool) {
+	f, ok := w.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
+}
+
+func newLiveView(stdout io.Writer, tty *os.File) *liveView {
+	return &liveView{stdout: stdout, tty: tty, began: time.Now()}
+}
+
+func (v *liveView) begin(run state.Run, tree *plan.Tree) {
+	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
+	v.model, v.stop = newLiveModel(run, tree, v.began), make(chan struct{})
+	v.done.Go(func() {
+		for t := time.NewTicker(redraw); ; {
+			select {
+			case <-v.stop:
+				t.Stop()
+				return
+			case <-t.C:
+				v.draw()
+			}
+		}
+	})
+}
+
+// draw puts the tree in the place of the one before. The size of the terminal is
+// asked for each time: that is cheaper than to be told of its changes.
+func (v *liveView) draw() {
+	width, height, err := term.GetSize(int(v.tty.Fd()))
+	if err != nil {
+		width, height = 80, 24
+	}
+	v.mu.Lock()
+	lines := v.model.lines(width, height)
+	v.mu.Unlock()
+	v.erase()
+	fmt.Fprint(v.tty, strings.Join(lines, "\n"), "\n")
+	v.drawn = len(lines)
+}
+
+// erase takes the tree from the screen.
+func (v *liveView) erase() {
+	if v.drawn > 0 {
+		fmt.Fprintf(v.tty, "\x1b[%dA\x1b[J", v.drawn) // so many lines up, and clear to the end
+		v.drawn = 0
+	}
+}
+
+func (v *liveView) event(e engine.Event) {
+	switch {
+	case e.Type == engine.EventNote:
+		v.notes = append(v.notes, strings.TrimPrefix(e.Service+": "+e.Text, ": "))
+	case e.Failure != nil:
+		v.fails = append(v.fails, e.Failure)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.model != nil {
+		v.model.take(e)
+	}
+}
+
+func (v *liveView) end(summary engine.Summary, err error) {
+	v.close()
+	if v.model != nil {
+		for _, l := range v.model.levels {
+			fmt.Fprintf(v.tty, "%s\n", v.model.level(l))
+		}
+	}
+	for _, note := range v.notes {
+		fmt.Fprintf(v.tty, "%s\n", note)
+	}
+	for _, f := range v.fails {
+		fmt.Fprintf(v.tty, "%s failed\n", f.Service)
+		writeFailure(v.tty, f)
+	}
+	fmt.Fprintf(v.stdout, "%s\n", summaryLine(summary, time.Since(v.began)))
+	if err == nil && summary.Status == state.RunReady {
+		writeOutputs(v.stdout, summary.Outputs)
+	}
+}
+
+func (v *liveView) tellsFailures() bool { return true }
+
+func (v *liveView) close() {
+	if v.stop == nil {
+		return
+	}
+	close(v.stop)
+	v.done.Wait()
+	v.stop = nil
+	v.erase()
+}
+
+// redraw is how often the tree is drawn: as fast as people read.
+const redraw = 100 * time.Millisecond
+
+// liveModel is what the tree shows.
+type liveModel struct {
+	run    string
+	began  time.Time
+	color  bool
+	levels []*liveLevel
+	byName map[string]*liveLevel
+}
+
+type liveLevel struct {
+	name     string
+	size     int
+	counts   map[state.Status]int
+	services map[string]*liveService // that are under way, or failed
+	order    []string                // of services, as they turned up
+}
+
+type liveService struct {
+	status state.Status
+	since  time.Time
+	text   string // why it failed, or the last line of its output
+}
+
+func newLiveModel(run state.Run, tree *plan.Tree, began time.Time) *liveModel {
+	m := &liveModel{run: run.Name, began: began, color: os.Getenv("NO_COLOR") == "", byName: map[string]*liveLevel{}}
+	for _, lv := range tree.Levels {
+		if lv.Group {
+			continue
+		}
+		l := &liveLevel{name: lv.Name, size: len(lv.Services), counts: map[state.Status]int{}, services: map[string]*liveService{}}
+		m.levels = append(m.levels, l)
+		m.byName[lv.Name] = l
+	}
+	return m
+}
+
+func (m *liveModel) take(e engine.Event) {
+	l := m.byName[e.Level]
+	if l == nil {
+		return
+	}
+	svc := l.services[e.Service]
+	switch e.Type {
+	case engine.EventOutput:
+		if svc != nil {
+			svc.text = e.Text
+		}
+	case engine.EventService:
+		status := state.Status(e.Status)
+		if svc == nil {
+			svc = &liveService{since: e.At}
+			l.services[e.Service] = svc
+			l.order = append(l.order, e.Service)
+		} else {
+			l.counts[svc.status]--
+		}
+		svc.status, svc.text = status, ""
+		if e.Failure != nil {
+			svc.text = e.Failure.Phase + ": " + e.Failure.Reason
+		}
+		l.counts[status]++
+	}
+}
+
+// settled says whether nothing more is expected of a service in this status.
+func settled(status state.Status) bool {
+	switch status {
+	case state.Ready, state.Terminated, state.Skipped, state.Pending:
+		return true
+	}
+	return false
+}
+
+// Colors of the terminal's own palette.
+const (
+	good  = "2"
+	bad   = "1"
+	busy  = "3"
+	faint = ""
+)
+
+func (m *liveModel) paint(color, text string) string {
+	switch {
+	case !m.color:
+		return text
+	case color == faint:
+		return lipgloss.NewStyle().Faint(true).Render(text)
+	}
+	return lipgloss.NewStyle().Foreground(lipgloss.Color(color)).Render(text)
+}
+
+// lines are the tree, cut to a terminal's size. What does not fit is counted.
+func (m *liveModel) lines(width, height int) []string {
+	lines := []string{fmt.Sprintf("%s  %s", m.run, short(time.Since(m.began)))}
+	for _, l := range m.levels {
+		lines = append(lines, m.level(l))
+		for _, name := range l.order {
+			if svc := l.services[name]; !settled(svc.status) {
+				lines = append(lines, m.service(name, svc))
+			}
+		}
+	}
+	if room := max(height-1, 5); len(lines) > room {
+		lines = append(lines[:room-1], m.paint(faint, fmt.Sprintf("… %d more lines", len(lines)-room+1)))
+	}
+	for i := range lines {
+		lines[i] = lipgloss.NewStyle().MaxWidth(width).Render(lines[i])
+	}
+	return lines
+}
+
+func (m *liveModel) level(l *liveLevel) string {
+	done := l.counts[state.Ready] + l.counts[state.Terminated]
+	mark, style := "·", faint
+	switch {
+	case l.counts[state.Failed] > 0:
+		mark, style = "✗", bad
+	case done == l.size && l.size > 0:
+		mark, style = "✓", good
+	case l.counts[state.Skipped] == l.size && l.size > 0:
+		mark = "–"
+	case len(l.order) > 0:
+		mark, style = "▸", busy
+	}
+	text := fmt.Sprintf("%s %s", m.paint(style, mark), l.name)
+	text += m.paint(faint, fmt.Sprintf("  %d/%d", done, l.size))
+	if n := l.counts[state.Skipped]; n > 0 {
+		text += m.paint(faint, fmt.Sprintf(", %d skipped", n))
+	}
+	return text
+}
+
+func (m *liveModel) service(name string, svc *liveService) string {
+	style := busy
+	if svc.status == state.Failed {
+		style = bad
+	}
+	line := fmt.Sprintf("    %s %s", name, m.paint(style, string(svc.status)))
+	if svc.status != state.Failed {
+		line += " " + short(time.Since(svc.since))
+	}
+	if svc.text != "" {
+		line += m.paint(faint, "  "+strings.ReplaceAll(svc.text, "\n", " "))
+	}
+	return line
+}

@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"encoding/json"
+
+	"github.com/launchplan/launch/state"
+)
+
+// A Summary is what a command leaves a run in.
+type Summary struct {
+	Run      string                     `json:"run"`
+	ID       string                     `json:"id"`
+	Status   state.RunStatus            `json:"status"`
+	Services map[state.Status]int       `json:"services"` // how many there are in each status
+	Failed   []*Failure                 `json:"failed"`
+	Outputs  map[string]json.RawMessage `json:"outputs"`
+}
+
+// Summary counts the run's services.
+func (s *Session) Summary() Summary {
+	run := s.Run()
+	sum := Summary{
+		Run: run.Name, ID: run.ID, Status: run.Status,
+		Services: map[state.Status]int{}, Failed: s.failures(), Outputs: map[string]json.RawMessage{},
+	}
+	if sum.Failed == nil {
+		sum.Failed = []*Failure{}
+	}
+	for _, svc := range s.services {
+		sum.Services[svc.status()]++
+	}
+	if len(run.Outputs) > 0 {
+		json.Unmarshal(run.Outputs, &sum.Outputs) // our own encoding; where it is damaged, none are shown
+	}
+	return sum
+}

@@ -1,0 +1,364 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/launchplan/launch/harness/broker"
+	"github.com/launchplan/launch/harness/minder"
+	"github.com/launchplan/launch/harness/proc"
+	"github.com/launchplan/launch/harness/wire"
+)
+
+// An Agent is the daemon.
+type Agent struct {
+	Name       string
+	Node       string
+	Engine     string
+	Slots      int // 0: as the engine says
+	Properties map[string]string
+	Dir        string   // its own directory: processes, files, the minder's journal
+	Minder     []string // the program that Connect starts when there is no minder
+	Conn       *nats.Conn
+	Log        *slog.Logger
+	Ready      func() // called once: a dispatcher has welcomed the agent
+
+	table    *Table
+	minder   *minder.Client
+	events   <-chan minder.Process
+	prepared chan preparation
+	starts   map[wire.Target]*minder.Start
+	queue    []*wire.Assignment
+	busy     int // preparations under way
+	ended    endedDirs
+	files    *files
+
+	epoch, clock uint64
+	host         string
+	welcome      *wire.Welcome
+	sent         time.Time // the last heartbeat
+	changed      bool      // since then
+	hello        time.Duration
+}
+
+const (
+	helloFirst = 20 * time.Millisecond // between the first heartbeats, while no dispatcher has answered
+	helloLast  = time.Second           // to which that grows
+
+	// Heartbeats that tell of changes are sent at once, but no denser than they are
+	// long: so many a second for each process that they mention.
+	paceShortest   = 5 * time.Millisecond
+	pacePerProcess = 100 * time.Microsecond
+	paceLongest    = 100 * time.Millisecond
+
+	lockTimeout     = 3 * time.Second // for an earlier incarnation to be gone
+	preparingAtOnce = 2
+	ordersInbox     = 8192
+)
+
+// Run works until ctx ends. The processes go on after that.
+func (a *Agent) Run(ctx context.Context) error {
+	lock, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	a.table = NewTable(a.epoch, wire.MaxSlots, nil)
+	if _, err := os.Stat(filepath.Join(a.Dir, minder.JournalName)); err == nil {
+		if err := a.connectMinder(ctx); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if a.minder != nil {
+			a.minder.Close()
+		}
+	}()
+	a.ended.load(filepath.Join(a.Dir, processesDir), a.table.Live)
+	logs := &logServer{dir: filepath.Join(a.Dir, processesDir), live: &liveSet{}}
+	orders := make(chan *nats.Msg, ordersInbox)
+	pings := make(chan *nats.Msg, 64)
+	for subject, ch := range map[string]chan *nats.Msg{wire.OrdersSubject(a.Name): orders, wire.PingSubject("agent", a.Name): pings} {
+		sub, err := a.Conn.ChanSubscribe(subject, ch)
+		if err != nil {
+			return err
+		}
+		defer sub.Unsubscribe()
+	}
+	logRequests := make(chan *nats.Msg, 256)
+	sub, err := a.Conn.ChanSubscribe(wire.LogsSubject(a.Name), logRequests)
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe()
+	work.Go(func() { logs.serve(ctx, logRequests) })
+	reconnected := make(chan struct{}, 1)
+	a.Conn.SetReconnectHandler(func(*nats.Conn) {
+		select {
+		case reconnected <- struct{}{}:
+		default:
+		}
+	})
+	defer a.Conn.SetReconnectHandler(nil)
+
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			a.leave()
+			return context.Cause(ctx)
+		case msg := <-orders:
+			err = a.takeOrders(ctx, msg.Data)
+		case msg := <-pings:
+			msg.Respond([]byte(`{}`)) // whoever asks notices when no answer comes
+		case p, open := <-a.events:
+			if !open {
+				err = a.reconnectMinder(ctx)
+				break
+			}
+			err = a.act(ctx, a.table.Minded(p))
+			a.changed = true
+		case p := <-a.prepared:
+			a.busy--
+			err = a.finishPreparation(ctx, p)
+		case <-reconnected:
+			a.sent = time.Time{}
+		case <-timer.C:
+		}
+		if err != nil {
+			return err
+		}
+		a.prepareNext(ctx, &work)
+		a.beat(logs.live)
+		timer.Reset(a.untilBeat())
+	}
+}
+
+// open takes the agent's directory, and begins its next incarnation.
+func (a *Agent) open(ctx context.Context) (*os.File, error) {
+	for _, dir := range []string{a.Dir, filepath.Join(a.Dir, processesDir), filepath.Join(a.Dir, filesDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the agent's directory: %w", err)
+		}
+	}
+	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
+	if errors.Is(err, proc.ErrLocked) {
+		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the agent's directory: %w", err)
+	}
+	if a.epoch, err = nextEpoch(filepath.Join(a.Dir, "epoch")); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	a.clock = a.epoch << 22 // below 2^53, so that every JSON reader has it exactly
+	a.host, _ = os.Hostname()
+	a.prepared = make(chan preparation)
+	a.starts = map[wire.Target]*minder.Start{}
+	a.files = &files{dir: filepath.Join(a.Dir, filesDir), conn: a.Conn}
+	a.hello = helloFirst
+	return lock, nil
+}
+
+// nextEpoch is greater than that of every earlier incarnation: by its file, and, if
+// that is lost, by the time.
+func nextEpoch(path string) (uint64, error) {
+	epoch := uint64(time.Now().Unix())
+	if data, err := os.ReadFile(path); err == nil {
+		if last, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 31); err == nil {
+			epoch = max(epoch, last+1)
+		}
+	}
+	return epoch, os.WriteFile(path, []byte(strconv.FormatUint(epoch, 10)+"\n"), 0o600)
+}
+
+func (a *Agent) connectMinder(ctx context.Context) error {
+	client, all, err := minder.Connect(ctx, a.Dir, a.Minder)
+	if err != nil {
+		return err
+	}
+	a.minder, a.events = client, client.Events
+	for _, p := range all {
+		if err := a.act(ctx, a.table.Minded(p)); err != nil {
+			return err
+		}
+	}
+	a.changed = true
+	return a.act(ctx, a.table.Unminded(all))
+}
+
+func (a *Agent) reconnectMinder(ctx context.Context) error {
+	a.Log.Warn("the minder is gone; start another")
+	a.minder.Close()
+	a.minder, a.events = nil, nil
+	return a.connectMinder(ctx)
+}
+
+func (a *Agent) takeOrders(ctx context.Context, data []byte) error {
+	var o wire.Orders
+	if err := wire.Decode(data, &o); err != nil {
+		a.Log.Warn("drop orders", "because", err)
+		return nil
+	}
+	actions, valid := a.table.Orders(&o)
+	if !valid {
+		return nil
+	}
+	if o.Welcome != nil {
+		a.welcomed(o.Welcome)
+		if a.minder == nil && o.Welcome.Refused == "" {
+			// Now, so that the first processes need not wait for it.
+			if err := a.connectMinder(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if len(o.Assign)+len(o.Terminate)+len(o.Forget) > 0 {
+		a.changed = true
+	}
+	return a.act(ctx, actions)
+}
+
+func (a *Agent) welcomed(w *wire.Welcome) {
+	if w.Refused != "" {
+		if a.welcome == nil || a.welcome.Refused != w.Refused {
+			a.Log.Warn("no dispatcher gives this agent work", "because", w.Refused)
+		}
+		a.welcome = w
+		return
+	}
+	first := !a.isWelcome()
+	a.welcome = w
+	a.table.Slots = w.Slots
+	if first && a.Ready != nil {
+		a.Ready()
+		a.Ready = nil
+	}
+}
+
+// isWelcome says whether a dispatcher has the agent on record.
+func (a *Agent) isWelcome() bool { return a.welcome != nil && a.welcome.Refused == "" }
+
+// act carries out what the table wants.
+func (a *Agent) act(ctx context.Context, actions []Action) error {
+	for _, action := range actions {
+		var err error
+		switch {
+		case action.Prepare != nil:
+			a.queue = append(a.queue, action.Prepare)
+		case action.Stop != nil:
+			err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Stop(action.Stop) })
+		case action.Forget != nil:
+			delete(a.starts, *action.Forget)
+			a.ended.add(action.Forget.ID, a.table.Live)
+			err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
+		default:
+			if st := a.starts[action.Start]; st != nil {
+				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(st) })
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellMinder starts a minder where there is none yet. A connection that breaks shows
+// as the end of its events, and what was told is then told again.
+func (a *Agent) tellMinder(ctx context.Context, tell func(*minder.Client) error) error {
+	if a.minder == nil {
+		if err := a.connectMinder(ctx); err != nil {
+			return err
+		}
+	}
+	if err := tell(a.minder); err != nil {
+		a.Log.Warn("the minder cannot be reached", "because", err)
+	}
+	return nil
+}
+
+func (a *Agent) untilBeat() time.Duration {
+	return max(time.Until(a.sent.Add(a.period())), 0)
+}
+
+// period is how long after the last heartbeat the next is due.
+func (a *Agent) period() time.Duration {
+	switch {
+	case !a.isWelcome():
+		return a.hello
+	case a.changed:
+		return min(max(paceShortest, time.Duration(len(a.table.entries))*pacePerProcess), paceLongest)
+	}
+	return a.welcome.Heartbeat.Std()
+}
+
+// beat sends a heartbeat where one is due.
+func (a *Agent) beat(live *liveSet) {
+	if time.Since(a.sent) < a.period() {
+		return
+	}
+	if a.welcome == nil {
+		a.hello = min(2*a.hello, helloLast)
+	}
+	if !a.changed {
+		trimLogs(filepath.Join(a.Dir, processesDir), a.table)
+	}
+	live.set(a.table)
+	a.sent, a.changed = time.Now(), false
+	a.publish(false)
+}
+
+// maxHeartbeat keeps a heartbeat below NATS's limit of 1 MiB.
+const maxHeartbeat = 900 << 10
+
+func (a *Agent) publish(leaving bool) {
+	a.clock++
+	hb := wire.Heartbeat{
+		Agent: a.Name, Node: a.Node, Engine: a.Engine, Slots: a.Slots, Properties: a.Properties, Host: a.host,
+		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Hello: !a.isWelcome(), Processes: a.table.Reports(),
+	}
+	data, err := json.Marshal(hb)
+	if len(data) > maxHeartbeat {
+		for i := range hb.Processes {
+			hb.Processes[i].Reason = ""
+		}
+		data, err = json.Marshal(hb)
+	}
+	if err == nil {
+		err = a.Conn.Publish(wire.HeartbeatSubject, data)
+	}
+	if err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+		a.Log.Warn("send a heartbeat", "because", err)
+	}
+}
+
+// leave tells the dispatchers that no work is to come here any more.
+func (a *Agent) leave() {
+	a.publish(true)
+	a.Conn.FlushTimeout(time.Second)
+}
+
+// Connect connects an agent to the broker. What cannot be sent at once is not kept:
+// the next heartbeat says it all.
+func Connect(ctx context.Context, address broker.Address) (*nats.Conn, error) {
+	return broker.Connect(ctx, address, nats.ReconnectBufSize(-1))
+}

@@ -1,0 +1,256 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/launchplan/launch/harness/broker"
+	"github.com/launchplan/launch/harness/client"
+	"github.com/launchplan/launch/harness/deploy"
+	"github.com/launchplan/launch/harness/wire"
+)
+
+// ErrRuns says that a harness runs already; nothing was changed.
+var ErrRuns = errors.New("a harness runs already")
+
+// Start starts the daemons of a deployment and returns when all of them answer. Where
+// that fails, what was started is ended again. Over the state of a harness that died,
+// it goes on from that one's records; say is told so.
+func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool, say func(string)) (*Record, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if alive := h.alive(); len(alive) > 0 {
+		return nil, fmt.Errorf("%w in %s (%s %s, pid %d)", ErrRuns, h.Dir, alive[0].Kind, alive[0].Name, alive[0].Proc.PID)
+	}
+	r, resumed, err := h.prepare(d)
+	if err != nil {
+		return nil, err
+	}
+	if resumed {
+		say("a harness died in " + h.Dir + "; this one goes on from its records")
+	}
+	if err := h.bringUp(ctx, r, r.daemons(), bootMode); err != nil {
+		if !resumed {
+			h.killAll()
+			h.forget()
+		} else {
+			h.killDaemons()
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// prepare writes down what is going to be started.
+func (h *Harness) prepare(d *deploy.Deployment) (r *Record, resumed bool, err error) {
+	r = &Record{Deployment: d}
+	before, err := h.Record()
+	if err == nil && (before.Deployment.Broker == nil) == (d.Broker == nil) {
+		resumed = true
+		r.Listen, r.Credentials = before.Listen, before.Credentials
+	}
+	if r.Listen == "" {
+		r.Listen = pickAddress()
+	}
+	if d.Broker != nil {
+		r.URL, r.Credentials = d.Broker.URL, d.Broker.Credentials
+		if r.Credentials != "" && !filepath.IsAbs(r.Credentials) {
+			if r.Credentials, err = filepath.Abs(r.Credentials); err != nil {
+				return nil, false, err
+			}
+		}
+	} else {
+		r.Credentials = h.credentialsPath()
+		if _, err := broker.LoadCredentials(r.Credentials); err != nil {
+			if err := broker.NewCredentials().Save(r.Credentials); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	if !resumed {
+		h.killAll() // whatever runs without a record of it
+		if err := os.RemoveAll(h.storePath()); err != nil {
+			return nil, false, fmt.Errorf("remove the records of a harness that is gone: %w", err)
+		}
+		if err := os.RemoveAll(filepath.Join(h.Dir, "agents")); err != nil {
+			return nil, false, fmt.Errorf("remove the agents of a harness that is gone: %w", err)
+		}
+	}
+	return r, resumed, h.saveRecord(r)
+}
+
+// Ports of embedded brokers: below those that systems give to outgoing connections.
+// The broker must get its port again after it died, while its clients try to reach it.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+// pickAddress finds a free port on loopback.
+func pickAddress() string {
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	return "127.0.0.1:0"
+}
+
+// bringUp starts daemons: a broker first, then all others at once.
+func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, bootMode bool) error {
+	if len(daemons) > 0 && daemons[0].Kind == "broker" {
+		s, err := h.spawn(r, daemons[0])
+		if err != nil {
+			return err
+		}
+		url, err := s.answers(ctx)
+		if err != nil {
+			return err
+		}
+		r.URL, r.Listen = url, strings.TrimPrefix(url, "nats://")
+		if err := h.saveRecord(r); err != nil {
+			return err
+		}
+		daemons = daemons[1:]
+	}
+	all := make([]*spawned, len(daemons))
+	for i, d := range daemons {
+		s, err := h.spawn(r, d)
+		if err != nil {
+			return err
+		}
+		all[i] = s
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(all)+1)
+	var wg sync.WaitGroup
+	for i, s := range all {
+		wg.Go(func() {
+			if _, errs[i] = s.answers(ctx); errs[i] != nil && ctx.Err() == nil {
+				cancel() // the others may wait for this one in vain
+			}
+		})
+	}
+	wg.Go(func() { errs[len(all)] = announce(ctx, r, bootMode) })
+	wg.Wait()
+	return firstCause(errs)
+}
+
+// firstCause leaves out those that only ended because another had failed.
+func firstCause(errs []error) error {
+	var causes []error
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "does not answer yet") {
+			causes = append(causes, err)
+		}
+	}
+	if len(causes) == 0 {
+		causes = errs
+	}
+	return errorsOf(causes)
+}
+
+// announce tells the dispatchers of the deployment's engines and nodes, as whoever
+// provisions real machines would, and forgets nodes of an earlier deployment.
+func announce(ctx context.Context, r *Record, bootMode bool) error {
+	c, err := client.Dial(ctx, r.Address("epuharness start"), nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i := range r.Deployment.Engines {
+		if err := c.Request(ctx, wire.Request{Op: wire.OpPutEngine, Engine: &r.Deployment.Engines[i]}, nil); err != nil {
+			return err
+		}
+	}
+	known := map[string]bool{}
+	for _, n := range r.Deployment.Nodes {
+		known[n.Name] = true
+		node := &wire.Node{Name: n.Name, Engine: n.Engine, Properties: n.Properties}
+		if err := c.Request(ctx, wire.Request{Op: wire.OpAnnounceNode, Node: node}, nil); err != nil {
+			return err
+		}
+	}
+	if r.Deployment.Broker == nil { // on a shared broker, others have their nodes, too
+		nodes, err := client.List[wire.NodeView](ctx, c, wire.Query{Ask: wire.AskNodes})
+		if err != nil {
+			return err
+		}
+		for _, n := range nodes {
+			if known[n.Name] {
+				continue
+			}
+			if err := c.Request(ctx, wire.Request{Op: wire.OpRemoveNode, Name: n.Name}, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if bootMode {
+		return c.Request(ctx, wire.Request{Op: wire.OpBootMode, On: true}, nil)
+	}
+	return nil
+}
+
+// Recover starts those daemons again that are dead: all of the deployment, or the
+// named ones. It returns those that it started.
+func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error) {
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	r, err := h.Record()
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := r.choose(names)
+	if err != nil {
+		return nil, err
+	}
+	dead := []Daemon{}
+	for _, d := range chosen {
+		if !h.saved(d).Proc.Alive() {
+			dead = append(dead, d)
+		}
+	}
+	if len(dead) == 0 {
+		return dead, nil
+	}
+	return dead, h.bringUp(ctx, r, dead, false)
+}
+
+// UnknownError says that the deployment has nothing of a name.
+type UnknownError struct{ Name string }
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("the deployment has no node, agent or dispatcher %.64q", e.Name)
+}
+
+// choose returns the daemons that names mean; no name means all.
+func (r *Record) choose(names []string) ([]Daemon, error) {
+	if len(names) == 0 {
+		return r.daemons(), nil
+	}
+	var list []Daemon
+	for _, name := range names {
+		found := r.find(name)
+		if len(found) == 0 && !r.isNode(name) {
+			return nil, &UnknownError{name}
+		}
+		list = append(list, found...)
+	}
+	return list, nil
+}

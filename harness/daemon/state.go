@@ -1,0 +1,190 @@
+// Package daemon runs a harness on this machine: broker, dispatchers and agents as
+// daemons whose whereabouts are kept in a state directory.
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/launchplan/launch/harness/broker"
+	"github.com/launchplan/launch/harness/deploy"
+	"github.com/launchplan/launch/harness/proc"
+)
+
+// A Harness is what runs, or ran, in one state directory.
+type Harness struct {
+	Dir     string // absolute, without symbolic links: processes are marked with it
+	Program string // epuharness; empty: the running program
+}
+
+// Record is what the state directory says of the deployment.
+type Record struct {
+	URL         string             `json:"url"` // carries no credentials
+	Credentials string             `json:"credentials"`
+	Listen      string             `json:"listen"` // of the embedded broker, kept when it is started again
+	Deployment  *deploy.Deployment `json:"deployment"`
+}
+
+// A Daemon is one of the harness's programs.
+type Daemon struct {
+	Kind string  `json:"kind"` // broker, dispatcher or agent
+	Name string  `json:"name"`
+	Node string  `json:"node,omitempty"`
+	Proc proc.ID `json:"proc"`
+}
+
+// Open returns the harness of a state directory, which need not exist.
+func Open(dir string) (*Harness, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return &Harness{Dir: dir}, nil
+}
+
+func (h *Harness) recordPath() string           { return filepath.Join(h.Dir, "harness.json") }
+func (h *Harness) credentialsPath() string      { return filepath.Join(h.Dir, "credentials.json") }
+func (h *Harness) storePath() string            { return filepath.Join(h.Dir, "broker") }
+func (h *Harness) daemonsPath() string          { return filepath.Join(h.Dir, "daemons") }
+func (h *Harness) agentPath(a string) string    { return filepath.Join(h.Dir, "agents", a) }
+func (h *Harness) LogPath(daemon string) string { return filepath.Join(h.Dir, "logs", daemon+".log") }
+
+// ErrNone says that the state directory knows no harness.
+var ErrNone = errors.New("no harness")
+
+// Record reads what the state directory says of the deployment.
+func (h *Harness) Record() (*Record, error) {
+	data, err := os.ReadFile(h.recordPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w runs in %s; start one with: epuharness start", ErrNone, h.Dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var r Record
+	if err := json.Unmarshal(data, &r); err != nil || r.Deployment == nil {
+		return nil, fmt.Errorf("the record %s is damaged; end what is left of the harness with: epuharness kill", h.recordPath())
+	}
+	return &r, nil
+}
+
+func (h *Harness) saveRecord(r *Record) error { return writeJSON(h.recordPath(), r) }
+
+// Address is how clients of this harness reach its broker.
+func (r *Record) Address(name string) broker.Address {
+	a := broker.Address{URL: r.URL, Credentials: r.Credentials, Name: name}
+	if b := r.Deployment.Broker; b != nil {
+		a.TLS = broker.TLS{CA: b.CA, Cert: b.Cert, Key: b.Key}
+	}
+	return a
+}
+
+// daemons are those of the deployment, in the order in which they start.
+func (r *Record) daemons() []Daemon {
+	var list []Daemon
+	if r.Deployment.Broker == nil {
+		list = append(list, Daemon{Kind: "broker", Name: "broker"})
+	}
+	for _, d := range r.Deployment.Dispatchers {
+		list = append(list, Daemon{Kind: "dispatcher", Name: d.Name})
+	}
+	for _, n := range r.Deployment.Nodes {
+		for _, a := range n.Agents {
+			list = append(list, Daemon{Kind: "agent", Name: a.Name, Node: n.Name})
+		}
+	}
+	return list
+}
+
+// find returns the daemons that a name means: one, or all of a node.
+func (r *Record) find(name string) []Daemon {
+	var list []Daemon
+	for _, d := range r.daemons() {
+		if d.Name == name || d.Node == name {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+func (r *Record) isNode(name string) bool {
+	for _, n := range r.Deployment.Nodes {
+		if n.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// saved returns the daemon's process as it was recorded; its identity is empty where
+// nothing is.
+func (h *Harness) saved(d Daemon) Daemon {
+	var on Daemon
+	data, err := os.ReadFile(filepath.Join(h.daemonsPath(), d.Name+".json"))
+	if err == nil && json.Unmarshal(data, &on) == nil {
+		d.Proc = on.Proc
+	}
+	return d
+}
+
+func (h *Harness) save(d Daemon) error {
+	return writeJSON(filepath.Join(h.daemonsPath(), d.Name+".json"), d)
+}
+
+// alive returns the daemons on record that live.
+func (h *Harness) alive() []Daemon {
+	entries, err := os.ReadDir(h.daemonsPath())
+	if err != nil {
+		return nil
+	}
+	var list []Daemon
+	for _, e := range entries {
+		var d Daemon
+		data, err := os.ReadFile(filepath.Join(h.daemonsPath(), e.Name()))
+		if err == nil && json.Unmarshal(data, &d) == nil && d.Proc.Alive() {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// lock keeps two commands from changing one harness at once.
+func (h *Harness) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(h.Dir); err == nil {
+		h.Dir = real
+	}
+	f, err := proc.Lock(context.Background(), filepath.Join(h.Dir, "lock"), 0)
+	if errors.Is(err, proc.ErrLocked) {
+		return nil, fmt.Errorf("another epuharness command works on %s just now", h.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	next := path + ".next"
+	if err := os.WriteFile(next, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}

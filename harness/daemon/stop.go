@@ -1,0 +1,303 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/launchplan/launch/harness/client"
+	"github.com/launchplan/launch/harness/minder"
+	"github.com/launchplan/launch/harness/proc"
+	"github.com/launchplan/launch/harness/wire"
+)
+
+const (
+	stopDaemon = 5 * time.Second      // for a daemon to end after SIGTERM, then it is killed
+	askBefore  = 3 * time.Second      // for the dispatcher to say which processes there are
+	killRounds = 100                  // looks for what is left; a process may fork while it is looked for
+	killPause  = 5 * time.Millisecond // between them, for the killed to be gone
+)
+
+// InUseError says which processes keep a harness from being stopped.
+type InUseError struct{ Processes []string }
+
+func (e *InUseError) Error() string {
+	list := e.Processes
+	text := strings.Join(list[:min(len(list), 10)], ", ")
+	if len(list) > 10 {
+		text += fmt.Sprintf(" and %d more", len(list)-10)
+	}
+	return fmt.Sprintf("%d processes are still there (%s): terminate them, or stop with --force", len(list), text)
+}
+
+// Stop stops all daemons, or the named ones. It refuses while their agents have
+// processes, unless forced to end those, too. What is left is in the error.
+func (h *Harness) Stop(ctx context.Context, names []string, force bool) error {
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := h.Record()
+	if err != nil {
+		return err
+	}
+	chosen, err := r.choose(names)
+	if err != nil {
+		return err
+	}
+	if err := h.vacate(ctx, r, chosen, force); err != nil {
+		return err
+	}
+	slices.Reverse(chosen) // agents first, the broker last
+	for _, kind := range []string{"agent", "dispatcher", "broker"} {
+		var wg sync.WaitGroup
+		for _, d := range chosen {
+			if d.Kind == kind {
+				wg.Go(func() { h.stopDaemon(ctx, h.saved(d)) })
+			}
+		}
+		wg.Wait()
+	}
+	for _, d := range chosen {
+		if d.Kind == "agent" {
+			h.killAgentLeft(d.Name)
+		}
+	}
+	if len(names) > 0 {
+		return nil
+	}
+	if left := h.killAll(); len(left) > 0 {
+		return leftError(left)
+	}
+	return h.forget()
+}
+
+// vacate sees to it that the agents have no processes any more.
+func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force bool) error {
+	agents := map[string]bool{}
+	for _, d := range chosen {
+		if d.Kind == "agent" {
+			agents[d.Name] = true
+		}
+	}
+	if len(agents) == 0 {
+		return nil
+	}
+	all := len(chosen) == len(r.daemons())
+	there, err := h.present(ctx, r, agents, all)
+	if err != nil {
+		if force {
+			return nil // what cannot be terminated in order is killed
+		}
+		return fmt.Errorf("whether processes are still there cannot be found out (%w); --force stops all the same", err)
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	if !force {
+		return &InUseError{there}
+	}
+	h.terminateAll(ctx, r, there) // what does not end is killed
+	return nil
+}
+
+// present are the ids of the processes in play: on the agents, or anywhere.
+func (h *Harness) present(ctx context.Context, r *Record, agents map[string]bool, all bool) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askBefore)
+	defer cancel()
+	c, err := client.Dial(ctx, r.Address("epuharness stop"), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	list, err := client.List[wire.Process](ctx, c, wire.Query{Ask: wire.AskProcesses})
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, p := range list {
+		if p.State.Placed() && agents[p.Agent] || all && !p.State.Resting() {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids, nil
+}
+
+// terminateAll terminates processes and waits until they have ended.
+func (h *Harness) terminateAll(ctx context.Context, r *Record, ids []string) error {
+	c, err := client.Dial(ctx, r.Address("epuharness stop"), nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, id := range ids {
+		if err := c.Request(ctx, wire.Request{Op: wire.OpTerminate, Name: id}, nil); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		if _, err := c.Wait(ctx, id, wire.Terminated); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopDaemon asks a daemon to end, and kills it where it does not.
+func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
+	d.Proc.Signal(syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(ctx, stopDaemon)
+	defer cancel()
+	if d.Proc.Alive() && d.Proc.Wait(ctx) != nil {
+		d.Proc.Signal(syscall.SIGKILL)
+	}
+	os.Remove(filepath.Join(h.daemonsPath(), d.Name+".json"))
+}
+
+// Kill ends, at once, everything that can be found of the harness, whatever its state
+// files say, and forgets it. What is left is in the error.
+func (h *Harness) Kill() error {
+	if _, err := os.Stat(h.Dir); err == nil {
+		unlock, err := h.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	if left := h.killAll(); len(left) > 0 {
+		return leftError(left)
+	}
+	return h.forget()
+}
+
+// KillNamed ends what a name means as a failure would: a node as if its power had been
+// cut, with all processes on it; an agent, dispatcher or broker alone.
+func (h *Harness) KillNamed(kind, name string) error {
+	r, err := h.Record()
+	if err != nil {
+		return err
+	}
+	if r.isNode(name) && (kind == "" || kind == "node") {
+		return h.killNode(r, name)
+	}
+	for _, d := range r.find(name) {
+		if d.Name == name && (kind == "" || kind == d.Kind) {
+			victim := h.saved(d).Proc
+			if left := killUntilGone(func() []proc.ID { return []proc.ID{victim} }); len(left) > 0 {
+				return leftError(left)
+			}
+			return nil
+		}
+	}
+	return &UnknownError{name}
+}
+
+func (h *Harness) killNode(r *Record, node string) error {
+	left := killUntilGone(func() []proc.ID {
+		list := proc.WithEnv(StateMark+"="+h.Dir, NodeMark+"="+node)
+		for _, d := range r.find(node) {
+			if d.Node == node {
+				list = append(list, h.saved(d).Proc)
+				list = append(list, h.agentLeft(d.Name)...)
+			}
+		}
+		return list
+	})
+	if len(left) > 0 {
+		return leftError(left)
+	}
+	return nil
+}
+
+// killAgentLeft ends what an agent that was stopped has left behind.
+func (h *Harness) killAgentLeft(agent string) {
+	killUntilGone(func() []proc.ID {
+		return append(h.agentLeft(agent), proc.WithEnv("EPU_AGENT_DIR="+h.agentPath(agent), StateMark+"="+h.Dir)...)
+	})
+}
+
+// agentLeft are an agent's minder and processes, by its own records.
+func (h *Harness) agentLeft(agent string) []proc.ID {
+	var list []proc.ID
+	dir := h.agentPath(agent)
+	if id, ok := minder.Identity(dir); ok {
+		list = append(list, id)
+	}
+	sessions := map[int]bool{}
+	for _, id := range minder.Left(dir) {
+		if id.Alive() {
+			list = append(list, id)
+			sessions[id.PID] = true
+		}
+	}
+	return append(list, proc.InSessions(sessions)...)
+}
+
+func (h *Harness) killDaemons() {
+	killUntilGone(func() []proc.ID {
+		var list []proc.ID
+		for _, d := range h.alive() {
+			list = append(list, d.Proc)
+		}
+		return list
+	})
+}
+
+// killAll ends everything of the harness and returns what would not end.
+func (h *Harness) killAll() []proc.ID {
+	return killUntilGone(func() []proc.ID {
+		list := proc.WithEnv(StateMark + "=" + h.Dir)
+		for _, d := range h.alive() {
+			list = append(list, d.Proc)
+		}
+		entries, _ := os.ReadDir(filepath.Join(h.Dir, "agents")) // none: no agents
+		for _, e := range entries {
+			list = append(list, h.agentLeft(e.Name())...)
+		}
+		return list
+	})
+}
+
+// killUntilGone kills what find finds until it finds nothing alive.
+func killUntilGone(find func() []proc.ID) (left []proc.ID) {
+	self := os.Getpid()
+	for range killRounds {
+		left = left[:0]
+		for _, id := range find() {
+			if id.PID != self && id.Alive() {
+				left = append(left, id)
+				id.Signal(syscall.SIGKILL) // a failure shows in the next round
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		time.Sleep(killPause)
+	}
+	return left
+}
+
+func leftError(left []proc.ID) error {
+	var errs []string
+	for _, id := range left {
+		errs = append(errs, fmt.Sprint(id.PID))
+	}
+	return fmt.Errorf("these processes could not be ended: %s", strings.Join(errs, ", "))
+}
+
+// forget removes everything from the state directory but the logs.
+func (h *Harness) forget() error {
+	var errs []error
+	for _, path := range []string{h.recordPath(), h.credentialsPath(), h.daemonsPath(), h.storePath(), filepath.Join(h.Dir, "agents")} {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,136 @@
+// Package minder keeps the processes of one agent. The minder is a small program
+// of its own, the parent of the processes: when the agent dies, they and their exit
+// statuses are still looked after, and the restarted agent learns them. It costs
+// one process per agent, and no exec more per process.
+package minder
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/launchplan/launch/harness/proc"
+	"github.com/launchplan/launch/harness/wire"
+)
+
+// A Process is what the minder knows of one process in one round.
+type Process struct {
+	wire.Target
+	Proc       proc.ID   `json:"proc"`
+	State      State     `json:"state"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	EndedAt    time.Time `json:"ended_at,omitzero"`
+	ExitStatus *int      `json:"exit_status,omitempty"` // null: unknown
+	Signal     string    `json:"signal,omitempty"`
+	Reason     string    `json:"reason,omitempty"`
+	Permanent  bool      `json:"permanent,omitempty"` // it could not be started, and never can
+	Stopped    bool      `json:"stopped,omitempty"`   // it was told to end
+}
+
+// State is where a process of a minder stands.
+type State string
+
+// The states.
+const (
+	Starting  State = "starting" // recorded before the fork, so that no start is forgotten
+	Running   State = "running"
+	Ended     State = "ended"
+	Forgotten State = "forgotten"
+)
+
+// Start says what to run.
+type Start struct {
+	wire.Target
+	Argv []string `json:"argv"`
+	Env  []string `json:"env"` // on top of the minder's own
+	Dir  string   `json:"dir"`
+	Log  string   `json:"log"` // a file to which the output is appended
+}
+
+// Stop asks a process's group to end, and kills it when it does not in time.
+type Stop struct {
+	wire.Target
+	Timeout wire.Duration `json:"timeout"`
+}
+
+// command is a line from the agent to the minder; one field is set.
+type command struct {
+	Start  *Start       `json:"start,omitempty"`
+	Stop   *Stop        `json:"stop,omitempty"`
+	Forget *wire.Target `json:"forget,omitempty"`
+}
+
+// event is a line from the minder to the agent. The first after a connection has All.
+type event struct {
+	All     []Process `json:"all,omitempty"`
+	First   bool      `json:"first,omitempty"`
+	Process *Process  `json:"process,omitempty"`
+}
+
+// Files in an agent's directory.
+const (
+	socketName  = "minder.sock"
+	lockName    = "minder.lock"
+	pidName     = "minder.pid"
+	JournalName = "minder.journal"
+)
+
+// ReadJournal returns the processes of a minder's journal, the last word on each.
+// A last line that was cut off by a crash is left out.
+func ReadJournal(data []byte) []Process {
+	last := map[wire.Target]int{}
+	var list []Process
+	dec := json.NewDecoder(bytes.NewReader(data))
+	for {
+		var p Process
+		if dec.Decode(&p) != nil {
+			break
+		}
+		if i, ok := last[p.Target]; ok {
+			list[i] = p
+		} else {
+			last[p.Target] = len(list)
+			list = append(list, p)
+		}
+	}
+	kept := list[:0]
+	for _, p := range list {
+		if p.State != Forgotten {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func writeIdentity(dir string) error {
+	id, _ := proc.Of(os.Getpid())
+	data, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, pidName), data, 0o600)
+}
+
+// Identity returns the minder that last ran for the agent with this directory.
+func Identity(dir string) (proc.ID, bool) {
+	var id proc.ID
+	data, err := os.ReadFile(filepath.Join(dir, pidName))
+	return id, err == nil && json.Unmarshal(data, &id) == nil
+}
+
+// Left returns the processes of an agent's journal that may be alive.
+func Left(dir string) []proc.ID {
+	data, err := os.ReadFile(filepath.Join(dir, JournalName))
+	if err != nil {
+		return nil
+	}
+	var left []proc.ID
+	for _, p := range ReadJournal(data) {
+		if p.State == Running {
+			left = append(left, p.Proc)
+		}
+	}
+	return left
+}

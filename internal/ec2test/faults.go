@@ -1,0 +1,157 @@
+package ec2test
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Faults are what the endpoint does wrong on purpose. They can be changed
+// while it runs, by SetFaults or by POST /_ec2test/faults.
+type Faults struct {
+	// Throttling: a bucket of Burst calls that is refilled by Rate per second,
+	// and one of the same kind for instances started. No rate means no limit.
+	Rate, Burst           float64
+	StartRate, StartBurst float64
+
+	NotFoundFor   time.Duration // new instances are unknown for that long
+	TagsHiddenFor time.Duration // new tags are not seen for that long
+
+	LoseAnswers map[string]int   // by action: of how many next calls the answer is lost after the effect
+	Refuse      map[string]Error // by action: the error that every call gets; its Code "" allows it again
+	Capacity    *int             // how many more instances can be started before InsufficientInstanceCapacity
+	MaxVCPUs    int              // quota of vCPUs of instances at a time (VcpuLimitExceeded); 0 means none
+	MaxSpot     *int             // how many spot instances there may be (MaxSpotInstanceCountExceeded)
+	DieStarting int              // how many of the next instances go from pending to terminated
+	NoConsole   bool             // console output stays empty
+}
+
+// A Report is what the endpoint saw.
+type Report struct {
+	Calls  map[string]int // API calls by action, refused ones too
+	Errors map[string]int // errors by code
+	Total  int            // of Calls
+	// Minimum is the shortest time in which the instances could have been had:
+	// the longest way of one to its SSH server, and what the buckets withheld.
+	Minimum   time.Duration
+	Started   int            // instances ever started
+	States    map[string]int // instances by state
+	KeyPairs  int
+	Templates int
+	Groups    int // Auto Scaling groups
+}
+
+// SetFaults replaces the faults.
+func (s *Server) SetFaults(f Faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setFaults(f)
+}
+
+func (s *Server) setFaults(f Faults) {
+	f.LoseAnswers = maps.Clone(f.LoseAnswers) // counted down
+	if f.Capacity != nil {
+		n := *f.Capacity
+		f.Capacity = &n
+	}
+	s.faults = f
+	s.requests = newBucket(f.Rate, f.Burst)
+	s.starts = newBucket(f.StartRate, f.StartBurst)
+}
+
+// Report returns what has happened so far.
+func (s *Server) Report() Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.report
+	r.Calls, r.Errors, r.States = maps.Clone(r.Calls), maps.Clone(r.Errors), map[string]int{}
+	for _, n := range r.Calls {
+		r.Total += n
+	}
+	now := time.Now()
+	for _, i := range s.order {
+		r.States[i.state(now).name]++
+	}
+	r.KeyPairs, r.Templates, r.Groups = len(s.keys), len(s.templates), len(s.groups)
+	return r
+}
+
+// faultBefore refuses a call before it has any effect.
+func (s *Server) faultBefore(action string, scaling bool) error {
+	if !s.requests.take(1, time.Now()) {
+		if scaling {
+			return fault(http.StatusBadRequest, "Throttling", "Rate exceeded")
+		}
+		return fault(http.StatusServiceUnavailable, "RequestLimitExceeded", "Request limit exceeded.")
+	}
+	if e, ok := s.faults.Refuse[action]; ok && e.Code != "" {
+		if e.Status == 0 {
+			e.Status = http.StatusBadRequest
+		}
+		return &e
+	}
+	return nil
+}
+
+func (s *Server) loseAnswer(action string) bool {
+	if s.faults.LoseAnswers[action] == 0 {
+		return false
+	}
+	s.faults.LoseAnswers[action]--
+	return true
+}
+
+// authenticate looks at who signed the request. It does not compute the
+// signature: the endpoint is about what clients send, not about the SDK.
+func (s *Server) authenticate(r *http.Request) error {
+	refused := fault(http.StatusUnauthorized, "AuthFailure", "AWS was not able to validate the provided access credentials")
+	rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
+	if !ok || !strings.Contains(rest, "Signature=") || !strings.Contains(rest, "SignedHeaders=") {
+		return refused
+	}
+	_, credential, ok := strings.Cut(rest, "Credential=")
+	scope := strings.Split(strings.SplitN(credential, ",", 2)[0], "/")
+	if !ok || len(scope) != 5 || scope[4] != "aws4_request" {
+		return refused
+	}
+	if s.opt.AccessKeyID != "" && scope[0] != s.opt.AccessKeyID {
+		return refused
+	}
+	return nil
+}
+
+// A bucket holds tokens for calls; it is nil where nothing is limited.
+type bucket struct {
+	rate, burst, level float64
+	at                 time.Time
+}
+
+func newBucket(rate, burst float64) *bucket {
+	if rate <= 0 {
+		return nil
+	}
+	burst = max(burst, 1)
+	return &bucket{rate: rate, burst: burst, level: burst, at: time.Now()}
+}
+
+func (b *bucket) take(n float64, now time.Time) bool {
+	if b == nil {
+		return true
+	}
+	b.level = min(b.burst, b.level+now.Sub(b.at).Seconds()*b.rate)
+	b.at = now
+	if b.level < n {
+		return false
+	}
+	b.level -= n
+	return true
+}
+
+// withheld is how long a bucket makes anyone wait who wants n in all.
+func (b *bucket) withheld(n float64) time.Duration {
+	if b == nil || n <= b.burst {
+		return 0
+	}
+	return time.Duration((n - b.burst) / b.rate * float64(time.Second))
+}

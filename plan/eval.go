@@ -1,0 +1,338 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// An evaluation gathers what one service (or level) is made of, and all that is
+// wrong with it. While a plan is checked, values that are not known yet are
+// nothing to complain of: what needs them is left out.
+type evaluation struct {
+	scope *scope
+	in    instance
+	check bool
+	// again says that the service was checked before: without variables by Load, or
+	// another instance of it. Only what may be different now is left to do.
+	again repeat
+	diags hcl.Diagnostics
+}
+
+// repeat says what was checked of a service before.
+type repeat uint8
+
+const (
+	firstTime       repeat = iota
+	withVariables          // Load checked it: constants are as they were
+	anotherInstance        // so is everything that does not depend on the instance
+)
+
+func (r repeat) skips(x *expression) bool {
+	return r >= withVariables && x.settled || r == anotherInstance && !x.perInstance
+}
+
+func (e *evaluation) fail(at hcl.Range, summary, format string, args ...any) {
+	e.diags = append(e.diags, failure(at, summary, format, args...))
+}
+
+// value evaluates x for a type. It is not ok where there is no x, where it is null,
+// in error, or not known as a whole.
+func (e *evaluation) value(x *expression, ty cty.Type) (value cty.Value, ok bool) {
+	value, ok = e.anyValue(x, ty)
+	if !ok {
+		return value, false
+	}
+	if plain, _ := value.Unmark(); plain.IsKnown() && plain.IsNull() {
+		return value, false
+	}
+	if !value.IsWhollyKnown() {
+		if !e.check {
+			e.diags = append(e.diags, e.scope.notKnown(x, e.in))
+		}
+		return value, false
+	}
+	return value, true
+}
+
+// anyValue is value, null and unknown values included.
+func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
+	if x == nil || x.broken || e.again.skips(x) {
+		return cty.DynamicVal, false
+	}
+	e.scope.mu.Lock()
+	ctx, diags := e.scope.context(x, e.in, nil)
+	e.scope.mu.Unlock()
+	if diags.HasErrors() {
+		if !e.check { // a check reports them where they stand
+			e.diags = append(e.diags, diags...)
+		}
+		return cty.DynamicVal, false
+	}
+	value, diags := x.Value(ctx)
+	if diags.HasErrors() {
+		e.diags = append(e.diags, e.scope.explain(x, diags)...)
+		return cty.DynamicVal, false
+	}
+	converted, err := quickConvert(value, ty)
+	if err != nil {
+		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.withoutSecrets(err.Error()))
+		return cty.DynamicVal, false
+	}
+	if err := checkSize(converted); err != nil {
+		e.fail(x.Range(), "Value too large", "This value %v.", err)
+		return cty.DynamicVal, false
+	}
+	e.scope.keepSecrets(converted)
+	return converted, true
+}
+
+// notKnown says which reference of x is the reason that its value is not known.
+func (s *scope) notKnown(x *expression, in instance) *hcl.Diagnostic {
+	return failure(x.Range(), "Value not known yet", "This value is needed now, and depends on %s.", s.reason(x, in))
+}
+
+// A text that an expression gave, and whether a secret is part of it.
+type text struct {
+	value     string
+	sensitive bool
+}
+
+func (t text) shown() string {
+	if t.sensitive {
+		return "(sensitive)"
+	}
+	return t.value
+}
+
+func (e *evaluation) text(x *expression) (text, bool) {
+	value, ok := e.value(x, cty.String)
+	if !ok {
+		return text{}, false
+	}
+	plain, marks := value.Unmark()
+	if strings.ContainsRune(plain.AsString(), 0) {
+		e.fail(x.Range(), "NUL byte in a text", "This text contains a NUL byte, which no program can be given.")
+		return text{}, false
+	}
+	return text{plain.AsString(), len(marks) > 0}, true
+}
+
+// plainText is text where a secret cannot be: it will be shown.
+func (e *evaluation) plainText(x *expression, what string) (string, bool) {
+	t, ok := e.text(x)
+	if !ok {
+		return "", false
+	}
+	if t.sensitive {
+		e.fail(x.Range(), "Sensitive value in the open",
+			"%q is shown in messages and kept, so it cannot depend on a sensitive value.", what)
+		return "", false
+	}
+	return t.value, true
+}
+
+func (e *evaluation) duration(x *expression, what string, otherwise time.Duration) time.Duration {
+	written, ok := e.plainText(x, what)
+	if !ok {
+		return otherwise
+	}
+	d, err := time.ParseDuration(written)
+	switch {
+	case err != nil:
+		e.fail(x.Range(), "Invalid duration", "%q is not a duration. Write it as \"500ms\", \"30s\", \"10m\" or \"1h30m\".", shorten(written))
+	case d < minDuration || d > maxDuration:
+		e.fail(x.Range(), "Duration out of range", "%s is out of range: %q must be between %s and %s.", shorten(written), what, minDuration, maxDuration)
+	default:
+		return d
+	}
+	return otherwise
+}
+
+// whole is a whole number between least and most.
+func (e *evaluation) whole(x *expression, what string, least, most, otherwise int) int {
+	value, ok := e.value(x, cty.Number)
+	if !ok {
+		return otherwise
+	}
+	if value.IsMarked() {
+		e.fail(x.Range(), "Sensitive value in the open",
+			"%q is shown in messages and kept, so it cannot depend on a sensitive value.", what)
+		return otherwise
+	}
+	number := value.AsBigFloat()
+	n, accuracy := number.Int64()
+	if accuracy != 0 || n < int64(least) || n > int64(most) {
+		e.fail(x.Range(), "Number out of range", "%q must be a whole number from %d to %d.", what, least, most)
+		return otherwise
+	}
+	return int(n)
+}
+
+// texts is a list of texts; null elements are a mistake.
+func (e *evaluation) texts(x *expression) ([]text, bool) {
+	value, ok := e.value(x, cty.List(cty.String))
+	if !ok {
+		return nil, false
+	}
+	value, marks := value.Unmark()
+	list := make([]text, 0, value.LengthInt())
+	for it := value.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		plain, its := element.Unmark()
+		if plain.IsNull() {
+			e.fail(x.Range(), "Null in a list", "Element %d of this list is null.", len(list))
+			return nil, false
+		}
+		if strings.ContainsRune(plain.AsString(), 0) {
+			e.fail(x.Range(), "NUL byte in a text", "Element %d of this list contains a NUL byte, which no program can be given.", len(list))
+			return nil, false
+		}
+		list = append(list, text{plain.AsString(), len(marks)+len(its) > 0})
+	}
+	return list, true
+}
+
+// env is a program's environment. A null value leaves its name out.
+func (e *evaluation) env(x *expression) map[string]string {
+	value, ok := e.value(x, cty.Map(cty.String))
+	if !ok {
+		e.envNames(x)
+		return nil
+	}
+	value, _ = value.UnmarkDeep()
+	env := map[string]string{}
+	for it := value.ElementIterator(); it.Next(); {
+		key, element := it.Element()
+		name := key.AsString()
+		if !e.envName(x, name) || element.IsNull() {
+			continue
+		}
+		if strings.ContainsRune(element.AsString(), 0) {
+			e.fail(x.Range(), "NUL byte in a text", "The value of %s contains a NUL byte, which no program can be given.", name)
+			continue
+		}
+		env[name] = element.AsString()
+	}
+	return env
+}
+
+// envNames checks the names of an environment whose values are not all known.
+func (e *evaluation) envNames(x *expression) {
+	if x == nil || !e.check || x.broken || e.again != firstTime {
+		return
+	}
+	pairs, diags := hcl.ExprMap(x.Expression)
+	if diags.HasErrors() {
+		return
+	}
+	for _, pair := range pairs {
+		name := hcl.ExprAsKeyword(pair.Key)
+		if name == "" {
+			if value, diags := pair.Key.Value(nil); !diags.HasErrors() && isPlainString(value) {
+				name = value.AsString()
+			}
+		}
+		if name != "" {
+			e.envName(x, name)
+		}
+	}
+}
+
+func (e *evaluation) envName(x *expression, name string) bool {
+	valid := name != ""
+	for i, r := range name {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		valid = valid && (letter || i > 0 && r >= '0' && r <= '9')
+	}
+	switch {
+	case !valid:
+		e.fail(x.Range(), "Invalid environment name",
+			"%q cannot be the name of an environment variable: use letters, digits and _, not beginning with a digit.", shorten(name))
+	case strings.HasPrefix(name, "LAUNCH_"):
+		e.fail(x.Range(), "Reserved environment name", "%s: names that begin with LAUNCH_ are set by launch itself.", shorten(name))
+		return false
+	}
+	return valid
+}
+
+// isPlainString says whether value can be used as a text right away.
+func isPlainString(value cty.Value) bool {
+	return !value.IsMarked() && value.Type() == cty.String && value.IsKnown() && !value.IsNull()
+}
+
+// reason names the first reference of x, through locals and inputs, whose value is not known.
+func (s *scope) reason(x *expression, in instance) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why := s.findReason(x, in, 0); why != "" {
+		return why
+	}
+	return "a value that is known only later"
+}
+
+func (s *scope) findReason(x *expression, in instance, depth int) string {
+	if depth > maxNesting {
+		return ""
+	}
+	for _, ref := range x.refs {
+		value, _, _ := s.resolve(ref, in, nil)
+		if rest, diags := ref.rest.TraverseRel(value); !diags.HasErrors() && len(ref.rest) > 0 {
+			value = rest
+		}
+		if value.IsWhollyKnown() {
+			continue
+		}
+		why := ""
+		switch ref.root {
+		case "local":
+			why = s.findReason(s.module.locals[ref.name].value, instance{}, depth+1)
+		case "var":
+			if s.level == nil {
+				why = fmt.Sprintf("var.%s, which is sensitive, so that the run did not keep it: give it with --var %s=VALUE, in a file with --var-file, or as LAUNCH_VAR_%s", ref.name, ref.name, ref.name)
+			} else {
+				if given := s.level.inputs[ref.name]; given != nil {
+					why = s.parent.findReason(given.value, instance{}, depth+1)
+				}
+			}
+		case "level":
+			if sub := s.subPlans[s.module.levels[ref.name]]; sub.scope != nil {
+				name, _ := ref.attribute()
+				if o := sub.scope.module.outputs[name]; o != nil && o.value != nil {
+					why = sub.scope.findReason(o.value, instance{}, depth+1)
+				}
+			}
+		case "service", "self":
+			why = s.serviceReason(ref, in)
+		}
+		if why == "" {
+			why = string(traversalText(ref.traversal)) + ", which is not known yet"
+		}
+		return why
+	}
+	return ""
+}
+
+func (s *scope) serviceReason(ref *reference, in instance) string {
+	block := in.block
+	if ref.root == "service" {
+		block = s.module.services[ref.name]
+	}
+	name, _ := ref.attribute()
+	if ref.root == "self" {
+		name = ref.name
+	}
+	shown := traversalText(ref.traversal)
+	switch {
+	case block.export(name) != nil:
+		return fmt.Sprintf("%s, which is known only once the boot program of %s has ended", shown, s.prefix+block.level.name+"."+block.name)
+	case slices.Contains(hostFacts(), name):
+		return fmt.Sprintf("%s, which is known only once %s has its host", shown, s.prefix+block.level.name+"."+block.name)
+	default:
+		return fmt.Sprintf("%s, which is known only once %s has booted", shown, s.prefix+block.level.name+"."+block.name)
+	}
+}

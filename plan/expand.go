@@ -1,0 +1,356 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Expand gives the plan its variables and lays out its levels and services: count,
+// for_each and enabled are decided here and for good, sub-plans are unrolled.
+func (p *Plan) Expand(in Inputs) (*Tree, hcl.Diagnostics) {
+	t := &Tree{plan: p, in: in}
+	t.root = newScope(p.loader, p.root, t, &t.mu)
+	diags := t.root.give(in.Variables)
+	if diags.HasErrors() {
+		return nil, tidy(diags)
+	}
+	x := &expansion{tree: t, local: &Runner{Type: "local", Config: emptyConfig(p.loader.types["local"])}}
+	x.scope(t.root, nil)
+	diags = append(diags, x.diags...)
+	if diags.HasErrors() {
+		return nil, tidy(diags)
+	}
+	for _, s := range x.scopes {
+		diags = append(diags, s.checkLaidOut()...)
+	}
+	diags = tidy(diags)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return t, diags
+}
+
+// An expansion is Expand under way.
+type expansion struct {
+	tree   *Tree
+	local  *Runner
+	scopes []*scope
+	diags  hcl.Diagnostics
+}
+
+func (x *expansion) fail(at hcl.Range, summary, format string, args ...any) {
+	x.diags = append(x.diags, failure(at, summary, format, args...))
+}
+
+// scope lays out the levels of a scope. All of them wait for those in first. It
+// returns the levels that nothing in the scope comes after.
+func (x *expansion) scope(s *scope, first []*Level) []*Level {
+	x.scopes = append(x.scopes, s)
+	laid := map[*levelBlock][]*Level{} // what to wait for: the level itself, or, where it is left out, what it waits for
+	waited := map[*Level]bool{}
+	var own []*Level
+	for _, block := range s.module.levelList {
+		after := first
+		if len(block.edges) > 0 {
+			after = nil
+			seen := map[*Level]bool{}
+			for _, edge := range block.edges {
+				for _, level := range laid[edge] {
+					if !seen[level] {
+						seen[level] = true
+						after = append(after, level)
+					}
+				}
+			}
+		}
+		level := x.level(s, block, after)
+		if level == nil {
+			laid[block] = after
+			continue
+		}
+		for _, earlier := range level.After {
+			waited[earlier] = true
+		}
+		laid[block] = []*Level{level}
+		own = append(own, level)
+	}
+	var last []*Level
+	for _, level := range own {
+		if !waited[level] {
+			last = append(last, level)
+		}
+	}
+	return last
+}
+
+// level lays out one level, which is nil where it is left out.
+func (x *expansion) level(s *scope, block *levelBlock, after []*Level) *Level {
+	if !x.enabled(s, block.enabled, instance{}) {
+		for _, service := range block.services {
+			g := s.groups[service]
+			g.laid, g.disabled = true, true
+			s.change(&g.cell)
+		}
+		if sub := s.subPlans[block]; sub != nil {
+			sub.laid = true
+			s.change(&sub.cell)
+		}
+		return nil
+	}
+	level := &Level{Name: s.prefix + block.name, After: after, Range: block.rng, Group: block.planExpr != nil}
+	e := &evaluation{scope: s}
+	level.Parallelism = e.whole(block.parallelism, "parallelism", 1, MaxServices, 0)
+	x.diags = append(x.diags, e.diags...)
+	if level.Group {
+		x.subPlan(s, block, level)
+	}
+	for _, service := range block.services {
+		x.service(s, service, level)
+	}
+	x.tree.Levels = append(x.tree.Levels, level)
+	x.tree.Services = append(x.tree.Services, level.Services...)
+	return level
+}
+
+func (x *expansion) subPlan(s *scope, block *levelBlock, level *Level) {
+	inner := newScope(s.loader, block.module, x.tree, s.mu)
+	inner.parent, inner.level = s, block
+	inner.prefix = s.prefix + block.name + "."
+	sub := s.subPlans[block]
+	sub.laid, sub.scope = true, inner
+	s.change(&sub.cell)
+	if last := x.scope(inner, level.After); len(last) > 0 {
+		level.After = last
+	}
+	s.change(&sub.cell)
+}
+
+// change tells that the value in a cell is another one now.
+func (s *scope) change(c *cell) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.changed()
+}
+
+// decide evaluates what the layout depends on. It must be known ahead, and no secret.
+func (x *expansion) decide(s *scope, e *expression, in instance, ty cty.Type, what string) (cty.Value, bool) {
+	ev := &evaluation{scope: s, in: in}
+	value, ok := ev.anyValue(e, ty)
+	x.diags = append(x.diags, ev.diags...)
+	switch {
+	case !ok:
+		return value, false
+	case value.ContainsMarked():
+		x.fail(e.Range(), "Sensitive value in the open", "%q shapes the plan, which everybody may see, so it cannot depend on a sensitive value.", what)
+	case !value.IsKnown() || value.Type() != cty.DynamicPseudoType && value.Type().IsPrimitiveType() && !value.IsWhollyKnown():
+		x.fail(e.Range(), "Value not known ahead", "%q must be known before anything is started, and depends on %s.", what, s.reason(e, in))
+	case value.IsNull() && what != "runner":
+		x.fail(e.Range(), "Null value", "%q must not be null.", what)
+	default:
+		return value, true
+	}
+	return value, false
+}
+
+// enabled says whether a level or service is there. One whose mistake was reported counts as there.
+func (x *expansion) enabled(s *scope, e *expression, in instance) bool {
+	if e == nil {
+		return true
+	}
+	value, ok := x.decide(s, e, in, cty.Bool, "enabled")
+	return !ok || value.True()
+}
+
+func (x *expansion) service(s *scope, b *serviceBlock, level *Level) {
+	g := s.groups[b]
+	if !x.enabled(s, b.enabled, instance{block: b}) {
+		g.laid, g.disabled = true, true
+		s.change(&g.cell)
+		return
+	}
+	keys, ok := x.instances(s, g)
+	if !ok {
+		return
+	}
+	if len(x.tree.Services)+len(level.Services)+len(keys) > MaxServices {
+		x.fail(b.rng, "Too many services", "With service %q the plan has more than %d services.", b.name, MaxServices)
+		return
+	}
+	g.services = make([]*Service, len(keys))
+	all := make([]Service, len(keys)) // one allocation for all instances
+	base := level.Name + "." + b.name
+	for i, key := range keys {
+		service := &all[i]
+		*service = Service{
+			Address: base, Name: b.name, Index: key, Level: level, Range: b.rng,
+			HasBoot: b.boot != nil, HasProcess: b.process != nil, HasTerminate: b.terminate != nil, HasChecks: len(b.ready) > 0,
+			group: g, instance: i,
+		}
+		if b.count != nil || b.forEach != nil {
+			service.Address = base + "[" + key + "]"
+		}
+		g.services[i] = service
+	}
+	for _, service := range g.services {
+		if before := len(x.diags); !x.place(s, b, service) || len(x.diags) > before {
+			break // the others have the same mistake
+		}
+	}
+	level.Services = append(level.Services, g.services...)
+	g.laid = true
+	s.change(&g.cell)
+}
+
+// instances gives the index of each instance of a service.
+func (x *expansion) instances(s *scope, g *group) ([]string, bool) {
+	b := g.block
+	switch {
+	case b.count != nil:
+		value, ok := x.decide(s, b.count, instance{}, cty.Number, "count")
+		if !ok {
+			return nil, false
+		}
+		n, accuracy := value.AsBigFloat().Int64()
+		if accuracy != 0 || n < 0 || n > MaxServices {
+			x.fail(b.count.Range(), "Number out of range", "\"count\" must be a whole number from 0 to %d.", MaxServices)
+			return nil, false
+		}
+		keys := make([]string, n)
+		for i := range keys {
+			keys[i] = strconv.Itoa(i)
+		}
+		return keys, true
+	case b.forEach != nil:
+		return x.eachKeys(s, g)
+	default:
+		return []string{""}, true
+	}
+}
+
+// eachKeys takes for_each apart: a map or object, or a set of texts.
+func (x *expansion) eachKeys(s *scope, g *group) ([]string, bool) {
+	e := g.block.forEach
+	value, ok := x.decide(s, e, instance{}, cty.DynamicPseudoType, "for_each")
+	if !ok {
+		return nil, false
+	}
+	ty := value.Type()
+	isSet := ty.IsSetType() && ty.ElementType() == cty.String
+	if !isSet && !ty.IsMapType() && !ty.IsObjectType() {
+		x.fail(e.Range(), "Map or set expected", "\"for_each\" takes a map or a set of texts, and this is %s. For a list of texts write toset([...]).", typeName(ty))
+		return nil, false
+	}
+	if isSet && !value.IsWhollyKnown() {
+		x.fail(e.Range(), "Value not known ahead", "\"for_each\" must be known before anything is started, and depends on %s.", s.reason(e, instance{}))
+		return nil, false
+	}
+	if value.LengthInt() > MaxServices {
+		x.fail(e.Range(), "Too many services", "\"for_each\" has more than %d elements.", MaxServices)
+		return nil, false
+	}
+	var keys []string
+	for it := value.ElementIterator(); it.Next(); {
+		key, element := it.Element()
+		if isSet {
+			key = element
+		}
+		if key.IsNull() || !validKey(key.AsString()) {
+			x.fail(e.Range(), "Invalid key", "A key of \"for_each\" becomes part of a service's address: it must be a text of 1 to %d characters without brackets, quotes, spaces or control characters.", maxName)
+			return nil, false
+		}
+		keys = append(keys, key.AsString())
+		g.values = append(g.values, element)
+	}
+	return keys, true
+}
+
+func validKey(key string) bool {
+	return key != "" && len(key) <= maxName && !strings.ContainsFunc(key, func(r rune) bool {
+		return !unicode.IsPrint(r) || unicode.IsSpace(r) || strings.ContainsRune("[]\"'", r)
+	})
+}
+
+// place says on which runner, or on whose host, an instance runs.
+func (x *expansion) place(s *scope, b *serviceBlock, service *Service) bool {
+	service.Runner = x.local
+	in := instance{block: b, service: service}
+	if b.on != nil {
+		in.hosts = true
+		value, ok := x.decide(s, b.on, in, cty.DynamicPseudoType, "on")
+		if !ok {
+			return false
+		}
+		on, isService := asService(value)
+		if !isService {
+			x.fail(b.on.Range(), "Service expected", "\"on\" takes one service of an earlier level: on = service.NAME, or one of several: on = service.NAME[count.index].")
+			return false
+		}
+		service.On = on
+		service.Runner = on.Runner
+		return true
+	}
+	if b.runner != nil {
+		value, ok := x.decide(s, b.runner, in, cty.DynamicPseudoType, "runner")
+		if !ok {
+			return false
+		}
+		if !value.IsNull() {
+			if value.Type() != runnerCapsule() {
+				x.fail(b.runner.Range(), "Runner expected", "\"runner\" takes a runner of this plan: runner = runner.TYPE.NAME.")
+				return false
+			}
+			service.Runner = x.runner(s, value.EncapsulatedValue().(*runnerBlock))
+		}
+	}
+	return x.hostRule(s, b, service)
+}
+
+func asService(value cty.Value) (*Service, bool) {
+	if value.IsNull() || value.Type() != serviceCapsule() {
+		return nil, false
+	}
+	return value.EncapsulatedValue().(*Service), true
+}
+
+func (x *expansion) hostRule(s *scope, b *serviceBlock, service *Service) bool {
+	diag := hostMistake(s.loader.types[service.Runner.Type], b)
+	if diag != nil {
+		x.diags = append(x.diags, diag)
+	}
+	return diag == nil
+}
+
+func hostMistake(t *RunnerType, b *serviceBlock) *hcl.Diagnostic {
+	switch {
+	case t.Host == NoHost && b.host != nil:
+		return failure(b.host.Range(), "Host without a runner that reaches it",
+			"Service %q runs on this machine, so it has no \"host\". Set \"runner\" to a runner that reaches other hosts.", b.name)
+	case t.Host == NeedsHost && b.host == nil:
+		return failure(b.rng, "Missing host",
+			"Service %q runs by a runner of type %q, which needs to be told the \"host\".", b.name, t.Name)
+	}
+	return nil
+}
+
+// checkLaidOut evaluates all of a scope once more, now that its variables are known.
+func (s *scope) checkLaidOut() hcl.Diagnostics {
+	diags := s.checkValues()
+	for _, level := range s.module.levelList {
+		for _, b := range level.services {
+			again := withVariables
+			for _, service := range s.groups[b].services {
+				found := s.checkService(b, service, again)
+				again = anotherInstance
+				diags = append(diags, found...)
+				if found.HasErrors() || !b.perInstance {
+					break // the other instances have the same mistake, or none
+				}
+			}
+		}
+	}
+	return diags
+}

@@ -1,0 +1,324 @@
+package plan
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// commonFunctions are those that are the same for every plan. None of them gives
+// another answer when it is asked again: a run that resumes sees what it saw.
+func (l *loader) commonFunctions() map[string]function.Function {
+	fs := map[string]function.Function{
+		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc,
+		"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "signum": stdlib.SignumFunc,
+
+		"chomp": stdlib.ChompFunc, "indent": bounded(indentFunc()), "join": bounded(joinFunc()), "lower": stdlib.LowerFunc,
+		"regex": stdlib.RegexFunc, "regexall": shortText(stdlib.RegexAllFunc, 1), "replace": bounded(replaceFunc()), "sort": stdlib.SortFunc,
+		"split": shortText(stdlib.SplitFunc, 1), "strlen": stdlib.StrlenFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,
+		"title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc,
+		"trimsuffix": stdlib.TrimSuffixFunc, "upper": stdlib.UpperFunc,
+		"format": bounded(formatFunc(stdlib.FormatFunc)), "formatlist": bounded(formatListFunc()),
+		"startswith":  textTest(strings.HasPrefix, "prefix"),
+		"endswith":    textTest(strings.HasSuffix, "suffix"),
+		"strcontains": textTest(strings.Contains, "part"),
+
+		"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
+		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": distinctFunc(), "element": stdlib.ElementFunc,
+		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": lookupFunc(),
+		"merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
+		"setintersection": stdlib.SetIntersectionFunc, "setproduct": bounded(setProductFunc()), "setsubtract": stdlib.SetSubtractFunc,
+		"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sum": sumFunc(), "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+		"alltrue": allTrueFunc(), "anytrue": anyTrueFunc(),
+
+		"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"tonumber": bounded(stdlib.MakeToFunc(cty.Number)), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
+		"try": tryfunc.TryFunc, "can": tryfunc.CanFunc,
+		"sensitive": sensitiveFunc(), "nonsensitive": nonsensitiveFunc(), "issensitive": isSensitiveFunc(),
+
+		"base64decode": base64DecodeFunc(), "base64encode": textFunc(func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }),
+		"csvdecode": bounded(shortText(stdlib.CSVDecodeFunc, 0)), "jsondecode": bounded(jsonDecodeFunc()), "jsonencode": bounded(stdlib.JSONEncodeFunc), "urlencode": urlEncodeFunc(),
+		"basename": textFunc(func(s string) (string, error) { return path.Base(s), nil }),
+		"dirname":  textFunc(func(s string) (string, error) { return path.Dir(s), nil }),
+	}
+	maps.Copy(fs, hashFunctions())
+	maps.Copy(fs, networkFunctions())
+	maps.Copy(fs, l.machineFunctions())
+	for name, f := range fs {
+		fs[name] = quickArguments(f)
+	}
+	return fs
+}
+
+// bounded refuses arguments and results that are too large, numbers beyond all measure among them.
+func bounded(f function.Function) function.Function {
+	spec := &function.Spec{Params: f.Params(), VarParam: f.VarParam(), Description: f.Description()}
+	spec.Type = func(args []cty.Value) (cty.Type, error) { return f.ReturnTypeForValues(args) }
+	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		var total size
+		for _, arg := range args {
+			measured, err := measure(arg)
+			if err != nil {
+				return cty.NilVal, fmt.Errorf("an argument %w", err)
+			}
+			total.texts += measured.texts
+			total.elements += measured.elements
+			if err := total.check(); err != nil {
+				return cty.NilVal, fmt.Errorf("together what it is given %w", err)
+			}
+		}
+		result, err := f.Call(args)
+		if err != nil {
+			return result, err
+		}
+		if err := checkSize(result); err != nil {
+			return cty.NilVal, fmt.Errorf("the result %w", err)
+		}
+		return result, nil
+	}
+	return function.New(spec)
+}
+
+// textFunc makes a function of one text.
+func textFunc(f func(string) (string, error)) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "text", Type: cty.String}},
+		Type:         function.StaticReturnType(cty.String),
+		RefineResult: func(b *cty.RefinementBuilder) *cty.RefinementBuilder { return b.NotNull() },
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			result, err := f(args[0].AsString())
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return cty.StringVal(result), nil
+		},
+	})
+}
+
+func textTest(test func(text, part string) bool, part string) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "text", Type: cty.String}, {Name: part, Type: cty.String}},
+		Type:   function.StaticReturnType(cty.Bool),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return cty.BoolVal(test(args[0].AsString(), args[1].AsString())), nil
+		},
+	})
+}
+
+// fileFunctions read files of one plan.
+func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
+	readText := func(name string) (string, error) {
+		content, err := l.readValue(files, name)
+		if err != nil {
+			return "", err
+		}
+		if !utf8.Valid(content) {
+			return "", fmt.Errorf("%s is not UTF-8 text: use filebase64, or \"source\" of a file block", shorten(name))
+		}
+		return string(content), nil
+	}
+	return map[string]function.Function{
+		"file": textFunc(readText),
+		"filebase64": textFunc(func(name string) (string, error) {
+			content, err := l.readValue(files, name)
+			return base64.StdEncoding.EncodeToString(content), err
+		}),
+		"filesha256": textFunc(func(name string) (string, error) {
+			content, err := l.readValue(files, name)
+			return sha256Hex(content), err
+		}),
+		"fileexists": function.New(&function.Spec{
+			Params: []function.Parameter{{Name: "path", Type: cty.String}},
+			Type:   function.StaticReturnType(cty.Bool),
+			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+				_, err := files.file(args[0].AsString())
+				return cty.BoolVal(err == nil), nil
+			},
+		}),
+		"fileset":      l.fileSetFunc(files),
+		"templatefile": l.templateFileFunc(files, readText),
+	}
+}
+
+func (l *loader) readValue(files *planFiles, name string) ([]byte, error) {
+	file, err := files.file(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s of the plan in %s: %w", shorten(name), files.dir, err)
+	}
+	if len(file.content) > maxFileValue {
+		return nil, fmt.Errorf("%s is larger than %d MiB: send it with \"source\" of a file block", shorten(name), maxFileValue>>20)
+	}
+	return file.content, nil
+}
+
+// fileSetFunc lists files by a pattern. They count as read, so that a resumed run finds the same ones.
+func (l *loader) fileSetFunc(files *planFiles) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "directory", Type: cty.String}, {Name: "pattern", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.Set(cty.String)),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			dir, pattern := args[0].AsString(), args[1].AsString()
+			names, err := files.walk(dir)
+			if err != nil {
+				return cty.NilVal, fmt.Errorf("cannot list %s of the plan: %w", shorten(dir), err)
+			}
+			var found []cty.Value
+			for _, name := range names {
+				matched, err := matchPath(pattern, name)
+				if err != nil {
+					return cty.NilVal, fmt.Errorf("%q is not a pattern", shorten(pattern))
+				}
+				if !matched {
+					continue
+				}
+				if _, err := files.file(path.Join(dir, name)); err != nil {
+					return cty.NilVal, fmt.Errorf("cannot read %s of the plan: %w", shorten(name), err)
+				}
+				found = append(found, cty.StringVal(name))
+			}
+			if len(found) == 0 {
+				return cty.SetValEmpty(cty.String), nil
+			}
+			return cty.SetVal(found), nil
+		},
+	})
+}
+
+// matchPath is path.Match where a leading "**/" stands for any directories.
+func matchPath(pattern, name string) (bool, error) {
+	rest, anywhere := strings.CutPrefix(pattern, "**/")
+	if !anywhere {
+		return path.Match(pattern, name)
+	}
+	for {
+		matched, err := path.Match(rest, name)
+		if matched || err != nil {
+			return matched, err
+		}
+		_, after, ok := strings.Cut(name, "/")
+		if !ok {
+			return false, nil
+		}
+		name = after
+	}
+}
+
+// templateFileFunc renders a template of the plan. It sees the variables it is given, nothing else.
+func (l *loader) templateFileFunc(files *planFiles, readText func(string) (string, error)) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{
+			{Name: "path", Type: cty.String},
+			{Name: "variables", Type: cty.DynamicPseudoType, AllowMarked: true, AllowUnknown: true},
+		},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			if !args[0].IsKnown() || args[0].IsMarked() {
+				return cty.String, nil
+			}
+			_, err := l.renderTemplate(args, files, readText)
+			return cty.String, err
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return l.renderTemplate(args, files, readText)
+		},
+	})
+}
+
+func (l *loader) renderTemplate(args []cty.Value, files *planFiles, readText func(string) (string, error)) (cty.Value, error) {
+	name := args[0].AsString()
+	template, err := l.template(files, name, readText)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	vars, marks := args[1].Unmark()
+	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() && ty != cty.DynamicPseudoType {
+		return cty.NilVal, function.NewArgErrorf(1, "the variables of a template are an object: { name = value }")
+	}
+	if !vars.IsKnown() {
+		return cty.UnknownVal(cty.String).WithMarks(marks), nil
+	}
+	if vars.IsNull() {
+		return cty.NilVal, function.NewArgErrorf(1, "the variables of a template must not be null")
+	}
+	ctx := &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{meterName: newMeter()}}
+	for it := vars.ElementIterator(); it.Next(); {
+		key, value := it.Element()
+		if !hclsyntax.ValidIdentifier(key.AsString()) {
+			return cty.NilVal, function.NewArgErrorf(1, "%q cannot be the name of a variable in a template", shorten(key.AsString()))
+		}
+		ctx.Variables[key.AsString()] = value.WithMarks(marks)
+	}
+	for _, traversal := range template.variables {
+		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
+			return cty.NilVal, fmt.Errorf("%s refers to %q, which it is not given.%s",
+				place(traversal.SourceRange()), shorten(traversal.RootName()), suggest(traversal.RootName(), withoutMeter(keys(ctx.Variables))))
+		}
+	}
+	value, diags := template.body.Value(ctx)
+	if diags.HasErrors() {
+		first := diags.Errs()[0].(*hcl.Diagnostic)
+		return cty.NilVal, fmt.Errorf("%s: %s: %s", place(*first.Subject), first.Summary, first.Detail)
+	}
+	if err := checkSize(value); err != nil {
+		return cty.NilVal, fmt.Errorf("the text made of %s %w", shorten(name), err)
+	}
+	text, err := toText(value)
+	if err != nil {
+		return cty.NilVal, fmt.Errorf("%s does not give a text", shorten(name))
+	}
+	return text, nil
+}
+
+func withoutMeter(names []string) []string {
+	var kept []string
+	for _, name := range names {
+		if name != meterName {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// A parsedTemplate is a template of a plan.
+type parsedTemplate struct {
+	body      hcl.Expression
+	variables []hcl.Traversal
+}
+
+// template parses a file, once.
+func (l *loader) template(files *planFiles, name string, readText func(string) (string, error)) (*parsedTemplate, error) {
+	key := programKey{files, name}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.templates[key]; t != nil {
+		return t, nil
+	}
+	text, err := readText(name)
+	if err != nil {
+		return nil, err
+	}
+	src := []byte(text)
+	tokens, _ := hclsyntax.LexTemplate(src, name, hcl.InitialPos)
+	diags := checkTokens(tokens)
+	var body hclsyntax.Expression
+	if !diags.HasErrors() {
+		body, diags = hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
+	}
+	if diags.HasErrors() {
+		first := diags.Errs()[0].(*hcl.Diagnostic)
+		return nil, fmt.Errorf("%s: %s: %s", place(*first.Subject), first.Summary, first.Detail)
+	}
+	t := &parsedTemplate{body: body, variables: body.Variables()}
+	meterLoops(body)
+	l.templates[key] = t
+	return t, nil
+}

@@ -1,0 +1,7 @@
+# want: 5,20-27: Reserved name
+level "one" {
+  service "a" {
+    boot { command = ["true"] }
+    attributes = { address = "x" }
+  }
+}

@@ -1,0 +1,2 @@
+# want: 2,15-20: Constant text expected
+description = var.x

@@ -1,0 +1,5 @@
+level "core" {
+  service "a" {
+    boot { command = ["x", var.nothing] }
+  }
+}

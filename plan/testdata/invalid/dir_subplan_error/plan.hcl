@@ -1,0 +1,4 @@
+# want: inner/plan.hcl:3,28-39: Reference to an undeclared variable
+level "sub" {
+  plan = "../inner"
+}

@@ -1,0 +1,5 @@
+level "core" {
+  service "a" {
+    boot { program = "boot.sh" }
+  }
+}

@@ -1,0 +1,3 @@
+level "back" {
+  plan = "../main"
+}

@@ -1,0 +1,4 @@
+# want: inner/plan.hcl:2,10-19: Plan contains itself
+level "sub" {
+  plan = "../inner"
+}

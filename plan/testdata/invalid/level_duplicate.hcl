@@ -1,0 +1,5 @@
+# want: 4,1-12: Duplicate level
+level "one" {
+}
+level "one" {
+}

@@ -1,0 +1,5 @@
+# want: 3,7-14: Circle of locals
+locals {
+  a = local.a
+}
+output "x" { value = local.a }

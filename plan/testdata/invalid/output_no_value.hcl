@@ -1,0 +1,3 @@
+# want: 2,1-11: Missing attribute
+output "x" {
+}

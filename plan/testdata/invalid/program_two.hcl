@@ -1,0 +1,10 @@
+# want: 6,7-13: Two programs
+level "one" {
+  service "a" {
+    boot {
+      command = ["x"]
+      script  = "y"
+    }
+
+  }
+}

@@ -1,0 +1,2 @@
+# want: 2,22-33: Unknown reference
+output "x" { value = path.module }

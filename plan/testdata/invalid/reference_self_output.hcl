@@ -1,0 +1,2 @@
+# want: 2,22-34: Reference out of place
+output "x" { value = self.address }

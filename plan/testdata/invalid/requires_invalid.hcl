@@ -1,0 +1,2 @@
+# want: 2,19-25: Invalid version constraint
+requires_launch = "soon"

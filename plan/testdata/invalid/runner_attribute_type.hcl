@@ -1,0 +1,4 @@
+# want: 3,10-16: Value of another type
+runner "ssh" "r" {
+  port = "many"
+}

@@ -1,0 +1,3 @@
+# want: 2,1-17: Missing attribute
+runner "ec2" "r" {
+}

@@ -1,0 +1,11 @@
+# want: 9,13-18: Sensitive value in the open
+variable "n" {
+  default   = 2
+  sensitive = true
+}
+level "one" {
+  service "a" {
+    boot { command = ["true"] }
+    count = var.n
+  }
+}

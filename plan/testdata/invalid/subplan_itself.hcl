@@ -1,0 +1,4 @@
+# want: 3,10-19: Plan contains itself
+level "sub" {
+  plan = "../main"
+}

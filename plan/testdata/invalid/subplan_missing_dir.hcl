@@ -1,0 +1,4 @@
+# want: 3,10-22: Plan cannot be opened
+level "sub" {
+  plan = "../nowhere"
+}

@@ -1,0 +1,4 @@
+# want: 3,10-15: Constant text expected
+level "sub" {
+  plan = var.x
+}

@@ -1,0 +1,6 @@
+# want: 4,30-31: Missing item separator
+level "one" {
+  service "a" {
+    boot { command = ["true" }
+  }
+}

@@ -1,0 +1,2 @@
+# want: 2,1-11: Unknown attribute
+descripton = "x"

@@ -1,0 +1,4 @@
+# want: 2,1-7: Unknown block
+servce "a" {}
+level "x" {
+}

@@ -1,0 +1,3 @@
+# want: 2,1-13: Missing variable
+variable "x" { type = string }
+output "x" { value = var.x }

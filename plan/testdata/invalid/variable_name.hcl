@@ -1,0 +1,2 @@
+# want: 2,10-14: Invalid name
+variable "1x" { default = 1 }

@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// A Tree is a plan laid out for a run. What is learned of its services while the run
+// goes on is kept in it; its methods and those of its services may be called concurrently.
+type Tree struct {
+	// Levels in an order in which each one stands after all those it waits for.
+	Levels []*Level
+	// Services of all levels, in the order of the levels.
+	Services []*Service
+
+	plan *Plan
+	root *scope
+	in   Inputs
+
+	// mu guards what is known of the services, every cell of every scope, and the
+	// secrets. It is held while the values that an expression refers to are
+	// gathered, not while the expression itself is evaluated.
+	mu      sync.Mutex
+	secrets secretSet
+}
+
+// A Level begins when every level in After is complete. A level that is a
+// sub-plan stands in the list too, after its own levels and without services of
+// its own, Group being true: it is complete when they are.
+type Level struct {
+	Name        string // "dispatch.core"
+	After       []*Level
+	Services    []*Service
+	Parallelism int // 0: no limit
+	Group       bool
+	Range       hcl.Range
+}
+
+// A Service of a run: one for each count or for_each instance.
+type Service struct {
+	Address                                      string // "dispatch.core.web[0]"
+	Name                                         string // "web"
+	Index                                        string // "0", an each.key, or "" where there is neither count nor for_each
+	Level                                        *Level
+	Runner                                       *Runner
+	On                                           *Service // whose host it uses
+	HasBoot, HasProcess, HasTerminate, HasChecks bool
+	Range                                        hcl.Range // of the service block
+
+	group    *group
+	instance int
+	known    *Known // guarded by the tree's mu; nil: nothing yet
+}
+
+// A Runner block, evaluated. The runner of services that name none is {Type: "local"}.
+type Runner struct {
+	Type   string
+	Name   string    // "" for the default local one
+	Config cty.Value // an object; absent attributes are null. May contain marked values
+	Range  hcl.Range
+}
+
+// Address is "ssh.rack", or "local".
+func (r *Runner) Address() string {
+	if r.Name == "" {
+		return r.Type
+	}
+	return r.Type + "." + r.Name
+}
+
+// Known is what has been learned of a service.
+type Known struct {
+	Address, PrivateAddress, PublicAddress, InstanceID, WorkDir string
+	// Exports by name, of the declared types. nil: the boot program has not ended.
+	Exports map[string]cty.Value
+}
+
+// Learn records what is known of s, replacing what was known before. References to s see it from then on.
+func (t *Tree) Learn(s *Service, known Known) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.known = &known
+	for name, value := range known.Exports {
+		if export := s.group.block.export(name); export != nil && export.sensitive {
+			t.secrets.add(value.Mark(sensitiveMark))
+		}
+	}
+	s.group.cell.changed()
+}

@@ -1,0 +1,155 @@
+package ec2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// Await implements runners.Provisioner.
+func (r *Runner) Await(ctx context.Context, want runners.Want) (runners.Facts, error) {
+	if r.config.Pool != nil {
+		return r.awaitPool(ctx, want.Service)
+	}
+	h, err := r.obtain(ctx, want)
+	if err != nil {
+		return runners.Facts{}, err
+	}
+	if h, err = r.awaitAddress(ctx, h); err != nil {
+		return runners.Facts{}, err
+	}
+	return r.facts(h), nil
+}
+
+// obtain is the service's instance, asked for if it was not yet.
+func (r *Runner) obtain(ctx context.Context, want runners.Want) (held, error) {
+	h, ok := r.has(want.Service)
+	switch {
+	case want.Host != "" && ok && h.ID == want.Host:
+		return h, nil
+	case want.Host != "":
+		h = held{
+			runners.Resource{Kind: kindInstance, Key: "existing/" + want.Service, ID: want.Host, Service: want.Service, Status: "live"},
+			record{Region: r.cloud.region, Asked: time.Now().UTC(), Existing: true},
+		}
+		return h, r.put(ctx, nil, h)
+	case ok && h.Status == "live":
+		return h, nil
+	}
+	if err := r.takeFailure(want.Service); err != nil {
+		return held{}, err
+	}
+	if err := r.asked.request(ctx, r, want); err != nil {
+		return held{}, err
+	}
+	if h, ok := r.has(want.Service); ok && h.Status == "live" {
+		return h, nil
+	}
+	if err := r.takeFailure(want.Service); err != nil {
+		return held{}, err
+	}
+	return held{}, fmt.Errorf("EC2 gave no instance for %s", want.Service)
+}
+
+// awaitAddress waits until the instance runs and has the address that the
+// configuration wants, and records it.
+func (r *Runner) awaitAddress(ctx context.Context, h held) (held, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not running after %v", runTimeout))
+	defer cancel()
+	begin, told := time.Now(), false
+	pause := gather
+	for ; ; pause = pauseAfter(time.Since(begin)) {
+		s, err := r.fleet.look(ctx, h.ID, false, pause)
+		if err != nil {
+			if _, answered := errors.AsType[smithy.APIError](err); answered || ctx.Err() != nil {
+				return h, explain(err, "wait for the instance %s", h.ID)
+			}
+			if !told {
+				r.env.Note(h.Service, clean("the EC2 API does not answer; launch keeps trying: "+shortened(err).Error()))
+				told = true
+			}
+			continue
+		}
+		done, err := r.arrived(&h, s.instance)
+		if err != nil {
+			return h, err
+		}
+		if done {
+			return h, r.put(ctx, nil, h)
+		}
+	}
+}
+
+// arrived takes over the instance's addresses when it runs and has them.
+func (r *Runner) arrived(h *held, i *types.Instance) (bool, error) {
+	if i == nil {
+		if h.Existing || time.Since(h.Asked) > consistency {
+			return false, fmt.Errorf("the instance %s does not exist in %s", h.ID, r.cloud.region)
+		}
+		return false, nil // new, and not known everywhere yet
+	}
+	switch stateOf(i) {
+	case types.InstanceStateNamePending, "":
+		return false, nil
+	case types.InstanceStateNameRunning:
+	default:
+		return false, fmt.Errorf("the instance %s is %s: %s", h.ID, stateOf(i), endReason(i))
+	}
+	h.Public, h.Private = aws.ToString(i.PublicIpAddress), aws.ToString(i.PrivateIpAddress)
+	if r.address(*h) != "" {
+		return true, nil
+	}
+	if i.LaunchTime != nil && time.Since(*i.LaunchTime) > consistency {
+		return false, fmt.Errorf("the instance %s runs but has no %s address: set address or public_address in the runner block, or choose another subnet", h.ID, r.config.Address)
+	}
+	return false, nil
+}
+
+// endReason is why an instance no longer runs, as EC2 tells it.
+func endReason(i *types.Instance) string {
+	switch {
+	case i.StateReason != nil && aws.ToString(i.StateReason.Message) != "":
+		return clean(aws.ToString(i.StateReason.Message))
+	case aws.ToString(i.StateTransitionReason) != "":
+		return clean(aws.ToString(i.StateTransitionReason))
+	}
+	return "EC2 gives no reason"
+}
+
+// Inspect implements runners.Provisioner.
+func (r *Runner) Inspect(ctx context.Context, service string) error {
+	if r.config.Pool != nil {
+		return r.inspectPool(ctx, service)
+	}
+	h, ok := r.has(service)
+	if !ok || h.ID == "" {
+		r.reload()
+		if h, ok = r.has(service); !ok || h.ID == "" {
+			return fmt.Errorf("%s has no instance", service)
+		}
+	}
+	s, err := r.fleet.look(ctx, h.ID, true, gather)
+	switch {
+	case err != nil:
+		return explain(err, "look at the instance %s", h.ID)
+	case s.instance == nil && time.Since(h.Asked) < consistency && !h.Existing:
+		return nil // not known everywhere yet
+	case s.instance == nil:
+		return fmt.Errorf("the instance %s is gone", h.ID)
+	case s.impaired != "":
+		return fmt.Errorf("the instance %s is impaired: its %s status check fails", h.ID, s.impaired)
+	}
+	switch st := stateOf(s.instance); st {
+	case types.InstanceStateNameRunning, types.InstanceStateNamePending:
+		return nil
+	default:
+		return fmt.Errorf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))
+	}
+}

@@ -1,0 +1,148 @@
+package ec2
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/smithy-go/logging"
+	"golang.org/x/time/rate"
+)
+
+// How calls are paced and repeated.
+const (
+	// The reference allows RunInstances and its like a burst and a few calls a
+	// second, Describe calls more. Within a run launch stays below that by
+	// itself; other clients of the account are what the adaptive retry is for.
+	callRate  = 5
+	callBurst = 40
+
+	// attempts of one call within the SDK, with exponential delay and jitter up
+	// to maxDelay: enough for a broken connection or a hiccup of the service.
+	attempts = 5
+	maxDelay = 5 * time.Second
+
+	// throttlePause is what launch waits, over and over, where the SDK's
+	// attempts were used up by throttling: being throttled is no failure.
+	throttlePause = 3 * time.Second
+
+	// answerTimeout bounds one attempt: the service answers within seconds.
+	answerTimeout = time.Minute
+
+	// connections to the endpoint that are kept; calls under way are fewer.
+	keptConnections = 16
+)
+
+// A cloud makes API calls to one region.
+type cloud struct {
+	ec2     *ec2.Client
+	scaling *autoscaling.Client
+	region  string
+	limit   *rate.Limiter
+	note    func(text string)
+}
+
+// openCloud finds region, credentials and endpoint as the AWS SDK does, except
+// for what the configuration says. It makes no call.
+func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error) {
+	// The SDK logs to stderr otherwise, in the middle of launch's own output.
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
+	if c.Region != "" {
+		load = append(load, config.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(c.Profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("no AWS region: set region in the runner block, AWS_REGION, or a region in ~/.aws/config")
+	}
+	client := &http.Client{Transport: transport()}
+	retryer := newRetryer()
+	return &cloud{
+		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
+			o.HTTPClient, o.Retryer = client, retryer
+			if c.Endpoint != "" {
+				o.BaseEndpoint = aws.String(c.Endpoint)
+			}
+		}),
+		scaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
+			o.HTTPClient, o.Retryer = client, retryer
+			if c.Endpoint != "" {
+				o.BaseEndpoint = aws.String(c.Endpoint)
+			}
+		}),
+		region: cfg.Region,
+		limit:  rate.NewLimiter(callRate, callBurst),
+		note:   note,
+	}, nil
+}
+
+func transport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = keptConnections
+	t.ResponseHeaderTimeout = answerTimeout
+	return t
+}
+
+// newRetryer is the SDK's adaptive one, except that what will not change by
+// itself is told at once: the service reports a lack of capacity as a server
+// error, which the SDK would try again.
+func newRetryer() aws.Retryer {
+	return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+		o.StandardOptions = append(o.StandardOptions, func(so *retry.StandardOptions) {
+			so.MaxAttempts = attempts
+			so.MaxBackoff = maxDelay
+			so.RateLimiter = ratelimit.None // attempts are bounded already
+			so.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+				if k := kindOf(err); k == lacksCapacity || k == overQuota {
+					return aws.FalseTernary
+				}
+				return aws.UnknownTernary
+			})}, so.Retryables...)
+		})
+	})
+}
+
+// call makes one API call when the bucket has a token for it, and again, with
+// a pause, for as long as all that goes wrong is that it is throttled.
+func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Context, In, ...func(*Opt)) (Out, error), in In) (Out, error) {
+	for told := false; ; told = true {
+		if err := c.limit.Wait(ctx); err != nil {
+			var none Out
+			return none, context.Cause(ctx)
+		}
+		out, err := f(ctx, in)
+		if err == nil || kindOf(err) != throttled || ctx.Err() != nil {
+			if err != nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return out, err
+		}
+		if !told {
+			c.note("the EC2 API throttles calls of this account; launch slows down and goes on")
+		}
+		select {
+		case <-time.After(throttlePause):
+		case <-ctx.Done():
+			return out, context.Cause(ctx)
+		}
+	}
+}
+
+// close lets go of idle connections.
+func (c *cloud) close() {
+	if client, ok := c.ec2.Options().HTTPClient.(*http.Client); ok {
+		client.CloseIdleConnections()
+	}
+}

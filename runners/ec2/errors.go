@@ -1,0 +1,196 @@
+package ec2
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/aws/smithy-go"
+)
+
+// kind is what an API error is about: what the operator does next depends on it.
+type kind uint8
+
+const (
+	other kind = iota
+	lacksCapacity
+	overQuota
+	notAllowed
+	badCredentials
+	badParameter
+	notFound
+	throttled
+	alreadyThere
+	mismatch
+	inUse
+)
+
+// kindByCode are the codes of the API reference. Those that begin with
+// Invalid, Missing or Unknown and are not here are bad parameters.
+var kindByCode = map[string]kind{
+	"InsufficientInstanceCapacity":                     lacksCapacity,
+	"InsufficientHostCapacity":                         lacksCapacity,
+	"InsufficientReservedInstanceCapacity":             lacksCapacity,
+	"InsufficientCapacity":                             lacksCapacity,
+	"InsufficientFreeAddressesInSubnet":                lacksCapacity,
+	"InsufficientAddressCapacity":                      lacksCapacity,
+	"InsufficientVolumeCapacity":                       lacksCapacity,
+	"UnfulfillableCapacity":                            lacksCapacity,
+	"SpotMaxPriceTooLow":                               lacksCapacity,
+	"Unsupported":                                      lacksCapacity,
+	"InstanceLimitExceeded":                            overQuota,
+	"VcpuLimitExceeded":                                overQuota,
+	"MaxSpotInstanceCountExceeded":                     overQuota,
+	"MaxSpotFleetRequestCountExceeded":                 overQuota,
+	"VolumeLimitExceeded":                              overQuota,
+	"MaxIOPSLimitExceeded":                             overQuota,
+	"AddressLimitExceeded":                             overQuota,
+	"NetworkInterfaceLimitExceeded":                    overQuota,
+	"KeyPairLimitExceeded":                             overQuota,
+	"PrivateIpAddressLimitExceeded":                    overQuota,
+	"LimitExceeded":                                    overQuota,
+	"ResourceCountLimitExceeded":                       overQuota,
+	"UnauthorizedOperation":                            notAllowed,
+	"AccessDenied":                                     notAllowed,
+	"AccessDeniedException":                            notAllowed,
+	"OperationNotPermitted":                            notAllowed,
+	"OptInRequired":                                    notAllowed,
+	"PendingVerification":                              notAllowed,
+	"Blocked":                                          notAllowed,
+	"AuthFailure":                                      badCredentials,
+	"InvalidClientTokenId":                             badCredentials,
+	"SignatureDoesNotMatch":                            badCredentials,
+	"ExpiredToken":                                     badCredentials,
+	"RequestExpired":                                   badCredentials,
+	"MissingAuthenticationToken":                       badCredentials,
+	"UnrecognizedClientException":                      badCredentials,
+	"InvalidInstanceID.NotFound":                       notFound,
+	"InvalidInstanceID.Malformed":                      badParameter,
+	"InvalidKeyPair.Duplicate":                         alreadyThere,
+	"InvalidLaunchTemplateName.AlreadyExistsException": alreadyThere,
+	"AlreadyExists":                                    alreadyThere,
+	"AlreadyExistsFault":                               alreadyThere,
+	"IdempotentParameterMismatch":                      mismatch,
+	"ResourceInUse":                                    inUse,
+	"ScalingActivityInProgress":                        inUse,
+	"RequestLimitExceeded":                             throttled,
+	"Throttling":                                       throttled,
+	"ThrottlingException":                              throttled,
+	"RequestThrottled":                                 throttled,
+	"TooManyRequestsException":                         throttled,
+	"EC2ThrottledException":                            throttled,
+	"RequestThrottledException":                        throttled,
+	"SlowDown":                                         throttled,
+	"BandwidthLimitExceeded":                           throttled,
+	"InvalidLaunchTemplateId.NotFound":                 notFound,
+	"InvalidLaunchTemplateId.NotFoundException":        notFound,
+	"InvalidLaunchTemplateName.NotFoundException":      notFound,
+}
+
+func kindOf(err error) kind {
+	e, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return other
+	}
+	if k, ok := kindByCode[e.ErrorCode()]; ok {
+		return k
+	}
+	for _, prefix := range []string{"Invalid", "Missing", "Unknown", "ValidationError", "Unsupported"} {
+		if strings.HasPrefix(e.ErrorCode(), prefix) {
+			return badParameter
+		}
+	}
+	return other
+}
+
+// An Error is an answer of the API that the operator has to deal with. Its text
+// is a sentence that says what to do.
+type Error struct {
+	Doing string // "start 5 instances of m7g.large"
+	Code  string // of the API; "" where it did not answer
+	Err   error
+
+	kind   kind
+	advice string
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return fmt.Sprintf("%s: %v", e.Doing, e.Err)
+	}
+	return fmt.Sprintf("%s: %s (%s: %s)", e.Doing, e.advice, e.Code, messageOf(e.Err))
+}
+
+// explain turns an error of a call into a sentence. Errors that are not of the
+// API (the context's, launch's own) get the subject only.
+func explain(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	doing := fmt.Sprintf(format, args...)
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return &Error{Doing: doing, Err: shortened(err)}
+	}
+	e := &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err)}
+	switch e.kind {
+	case lacksCapacity:
+		e.advice = "EC2 does not have the capacity at the moment; try again later, or with another instance_type, subnet or availability_zone"
+	case overQuota:
+		e.advice = "that is above a quota of this AWS account; end something, ask AWS for more, or ask for less"
+	case notAllowed:
+		e.advice = "these credentials may not do that; the account's administrator can allow it"
+	case badCredentials:
+		e.advice = "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
+	case badParameter, notFound:
+		e.advice = "the request is wrong; correct the runner block"
+	default:
+		e.advice = "the AWS API refuses"
+	}
+	return e
+}
+
+// encoded is the authorization failure message, which only AWS can read.
+var encoded = regexp.MustCompile(`(?s)\s*Encoded authorization failure message:.*`)
+
+// maxMessage bounds what an endpoint can make launch say.
+const maxMessage = 500
+
+func messageOf(err error) string {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return clean(err.Error())
+	}
+	return clean(encoded.ReplaceAllString(api.ErrorMessage(), ""))
+}
+
+// clean makes text from outside printable, and short.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > maxMessage {
+		s = string(r[:maxMessage]) + "…"
+	}
+	return strings.TrimSpace(s)
+}
+
+// shortened drops the SDK's own frames: "operation error EC2: RunInstances,
+// exceeded maximum number of attempts, 5, https response error …".
+func shortened(err error) error {
+	inner := err
+	for {
+		op, ok := errors.AsType[*smithy.OperationError](inner)
+		if !ok {
+			break
+		}
+		inner = op.Err
+	}
+	return inner
+}

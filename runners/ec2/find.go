@@ -1,0 +1,230 @@
+package ec2
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// A Found is something in the cloud that bears launch's tags, of whatever run,
+// on whatever machine that run was launched.
+type Found struct {
+	Kind    string // "instance", "key-pair", "launch-template", "scaling-group"
+	ID      string // the instance's id, else the name
+	Region  string
+	Run     string // the run's name
+	RunID   string
+	Plan    string // the plan's directory
+	Service string // "" where it is the run's own, or the tags do not tell
+	State   string // of an instance
+	Created time.Time
+
+	tags  map[string]string
+	index int
+	i     types.Instance
+}
+
+// Find lists everything in the configuration's region that launch made and that
+// is still there: what `clean` compares with the runs that it knows.
+func Find(ctx context.Context, config Config) ([]Found, error) {
+	c, err := openCloud(ctx, config, func(string) {})
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var all []Found
+	for _, find := range []func(context.Context) ([]Found, error){c.findGroups, c.findInstances, c.findTemplates, c.findKeyPairs} {
+		found, err := find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	slices.SortStableFunc(all, func(a, b Found) int { return cmp.Compare(a.RunID, b.RunID) })
+	return all, nil
+}
+
+func (c *cloud) found(kind, id string, tags map[string]string) Found {
+	return Found{Kind: kind, ID: id, Region: c.region, Run: tags[tagRun], RunID: tags[tagRunID], Plan: tags[tagPlan], Service: tags[tagService], tags: tags}
+}
+
+func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
+	list, err := c.instances(ctx, filter("tag-key", tagRunID), filter("instance-state-name", "pending", "running", "stopping", "stopped"))
+	if err != nil {
+		return nil, explain(err, "look for instances that launch made")
+	}
+	var all []Found
+	for _, i := range list {
+		f := c.found(kindInstance, aws.ToString(i.InstanceId), tagMap(i.Tags))
+		f.index, f.i, f.State = int(aws.ToInt32(i.AmiLaunchIndex)), i, string(stateOf(&i))
+		f.Service = serviceOf(f.tags, f.index)
+		f.Created = aws.ToTime(i.LaunchTime)
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
+	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("tag-key", tagRunID)}})
+	if err != nil {
+		return nil, explain(err, "look for key pairs that launch made")
+	}
+	var all []Found
+	for _, k := range out.KeyPairs {
+		f := c.found(kindKeyPair, aws.ToString(k.KeyName), tagMap(k.Tags))
+		f.Created = aws.ToTime(k.CreateTime)
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+const (
+	kindTemplate = "launch-template"
+	kindGroup    = "scaling-group"
+)
+
+func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
+	var all []Found
+	in := &ec2.DescribeLaunchTemplatesInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}
+	for {
+		out, err := call(ctx, c, c.ec2.DescribeLaunchTemplates, in)
+		if err != nil {
+			return nil, explain(err, "look for launch templates that launch made")
+		}
+		for _, t := range out.LaunchTemplates {
+			f := c.found(kindTemplate, aws.ToString(t.LaunchTemplateName), tagMap(t.Tags))
+			f.Created = aws.ToTime(t.CreateTime)
+			all = append(all, f)
+		}
+		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
+			return all, nil
+		}
+	}
+}
+
+// findGroups needs a permission that those who use no pool may not have: that
+// they are not allowed to look means that there is nothing of theirs.
+func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
+	var all []Found
+	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []astypes.Filter{{Name: aws.String("tag-key"), Values: []string{tagRunID}}}}
+	for {
+		out, err := call(ctx, c, c.scaling.DescribeAutoScalingGroups, in)
+		if kindOf(err) == notAllowed {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, explain(err, "look for Auto Scaling groups that launch made")
+		}
+		for _, g := range out.AutoScalingGroups {
+			tags := map[string]string{}
+			for _, t := range g.Tags {
+				tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+			}
+			f := c.found(kindGroup, aws.ToString(g.AutoScalingGroupName), tags)
+			f.Created = aws.ToTime(g.CreatedTime)
+			all = append(all, f)
+		}
+		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
+			return all, nil
+		}
+	}
+}
+
+func tagMap(tags []types.Tag) map[string]string {
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return m
+}
+
+// End ends things that Find has found and returns when instances are gone. What
+// could not be ended is told by id.
+func End(ctx context.Context, config Config, list []Found) map[string]error {
+	errs := map[string]error{}
+	c, err := openCloud(ctx, config, func(string) {})
+	if err != nil {
+		for _, f := range list {
+			errs[f.ID] = err
+		}
+		return errs
+	}
+	r := &Runner{config: config, cloud: c, fleet: newFleet(ctx, c, ""), env: runners.Env{Ledger: noLedger{}}, held: map[string]held{}}
+	defer c.close()
+	defer r.fleet.close()
+	fail := func(id string, err error) {
+		if err != nil {
+			errs[id] = err
+		}
+	}
+	var instances []held
+	for _, f := range list { // groups first, or they would start what is ended
+		switch f.Kind {
+		case kindGroup:
+			_, err := call(ctx, c, c.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(f.ID), ForceDelete: aws.Bool(true)})
+			fail(f.ID, explain(err, "delete the Auto Scaling group %s", f.ID))
+		case kindInstance:
+			instances = append(instances, held{runners.Resource{Kind: kindInstance, Key: f.ID, ID: f.ID}, record{Region: f.Region, Asked: f.Created}})
+		}
+	}
+	for id, err := range r.endInstances(ctx, instances) {
+		fail(id, err)
+	}
+	for _, f := range list {
+		switch f.Kind {
+		case kindTemplate:
+			_, err := call(ctx, c, c.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(f.ID)})
+			if kindOf(err) != notFound {
+				fail(f.ID, explain(err, "delete the launch template %s", f.ID))
+			}
+		case kindKeyPair:
+			_, err := call(ctx, c, c.ec2.DeleteKeyPair, &ec2.DeleteKeyPairInput{KeyName: aws.String(f.ID)})
+			fail(f.ID, explain(err, "delete the key pair %s", f.ID))
+		}
+	}
+	return errs
+}
+
+// KeyPair says whether what was found is a key pair: its private half was with the record of its run.
+func (f Found) KeyPair() bool { return f.Kind == kindKeyPair }
+
+// noLedger is for what belongs to no run that this machine knows.
+type noLedger struct{}
+
+func (noLedger) Put(context.Context, ...runners.Resource) error { return nil }
+func (noLedger) List(string) []runners.Resource                 { return nil }
+
+// Resource is the ledger's row for something found, for a run that is rebuilt
+// from its tags. The keys of the run are not in tags: what can be logged in to
+// is what has a key pair of the operator's own, and its host key is read from
+// the console.
+func (f Found) Resource() (runners.Resource, error) {
+	res := runners.Resource{Kind: f.Kind, Key: f.ID, ID: f.ID, Service: f.Service, Status: "live"}
+	var data any
+	switch f.Kind {
+	case kindInstance:
+		data = record{
+			Region: f.Region, Batch: f.tags[tagBatch], Index: f.index, Asked: f.Created,
+			Public: aws.ToString(f.i.PublicIpAddress), Private: aws.ToString(f.i.PrivateIpAddress),
+		}
+	case kindGroup:
+		res.Kind = kindPool
+		data = poolRecord{Region: f.Region, Asked: f.Created}
+	default:
+		return res, errors.ErrUnsupported // a template goes with its group; a key pair is of no use without its private half
+	}
+	text, err := json.Marshal(data)
+	res.Data = string(text)
+	return res, err
+}

@@ -1,0 +1,168 @@
+package ec2
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// Files of the run's private folder. All ec2 runners of a run share them.
+const (
+	clientKeyFile = "ec2-key"      // with which launch logs in
+	hostKeyFile   = "ec2-host-key" // which instances are given
+)
+
+// A keyFile is a private key of the run, in OpenSSH's format.
+type keyFile struct {
+	path   string
+	pem    []byte
+	signer ssh.Signer
+}
+
+func (k *keyFile) public() string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.signer.PublicKey())))
+}
+
+// readKey reads a key of the run; one that is not there is fs.ErrNotExist.
+func readKey(path string) (*keyFile, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the key of this run's instances cannot be read: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(content)
+	if err != nil {
+		return nil, fmt.Errorf("read the key %s: %w", path, err)
+	}
+	return &keyFile{path, content, signer}, nil
+}
+
+// makeKey returns the key in a file of the run, and makes it where there is
+// none. Of several who make it at a time one wins, and all get that one's.
+func makeKey(path string) (*keyFile, error) {
+	if k, err := readKey(path); !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "launch")
+	if err != nil {
+		return nil, err
+	}
+	if err := writeOnce(path, pem.EncodeToMemory(block)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("keep a key of the run: %w", err)
+	}
+	return readKey(path)
+}
+
+// writeOnce makes a file appear whole and durable, or fails with fs.ErrExist.
+func writeOnce(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+const kindKeyPair = "key-pair"
+
+// keyPair makes sure that the run's key pair is known in this region, and
+// returns its name. The private key is made here and never leaves this machine.
+func (r *Runner) keyPair(ctx context.Context) (string, error) {
+	if r.config.KeyName != "" {
+		return r.config.KeyName, nil
+	}
+	key, err := makeKey(filepath.Join(r.env.Dir, clientKeyFile))
+	if err != nil {
+		return "", err
+	}
+	res := runners.Resource{Kind: kindKeyPair, Key: r.cloud.region, Status: "wanted", Data: `{"name":"` + r.keyPairName() + `"}`}
+	for _, known := range r.env.Ledger.List(kindKeyPair) {
+		if known.Key == res.Key && known.Status == "live" {
+			return r.keyPairName(), nil
+		}
+	}
+	if err := r.env.Ledger.Put(ctx, res); err != nil {
+		return "", err
+	}
+	out, err := call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, &ec2.ImportKeyPairInput{
+		KeyName:           aws.String(r.keyPairName()),
+		PublicKeyMaterial: []byte(key.public()),
+		TagSpecifications: tagSpecs(r.runTags(), types.ResourceTypeKeyPair),
+	})
+	switch {
+	case kindOf(err) == alreadyThere:
+		// An earlier call took effect, its answer was lost. The name holds the
+		// run's id, and the run has one key.
+	case err != nil:
+		return "", explain(err, "import the run's key pair")
+	default:
+		res.ID = aws.ToString(out.KeyPairId)
+	}
+	res.Status = "live"
+	return r.keyPairName(), r.env.Ledger.Put(ctx, res)
+}
+
+func (r *Runner) keyPairName() string { return "launch-" + r.env.RunID }
+
+// hostKey is the key that launch gives to instances of the run. One call starts
+// many instances with the same user data, so they share it.
+func (r *Runner) hostKey() (*keyFile, error) {
+	if r.config.HostKey == "console" {
+		return nil, nil
+	}
+	return makeKey(filepath.Join(r.env.Dir, hostKeyFile))
+}
+
+// deleteKeyPairs removes the run's key pair from this region, and the keys.
+func (r *Runner) deleteKeyPairs(ctx context.Context) error {
+	for _, res := range r.env.Ledger.List(kindKeyPair) {
+		if res.Key != r.cloud.region || res.Status == "gone" {
+			continue
+		}
+		_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteKeyPair, &ec2.DeleteKeyPairInput{KeyName: aws.String(r.keyPairName())})
+		if err != nil {
+			return explain(err, "delete the key pair %s", r.keyPairName())
+		}
+		res.Status = "gone"
+		if err := r.env.Ledger.Put(ctx, res); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tagSpecs(tags map[string]string, kinds ...types.ResourceType) []types.TagSpecification {
+	var out []types.TagSpecification
+	for _, k := range kinds {
+		out = append(out, types.TagSpecification{ResourceType: k, Tags: sdkTags(tags)})
+	}
+	return out
+}

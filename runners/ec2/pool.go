@@ -1,0 +1,347 @@
+package ec2
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// A pool is one service that is an Auto Scaling group: EC2 keeps it at its size.
+const kindPool = "pool" // key and ID: the name of the group and of its launch template
+
+// poolRecord is what the ledger keeps of a pool.
+type poolRecord struct {
+	Region string    `json:"region"`
+	Size   int       `json:"size"`
+	Min    int       `json:"min"`
+	Max    int       `json:"max"`
+	Asked  time.Time `json:"asked"`
+}
+
+// poolName is a name for the group of a service, the same in every command.
+func (r *Runner) poolName(service string) string {
+	return "launch-" + r.env.RunID + "-" + strings.ReplaceAll(runners.DirName(service), "@", "-")
+}
+
+// pool returns the pool of a service in this region, if it has one.
+func (r *Runner) pool(service string) (runners.Resource, poolRecord, bool) {
+	for _, res := range r.env.Ledger.List(kindPool) {
+		var rec poolRecord
+		if res.Service == service && res.Status != "gone" && json.Unmarshal([]byte(res.Data), &rec) == nil && rec.Region == r.cloud.region {
+			return res, rec, true
+		}
+	}
+	return runners.Resource{}, poolRecord{}, false
+}
+
+func (r *Runner) putPool(ctx context.Context, service, status string, asked time.Time) error {
+	p := r.config.Pool
+	data, err := json.Marshal(poolRecord{r.cloud.region, p.Size, p.smallest(), p.largest(), asked})
+	if err != nil {
+		return err
+	}
+	name := r.poolName(service)
+	return r.env.Ledger.Put(ctx, runners.Resource{Kind: kindPool, Key: name, ID: name, Service: service, Status: status, Data: string(data)})
+}
+
+// requestPool makes the group of a service, or gives the one that it has
+// another size. Both calls have names of their own, so that repeating them after
+// a crash makes nothing twice.
+func (r *Runner) requestPool(ctx context.Context, service string) error {
+	p := r.config.Pool
+	res, rec, has := r.pool(service)
+	switch {
+	case has && res.Status == "live" && rec.Size == p.Size && rec.Min == p.smallest() && rec.Max == p.largest():
+		return nil
+	case has && res.Status == "live":
+		return r.resizePool(ctx, service, rec.Asked)
+	}
+	asked := time.Now().UTC()
+	if has {
+		asked = rec.Asked
+	}
+	if err := r.putPool(ctx, service, "wanted", asked); err != nil {
+		return err
+	}
+	t, err := r.template(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.launchTemplate(ctx, t, service); err != nil {
+		return err
+	}
+	if err := r.scalingGroup(ctx, t, service); err != nil {
+		return err
+	}
+	return r.putPool(ctx, service, "live", asked)
+}
+
+func (r *Runner) launchTemplate(ctx context.Context, t *template, service string) error {
+	name := r.poolName(service)
+	in := t.input
+	data := &types.RequestLaunchTemplateData{
+		ImageId: in.ImageId, InstanceType: in.InstanceType, KeyName: in.KeyName, UserData: in.UserData,
+		SecurityGroupIds: in.SecurityGroupIds,
+		MetadataOptions: &types.LaunchTemplateInstanceMetadataOptionsRequest{
+			HttpEndpoint: types.LaunchTemplateInstanceMetadataEndpointStateEnabled,
+			HttpTokens:   types.LaunchTemplateHttpTokensState(in.MetadataOptions.HttpTokens), HttpPutResponseHopLimit: in.MetadataOptions.HttpPutResponseHopLimit,
+		},
+	}
+	tags := r.poolTags(t, service)
+	data.TagSpecifications = []types.LaunchTemplateTagSpecificationRequest{
+		{ResourceType: types.ResourceTypeInstance, Tags: sdkTags(tags)}, {ResourceType: types.ResourceTypeVolume, Tags: sdkTags(tags)},
+	}
+	if in.IamInstanceProfile != nil {
+		data.IamInstanceProfile = &types.LaunchTemplateIamInstanceProfileSpecificationRequest{Arn: in.IamInstanceProfile.Arn, Name: in.IamInstanceProfile.Name}
+	}
+	if in.InstanceMarketOptions != nil {
+		// The group itself replaces what is interrupted; a template takes the price only.
+		data.InstanceMarketOptions = &types.LaunchTemplateInstanceMarketOptionsRequest{
+			MarketType:  types.MarketTypeSpot,
+			SpotOptions: &types.LaunchTemplateSpotMarketOptionsRequest{MaxPrice: in.InstanceMarketOptions.SpotOptions.MaxPrice, SpotInstanceType: types.SpotInstanceTypeOneTime},
+		}
+	}
+	for _, m := range in.BlockDeviceMappings {
+		data.BlockDeviceMappings = append(data.BlockDeviceMappings, types.LaunchTemplateBlockDeviceMappingRequest{DeviceName: m.DeviceName, Ebs: &types.LaunchTemplateEbsBlockDeviceRequest{
+			DeleteOnTermination: m.Ebs.DeleteOnTermination, Encrypted: m.Ebs.Encrypted, Iops: m.Ebs.Iops, KmsKeyId: m.Ebs.KmsKeyId,
+			Throughput: m.Ebs.Throughput, VolumeSize: m.Ebs.VolumeSize, VolumeType: m.Ebs.VolumeType,
+		}})
+	}
+	for _, n := range in.NetworkInterfaces {
+		// Where the group puts its instances is the group's business, so no subnet here.
+		data.NetworkInterfaces = append(data.NetworkInterfaces, types.LaunchTemplateInstanceNetworkInterfaceSpecificationRequest{
+			DeviceIndex: n.DeviceIndex, Groups: n.Groups, AssociatePublicIpAddress: n.AssociatePublicIpAddress, DeleteOnTermination: n.DeleteOnTermination,
+		})
+	}
+	_, err := call(ctx, r.cloud, r.cloud.ec2.CreateLaunchTemplate, &ec2.CreateLaunchTemplateInput{
+		LaunchTemplateName: aws.String(name), LaunchTemplateData: data,
+		TagSpecifications: tagSpecs(tags, types.ResourceTypeLaunchTemplate),
+	})
+	if kindOf(err) == alreadyThere {
+		return nil // an earlier call took effect; its name is this run's and this service's
+	}
+	return explain(err, "make the launch template %s", name)
+}
+
+func (r *Runner) poolTags(t *template, service string) map[string]string {
+	tags := map[string]string{tagService: cut(service)}
+	for k, v := range t.tags {
+		tags[k] = v
+	}
+	return tags
+}
+
+func (r *Runner) scalingGroup(ctx context.Context, t *template, service string) error {
+	p, name := r.config.Pool, r.poolName(service)
+	in := &autoscaling.CreateAutoScalingGroupInput{
+		AutoScalingGroupName: aws.String(name),
+		LaunchTemplate:       &astypes.LaunchTemplateSpecification{LaunchTemplateName: aws.String(name), Version: aws.String("$Latest")},
+		MinSize:              aws.Int32(int32(p.smallest())), MaxSize: aws.Int32(int32(p.largest())), DesiredCapacity: aws.Int32(int32(p.Size)),
+	}
+	for k, v := range r.poolTags(t, service) {
+		in.Tags = append(in.Tags, astypes.Tag{
+			Key: aws.String(k), Value: aws.String(v), PropagateAtLaunch: aws.Bool(false), // the template tags them
+			ResourceId: aws.String(name), ResourceType: aws.String("auto-scaling-group"),
+		})
+	}
+	switch {
+	case r.config.Subnet != "":
+		in.VPCZoneIdentifier = aws.String(r.config.Subnet)
+	case r.config.AvailabilityZone != "":
+		in.AvailabilityZones = []string{r.config.AvailabilityZone}
+	default:
+		zones, err := r.defaultSubnets(ctx)
+		if err != nil {
+			return err
+		}
+		in.VPCZoneIdentifier = aws.String(strings.Join(zones, ","))
+	}
+	_, err := call(ctx, r.cloud, r.cloud.scaling.CreateAutoScalingGroup, in)
+	if kindOf(err) == alreadyThere {
+		return nil
+	}
+	return explain(err, "make the Auto Scaling group %s", name)
+}
+
+// defaultSubnets are those of the default VPC, one per zone.
+func (r *Runner) defaultSubnets(ctx context.Context) ([]string, error) {
+	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSubnets, &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter("default-for-az", "true")}})
+	if err != nil {
+		return nil, explain(err, "look up the default subnets")
+	}
+	var ids []string
+	for _, s := range out.Subnets {
+		ids = append(ids, aws.ToString(s.SubnetId))
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("there are no default subnets in %s: a pool needs subnet in the runner block", r.cloud.region)
+	}
+	return ids, nil
+}
+
+func (r *Runner) resizePool(ctx context.Context, service string, asked time.Time) error {
+	p, name := r.config.Pool, r.poolName(service)
+	_, err := call(ctx, r.cloud, r.cloud.scaling.UpdateAutoScalingGroup, &autoscaling.UpdateAutoScalingGroupInput{
+		AutoScalingGroupName: aws.String(name),
+		MinSize:              aws.Int32(int32(p.smallest())), MaxSize: aws.Int32(int32(p.largest())), DesiredCapacity: aws.Int32(int32(p.Size)),
+	})
+	if err != nil {
+		return explain(err, "resize the Auto Scaling group %s", name)
+	}
+	return r.putPool(ctx, service, "live", asked)
+}
+
+// group describes a service's group; nil where there is none.
+func (r *Runner) group(ctx context.Context, name string) (*astypes.AutoScalingGroup, error) {
+	out, err := call(ctx, r.cloud, r.cloud.scaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	if err != nil {
+		return nil, explain(err, "look at the Auto Scaling group %s", name)
+	}
+	if len(out.AutoScalingGroups) == 0 {
+		return nil, nil
+	}
+	return &out.AutoScalingGroups[0], nil
+}
+
+func inService(g *astypes.AutoScalingGroup) int {
+	n := 0
+	for _, i := range g.Instances {
+		if i.LifecycleState == astypes.LifecycleStateInService && aws.ToString(i.HealthStatus) == "Healthy" {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitPool makes the group where it was not asked for, and waits until all of
+// its instances are in service.
+func (r *Runner) awaitPool(ctx context.Context, service string) (runners.Facts, error) {
+	if err := r.asked.request(ctx, r, runners.Want{Service: service}); err != nil {
+		return runners.Facts{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not at its size after %v", runTimeout))
+	defer cancel()
+	name, begin := r.poolName(service), time.Now()
+	for {
+		g, err := r.group(ctx, name)
+		switch {
+		case err != nil:
+			return runners.Facts{}, err
+		case g != nil && inService(g) >= r.config.Pool.Size:
+			return runners.Facts{NoHost: true, InstanceID: name, Address: name}, nil
+		case g != nil:
+			if err := r.startFailure(ctx, name); err != nil {
+				return runners.Facts{}, err
+			}
+		}
+		select {
+		case <-time.After(pauseAfter(time.Since(begin))):
+		case <-ctx.Done():
+			return runners.Facts{}, fmt.Errorf("wait for the Auto Scaling group %s: %w", name, context.Cause(ctx))
+		}
+	}
+}
+
+// startFailure is why the group's latest attempt to start an instance failed.
+func (r *Runner) startFailure(ctx context.Context, name string) error {
+	out, err := call(ctx, r.cloud, r.cloud.scaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(1)})
+	if err != nil {
+		return explain(err, "look at the activities of the Auto Scaling group %s", name)
+	}
+	if len(out.Activities) == 0 || out.Activities[0].StatusCode != astypes.ScalingActivityStatusCodeFailed {
+		return nil
+	}
+	return fmt.Errorf("the Auto Scaling group %s cannot start an instance: %s", name, clean(aws.ToString(out.Activities[0].StatusMessage)))
+}
+
+func (r *Runner) inspectPool(ctx context.Context, service string) error {
+	name := r.poolName(service)
+	g, err := r.group(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case g == nil || aws.ToString(g.Status) != "":
+		return fmt.Errorf("the Auto Scaling group %s is gone", name)
+	case int(aws.ToInt32(g.DesiredCapacity)) != r.config.Pool.Size:
+		return fmt.Errorf("the Auto Scaling group %s has the size %d, the plan says %d", name, aws.ToInt32(g.DesiredCapacity), r.config.Pool.Size)
+	}
+	if n := inService(g); n < r.config.Pool.Size {
+		return fmt.Errorf("the Auto Scaling group %s has %d of %d instances in service", name, n, r.config.Pool.Size)
+	}
+	return nil
+}
+
+// deletePool ends a service's group with its instances, waits until they are
+// gone, and then deletes the template.
+func (r *Runner) deletePool(ctx context.Context, service string) error {
+	res, _, has := r.pool(service)
+	if !has {
+		return nil
+	}
+	res.Status = "ending"
+	if err := r.env.Ledger.Put(ctx, res); err != nil {
+		return err
+	}
+	_, err := call(ctx, r.cloud, r.cloud.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(res.Key), ForceDelete: aws.Bool(true)})
+	// A group that is not there is told as a validation error; looking decides.
+	if k := kindOf(err); err != nil && k != badParameter && k != notFound && k != inUse {
+		return explain(err, "delete the Auto Scaling group %s", res.Key)
+	}
+	if err := r.awaitPoolGone(ctx, res.Key, service); err != nil {
+		return err
+	}
+	_, err = call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
+	if err != nil && kindOf(err) != notFound {
+		return explain(err, "delete the launch template %s", res.Key)
+	}
+	res.Status = "gone"
+	return r.env.Ledger.Put(ctx, res)
+}
+
+func (r *Runner) awaitPoolGone(ctx context.Context, name, service string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, fmt.Errorf("it was not gone after %v", endTimeout))
+	defer cancel()
+	for begin := time.Now(); ; {
+		g, err := r.group(ctx, name)
+		if err != nil {
+			return err
+		}
+		if g == nil {
+			left, err := r.cloud.instances(ctx, filter("tag:"+tagRunID, r.env.RunID), filter("tag:"+tagService, cut(service)),
+				filter("instance-state-name", "pending", "running", "shutting-down", "stopping", "stopped"))
+			if err != nil {
+				return explain(err, "look for the instances of %s", name)
+			}
+			if len(left) == 0 {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(pauseAfter(time.Since(begin))):
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of the Auto Scaling group %s: %w", name, context.Cause(ctx))
+		}
+	}
+}
+
+// sweepPools deletes pools that a terminate of their service did not.
+func (r *Runner) sweepPools(ctx context.Context) error {
+	var errs []error
+	for _, res := range r.env.Ledger.List(kindPool) {
+		if res.Status != "gone" {
+			errs = append(errs, r.deletePool(ctx, res.Service))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,280 @@
+package ec2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// endBatch is how many instances one TerminateInstances call ends: the limit is
+// 1000, but a call that fails for one id fails for all.
+const endBatch = 500
+
+// Release implements runners.Provisioner.
+func (r *Runner) Release(ctx context.Context, services []string) map[string]error {
+	r.requesting.Lock()
+	defer r.requesting.Unlock()
+	errs := map[string]error{}
+	failAll := func(err error) map[string]error {
+		for _, s := range services {
+			errs[s] = err
+		}
+		return errs
+	}
+	r.reload()
+	if r.config.Pool != nil {
+		for _, s := range services {
+			if err := r.deletePool(ctx, s); err != nil {
+				errs[s] = err
+			}
+		}
+		return errs
+	}
+	if err := r.settle(ctx, false); err != nil {
+		return failAll(err)
+	}
+	ours := map[string]bool{}
+	for _, s := range services {
+		ours[s] = true
+	}
+	var ending, left []held
+	for _, h := range r.all() {
+		switch {
+		case !ours[h.Service]:
+		case h.Existing || h.ID == "":
+			h.Status = "gone"
+			left = append(left, h)
+		default:
+			h.Status = "ending"
+			ending = append(ending, h)
+		}
+	}
+	if err := r.put(ctx, nil, append(left, ending...)...); err != nil {
+		return failAll(err)
+	}
+	for id, err := range r.endInstances(ctx, ending) {
+		for _, h := range ending {
+			if h.ID == id {
+				errs[h.Service] = err
+			}
+		}
+	}
+	return errs
+}
+
+// endInstances ends instances, waits until they are gone and records it. What
+// could not be ended is told by id.
+func (r *Runner) endInstances(ctx context.Context, list []held) map[string]error {
+	errs := map[string]error{}
+	var mu sync.Mutex
+	var parts sync.WaitGroup
+	for _, part := range chunks(list, endBatch) {
+		parts.Go(func() {
+			for id, err := range r.terminate(ctx, part) {
+				mu.Lock()
+				errs[id] = err
+				mu.Unlock()
+			}
+		})
+	}
+	parts.Wait()
+	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, fmt.Errorf("it was not gone after %v", endTimeout))
+	defer cancel()
+	var gone []held
+	var each sync.WaitGroup
+	for _, h := range list {
+		if errs[h.ID] != nil {
+			continue
+		}
+		each.Go(func() {
+			err := r.awaitGone(ctx, h.ID, h.Asked)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs[h.ID] = err
+				return
+			}
+			h.Status = "gone"
+			gone = append(gone, h)
+		})
+	}
+	each.Wait()
+	if err := r.put(context.WithoutCancel(ctx), nil, gone...); err != nil {
+		for _, h := range gone {
+			errs[h.ID] = err
+		}
+	}
+	return errs
+}
+
+// terminate makes the call for a part. Where it fails for one of several, they
+// are ended in halves, so that one that cannot be ended does not keep the others.
+func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
+	if len(part) == 0 {
+		return nil
+	}
+	ids := make([]string, len(part))
+	for i, h := range part {
+		ids[i] = h.ID
+	}
+	_, err := call(ctx, r.cloud, r.cloud.ec2.TerminateInstances, &ec2.TerminateInstancesInput{InstanceIds: ids})
+	switch k := kindOf(err); {
+	case err == nil:
+		return nil
+	case k == notFound:
+		return r.terminateKnown(ctx, part)
+	case len(part) > 1 && (k == notAllowed || k == badParameter):
+		errs := r.terminate(ctx, part[:len(part)/2])
+		for id, err := range r.terminate(ctx, part[len(part)/2:]) {
+			if errs == nil {
+				errs = map[string]error{}
+			}
+			errs[id] = err
+		}
+		return errs
+	}
+	errs := map[string]error{}
+	for _, h := range part {
+		errs[h.ID] = explain(err, "end the instance %s", h.ID)
+	}
+	return errs
+}
+
+// terminateKnown ends those that the API knows. One that it does not know is
+// gone, unless it is so new that it may become known yet.
+func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]error {
+	errs := map[string]error{}
+	for pause := firstPause; len(part) > 0; pause = min(2*pause, longestPause) {
+		ids := map[string]bool{}
+		for _, h := range part {
+			ids[h.ID] = true
+		}
+		seen, err := r.fleet.describe(ctx, ids)
+		if err != nil {
+			for id := range ids {
+				errs[id] = explain(err, "look at the instance %s", id)
+			}
+			return errs
+		}
+		var known []string
+		var unknown []held
+		for _, h := range part {
+			switch {
+			case seen[h.ID] != nil:
+				known = append(known, h.ID)
+			case time.Since(h.Asked) < consistency:
+				unknown = append(unknown, h)
+			}
+		}
+		if len(known) > 0 {
+			_, err := call(ctx, r.cloud, r.cloud.ec2.TerminateInstances, &ec2.TerminateInstancesInput{InstanceIds: known})
+			switch {
+			case kindOf(err) == notFound: // known here, and not there yet: the next round
+				unknown = part
+			case err != nil:
+				for _, id := range known {
+					errs[id] = explain(err, "end the instance %s", id)
+				}
+			}
+		}
+		if part = unknown; len(part) == 0 {
+			return errs
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			for _, h := range part {
+				errs[h.ID] = context.Cause(ctx)
+			}
+			return errs
+		}
+	}
+	return errs
+}
+
+// awaitGone returns when an instance is terminated, or no longer known.
+func (r *Runner) awaitGone(ctx context.Context, id string, asked time.Time) error {
+	begin := time.Now()
+	for pause := gather; ; pause = pauseAfter(time.Since(begin)) {
+		s, err := r.fleet.look(ctx, id, false, pause)
+		switch {
+		case err != nil:
+			return explain(err, "wait for the end of the instance %s", id)
+		case s.instance == nil && time.Since(asked) > consistency:
+			return nil
+		case s.instance != nil && stateOf(s.instance) == types.InstanceStateNameTerminated:
+			return nil
+		}
+	}
+}
+
+// Sweep implements runners.Provisioner.
+func (r *Runner) Sweep(ctx context.Context) error {
+	r.requesting.Lock()
+	defer r.requesting.Unlock()
+	return errors.Join(r.settle(ctx, false), r.sweepPools(ctx), r.sweepInstances(ctx), r.deleteKeyPairs(ctx), r.removeKeys())
+}
+
+// sweepInstances ends what has the run's tag, or stands in its ledger, and
+// belongs to no service any more.
+func (r *Runner) sweepInstances(ctx context.Context) error {
+	owned := map[string]bool{}
+	var orphans []held
+	for _, h := range r.all() {
+		if h.Status == "live" || h.Status == "wanted" || h.Existing {
+			owned[h.ID] = true
+		} else if h.ID != "" {
+			orphans = append(orphans, h)
+			owned[h.ID] = true
+		}
+	}
+	tagged, err := r.cloud.instances(ctx, filter("tag:"+tagRunID, r.env.RunID),
+		filter("instance-state-name", "pending", "running", "stopping", "stopped"))
+	if err != nil {
+		return explain(err, "look for instances of the run")
+	}
+	for _, i := range tagged {
+		if id := aws.ToString(i.InstanceId); !owned[id] {
+			h := held{record: record{Region: r.cloud.region}}
+			h.Kind, h.Key, h.ID, h.Status = kindInstance, "orphan/"+id, id, "ending"
+			orphans = append(orphans, h)
+		}
+	}
+	if err := r.put(ctx, nil, orphans...); err != nil {
+		return err
+	}
+	var errs []error
+	for _, err := range r.endInstances(ctx, orphans) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// removeKeys forgets the run's private keys once nothing is left that takes them.
+func (r *Runner) removeKeys() error {
+	for _, res := range r.env.Ledger.List(kindKeyPair) {
+		if res.Status != "gone" {
+			return nil
+		}
+	}
+	for _, res := range r.env.Ledger.List(kindInstance) {
+		if res.Status != "gone" {
+			return nil
+		}
+	}
+	var errs []error
+	for _, name := range []string{clientKeyFile, hostKeyFile} {
+		if err := os.Remove(filepath.Join(r.env.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,264 @@
+package ec2
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"golang.org/x/crypto/ssh"
+)
+
+// A template is everything that the instances of a runner block have in common.
+type template struct {
+	input   ec2.RunInstancesInput // without counts, token and tags
+	tags    map[string]string
+	hostKey string // public; "" where it is read from the console
+}
+
+// template looks up what the block names, makes the keys, and puts the request
+// together. The same configuration gives the same request.
+func (r *Runner) template(ctx context.Context) (*template, error) {
+	c := r.config
+	if c.Image == "" || c.InstanceType == "" {
+		return nil, fmt.Errorf("a new instance needs image and instance_type in the runner block")
+	}
+	key, err := r.keyPair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &template{tags: r.runTags(), input: ec2.RunInstancesInput{
+		ImageId:      aws.String(c.Image),
+		InstanceType: types.InstanceType(c.InstanceType),
+		KeyName:      aws.String(key),
+		MetadataOptions: &types.InstanceMetadataOptionsRequest{
+			HttpEndpoint: types.InstanceMetadataEndpointStateEnabled,
+			HttpTokens:   types.HttpTokensStateRequired,
+		},
+	}}
+	if c.Metadata == "v1" {
+		t.input.MetadataOptions.HttpTokens = types.HttpTokensStateOptional
+	}
+	if c.MetadataHops > 0 {
+		t.input.MetadataOptions.HttpPutResponseHopLimit = aws.Int32(int32(c.MetadataHops))
+	}
+	if c.AvailabilityZone != "" {
+		t.input.Placement = &types.Placement{AvailabilityZone: aws.String(c.AvailabilityZone)}
+	}
+	if c.IAMProfile != "" {
+		t.input.IamInstanceProfile = &types.IamInstanceProfileSpecification{}
+		if strings.HasPrefix(c.IAMProfile, "arn:") {
+			t.input.IamInstanceProfile.Arn = aws.String(c.IAMProfile)
+		} else {
+			t.input.IamInstanceProfile.Name = aws.String(c.IAMProfile)
+		}
+	}
+	if c.Spot != nil {
+		t.input.InstanceMarketOptions = spotOptions(c.Spot)
+	}
+	if err := r.network(ctx, t); err != nil {
+		return nil, err
+	}
+	if err := r.rootVolume(ctx, t); err != nil {
+		return nil, err
+	}
+	return t, r.userData(t)
+}
+
+func spotOptions(s *Spot) *types.InstanceMarketOptionsRequest {
+	o := &types.SpotMarketOptions{
+		SpotInstanceType:             types.SpotInstanceTypeOneTime,
+		InstanceInterruptionBehavior: types.InstanceInterruptionBehaviorTerminate,
+	}
+	if s.MaxPrice != "" {
+		o.MaxPrice = aws.String(s.MaxPrice)
+	}
+	return &types.InstanceMarketOptionsRequest{MarketType: types.MarketTypeSpot, SpotOptions: o}
+}
+
+// network puts subnet and groups where EC2 wants them: into an interface where
+// the public address is said, else into the request itself.
+func (r *Runner) network(ctx context.Context, t *template) error {
+	groups, err := r.securityGroups(ctx)
+	if err != nil {
+		return err
+	}
+	var subnet *string
+	if r.config.Subnet != "" {
+		subnet = aws.String(r.config.Subnet)
+	}
+	if r.config.PublicAddress == nil {
+		t.input.SubnetId, t.input.SecurityGroupIds = subnet, groups
+		return nil
+	}
+	t.input.NetworkInterfaces = []types.InstanceNetworkInterfaceSpecification{{
+		DeviceIndex: aws.Int32(0), SubnetId: subnet, Groups: groups,
+		AssociatePublicIpAddress: r.config.PublicAddress, DeleteOnTermination: aws.Bool(true),
+	}}
+	return nil
+}
+
+// securityGroups turns names into ids. A name that nobody knows is an error,
+// and so is one that two groups have.
+func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
+	var names []string
+	for _, g := range r.config.SecurityGroups {
+		if !strings.HasPrefix(g, "sg-") {
+			names = append(names, g)
+		}
+	}
+	if len(names) == 0 {
+		return r.config.SecurityGroups, nil
+	}
+	filters := []types.Filter{{Name: aws.String("group-name"), Values: names}}
+	if r.config.Subnet != "" {
+		vpc, err := r.vpcOf(ctx, r.config.Subnet)
+		if err != nil {
+			return nil, err
+		}
+		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
+	}
+	ids := map[string][]string{}
+	pages := ec2.NewDescribeSecurityGroupsPaginator(pacedGroups{r.cloud}, &ec2.DescribeSecurityGroupsInput{Filters: filters})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
+		}
+		for _, g := range page.SecurityGroups {
+			ids[aws.ToString(g.GroupName)] = append(ids[aws.ToString(g.GroupName)], aws.ToString(g.GroupId))
+		}
+	}
+	var out []string
+	for _, g := range r.config.SecurityGroups {
+		switch found := ids[g]; {
+		case strings.HasPrefix(g, "sg-"):
+			out = append(out, g)
+		case len(found) == 0:
+			return nil, fmt.Errorf("there is no security group named %q in %s: correct security_groups in the runner block", g, r.cloud.region)
+		case len(found) > 1:
+			return nil, fmt.Errorf("%d security groups are named %q (%s): give the id of one, or a subnet", len(found), g, strings.Join(found, ", "))
+		default:
+			out = append(out, found[0])
+		}
+	}
+	return out, nil
+}
+
+// pacedGroups lets the SDK's paginator make its calls through call.
+type pacedGroups struct{ *cloud }
+
+func (p pacedGroups) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
+	return call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, in)
+}
+
+func (r *Runner) vpcOf(ctx context.Context, subnet string) (string, error) {
+	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSubnets, &ec2.DescribeSubnetsInput{SubnetIds: []string{subnet}})
+	if err != nil {
+		return "", explain(err, "look up the subnet %s", subnet)
+	}
+	if len(out.Subnets) != 1 {
+		return "", fmt.Errorf("there is no subnet %s in %s", subnet, r.cloud.region)
+	}
+	return aws.ToString(out.Subnets[0].VpcId), nil
+}
+
+// rootVolume changes the image's root volume, whose device name only the image knows.
+func (r *Runner) rootVolume(ctx context.Context, t *template) error {
+	v := r.config.RootVolume
+	if v == nil {
+		return nil
+	}
+	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeImages, &ec2.DescribeImagesInput{ImageIds: []string{r.config.Image}})
+	if err != nil {
+		return explain(err, "look up the image %s", r.config.Image)
+	}
+	if len(out.Images) != 1 || aws.ToString(out.Images[0].RootDeviceName) == "" {
+		return fmt.Errorf("the image %s has no root device that root_volume could change", r.config.Image)
+	}
+	ebs := &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(true), Encrypted: v.Encrypted, VolumeType: types.VolumeType(v.Type)}
+	number := func(to **int32, n int) {
+		if n > 0 {
+			*to = aws.Int32(int32(n))
+		}
+	}
+	number(&ebs.VolumeSize, v.Size)
+	number(&ebs.Iops, v.IOPS)
+	number(&ebs.Throughput, v.Throughput)
+	if v.KMSKey != "" {
+		ebs.KmsKeyId = aws.String(v.KMSKey)
+	}
+	t.input.BlockDeviceMappings = []types.BlockDeviceMapping{{DeviceName: out.Images[0].RootDeviceName, Ebs: ebs}}
+	return nil
+}
+
+func (r *Runner) userData(t *template) error {
+	data := []byte(r.config.UserData)
+	key, err := r.hostKey()
+	if err != nil {
+		return err
+	}
+	if key != nil {
+		t.hostKey = key.public()
+		t.tags[tagHostKey] = ssh.FingerprintSHA256(key.signer.PublicKey())
+		if data, err = joinUserData(data, key.pem, t.hostKey); err != nil {
+			return err
+		}
+	}
+	if len(data) > maxUserData {
+		return fmt.Errorf("user_data has %d bytes; EC2 takes %d", len(data), maxUserData)
+	}
+	if len(data) > 0 {
+		t.input.UserData = aws.String(base64.StdEncoding.EncodeToString(data))
+	}
+	return nil
+}
+
+// request is the call that starts the instances of a batch.
+func (t *template) request(b *batch) *ec2.RunInstancesInput {
+	in := t.input
+	in.MinCount, in.MaxCount = aws.Int32(1), aws.Int32(int32(len(b.services)))
+	in.ClientToken = aws.String(b.token)
+	tags := maps.Clone(t.tags)
+	tags[tagBatch] = b.token
+	if len(b.services) == 1 {
+		tags[tagService] = cut(b.services[0])
+	}
+	maps.Copy(tags, sharedTags(b.shared))
+	in.TagSpecifications = tagSpecs(tags, types.ResourceTypeInstance, types.ResourceTypeVolume)
+	return &in
+}
+
+// fingerprint tells whether two requests with one token are the same. It is
+// keyed with a secret of the run, since user data may hold secrets, too.
+func (r *Runner) fingerprint(in *ec2.RunInstancesInput) (string, error) {
+	key, err := makeKey(filepath.Join(r.env.Dir, hostKeyFile))
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	mac := hmac.New(sha256.New, key.pem)
+	mac.Write(text)
+	return hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+func sdkTags(tags map[string]string) []types.Tag {
+	var out []types.Tag
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		out = append(out, types.Tag{Key: aws.String(k), Value: aws.String(tags[k])})
+	}
+	return out
+}

@@ -1,0 +1,262 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/launchplan/launch/runners"
+)
+
+// A placer handles the files of one user's programs.
+type placer interface {
+	// place makes the service's work directory and writes files into it.
+	place(ctx context.Context, service string, files []runners.File) error
+	// payload puts a payload in place unless it is there.
+	payload(ctx context.Context, payload *runners.Payload) error
+	// read returns a file of a work directory; fs.ErrNotExist where there is none.
+	read(ctx context.Context, dir, name string, max int) ([]byte, error)
+	// remove removes a folder below the user's root; all of the root where it is empty.
+	remove(ctx context.Context, dir string) error
+}
+
+// oncePlaced does something until it works once.
+type oncePlaced struct {
+	mu   sync.Mutex
+	done bool
+}
+
+func (o *oncePlaced) do(place func() error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.done {
+		return nil
+	}
+	err := place()
+	o.done = err == nil
+	return err
+}
+
+// ours places files as the user that launch runs as, and as root for another
+// user. Programs of that user own the folders and may put links there: nothing
+// that is opened here leaves the root.
+type ours struct {
+	root string
+	as   *account // nil: ourselves
+}
+
+// temporary tells files apart that are written at the same time.
+var temporary atomic.Uint64
+
+func (o ours) open(parts ...string) (*os.Root, error) {
+	if o.as != nil {
+		if err := o.as.own(o.root); err != nil {
+			return nil, err
+		}
+	}
+	root, err := os.OpenRoot(o.root)
+	if err != nil {
+		return nil, err
+	}
+	dir := ""
+	for _, part := range parts {
+		dir = path.Join(dir, part)
+		if err := o.mkdir(root, dir, 0o700); err != nil {
+			root.Close()
+			return nil, err
+		}
+	}
+	return root, nil
+}
+
+// mkdir makes a folder where there is none.
+func (o ours) mkdir(root *os.Root, dir string, mode fs.FileMode) error {
+	err := root.Mkdir(dir, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil && o.as != nil {
+		err = root.Lchown(dir, int(o.as.UID), int(o.as.GID))
+	}
+	return err
+}
+
+func (o ours) place(_ context.Context, service string, files []runners.File) error {
+	if len(files) == 0 && o.as == nil {
+		return nil // the folder was made with that of the output
+	}
+	root, err := o.open("work", service, path.Join(".launch"))
+	if err != nil {
+		return fmt.Errorf("make the work directory: %w", err)
+	}
+	defer root.Close()
+	for _, file := range files {
+		if err := o.write(root, path.Join("work", service), file); err != nil {
+			return fmt.Errorf("write %s: %w", file.Path, err)
+		}
+	}
+	return nil
+}
+
+// write puts a file in place in one step, unless it is there as it should be.
+func (o ours) write(root *os.Root, dir string, file runners.File) error {
+	if !filepath.IsLocal(file.Path) {
+		return fmt.Errorf("%q is not a path below the folder", file.Path)
+	}
+	for i, c := range file.Path {
+		if c == '/' {
+			if err := o.mkdir(root, path.Join(dir, file.Path[:i]), 0o700); err != nil {
+				return err
+			}
+		}
+	}
+	name, mode := path.Join(dir, file.Path), fs.FileMode(file.Mode&0o777)
+	if o.as == nil && isSame(root, name, mode, file.Content) {
+		return nil
+	}
+	fresh := name + ".new-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(temporary.Add(1), 36)
+	if err := o.create(root, fresh, mode, file.Content); err != nil {
+		root.Remove(fresh)
+		return err
+	}
+	if err := root.Rename(fresh, name); err != nil {
+		root.Remove(fresh)
+		return err
+	}
+	return nil
+}
+
+func (o ours) create(root *os.Root, name string, mode fs.FileMode, content []byte) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if o.as != nil {
+		if err := f.Chown(int(o.as.UID), int(o.as.GID)); err != nil {
+			return err
+		}
+	}
+	if mode != 0o600 {
+		return f.Chmod(mode)
+	}
+	return nil
+}
+
+func isSame(root *os.Root, name string, mode fs.FileMode, content []byte) bool {
+	info, err := root.Lstat(name)
+	if err != nil || info.Mode() != mode || info.Size() != int64(len(content)) {
+		return false
+	}
+	data, err := root.ReadFile(name)
+	return err == nil && bytes.Equal(data, content)
+}
+
+func (o ours) payload(_ context.Context, payload *runners.Payload) error {
+	root, err := o.open("payload")
+	if err != nil {
+		return fmt.Errorf("make the folder of its program: %w", err)
+	}
+	defer root.Close()
+	dir := path.Join("payload", payload.Hash)
+	if _, err := root.Lstat(dir); err == nil {
+		return nil // it got its name when it was whole
+	}
+	fresh := dir + ".new-" + clock()
+	err = o.mkdir(root, fresh, 0o700)
+	for _, file := range payload.Files {
+		if err == nil {
+			err = o.write(root, fresh, file)
+		}
+	}
+	if err == nil {
+		err = root.Rename(fresh, dir)
+	}
+	if err != nil {
+		root.RemoveAll(fresh)
+		if _, there := root.Lstat(dir); there == nil {
+			return nil // another launch process was faster
+		}
+		return fmt.Errorf("put the program in place: %w", err)
+	}
+	return nil
+}
+
+func (o ours) read(_ context.Context, dir, name string, max int) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, int64(max)+1))
+	if err == nil && len(data) > max {
+		return nil, tooLong(name, max)
+	}
+	return data, err
+}
+
+func tooLong(name string, max int) error {
+	return fmt.Errorf("%s is longer than the %d bytes that are taken", name, max)
+}
+
+func (o ours) remove(ctx context.Context, dir string) error {
+	if dir == "" {
+		err := errors.Join(o.remove(ctx, "work"), o.remove(ctx, "payload"))
+		return errors.Join(err, os.RemoveAll(o.root))
+	}
+	root, err := os.OpenRoot(o.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	err = root.RemoveAll(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		openUp(root, dir)
+		err = root.RemoveAll(dir)
+	}
+	return err
+}
+
+// openUp makes read-only folders writable, so that their content can be removed.
+func openUp(root *os.Root, dir string) {
+	root.Chmod(dir, 0o700)
+	f, err := root.Open(dir)
+	if err != nil {
+		return
+	}
+	entries, _ := f.ReadDir(-1)
+	f.Close()
+	for _, entry := range entries {
+		if entry.IsDir() {
+			openUp(root, path.Join(dir, entry.Name()))
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package proc
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BootID names this boot of the machine.
+var BootID = sync.OnceValue(func() string {
+	at, err := unix.SysctlTimeval("kern.boottime")
+	if err != nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d.%06d", at.Sec, at.Usec)
+})
+
+// zombie is SZOMB of sys/proc.h.
+const zombie = 5
+
+// Find returns the process that has pid now.
+func Find(pid int) (Process, error) {
+	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil {
+		return Process{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return process(info), nil
+}
+
+func process(info *unix.KinfoProc) Process {
+	at := info.Proc.P_starttime
+	return Process{
+		PID:     int(info.Proc.P_pid),
+		Parent:  int(info.Eproc.Ppid),
+		Group:   int(info.Eproc.Pgid),
+		Session: int(info.Eproc.Pgid), // the system does not tell it; every program leads its own session
+		Start:   uint64(at.Sec)*1e6 + uint64(at.Usec),
+		Zombie:  info.Proc.P_stat == zombie,
+	}
+}
+
+// All returns every process that can be seen.
+func All() []Process {
+	infos, err := unix.SysctlKinfoProcSlice("kern.proc.all")
+	if err != nil {
+		return nil
+	}
+	all := make([]Process, len(infos))
+	for i := range infos {
+		all[i] = process(&infos[i])
+	}
+	return all
+}
+
+// CanFindVariables says that HasVariable can know.
+const CanFindVariables = false
+
+// HasVariable cannot be known on this system.
+func HasVariable(int, string) (has, known bool) { return false, false }
+
+// Age is how long ago the process began.
+func (id Identity) Age() time.Duration {
+	if id.Start == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMicro(int64(id.Start))))
+}

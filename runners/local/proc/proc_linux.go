@@ -1,0 +1,105 @@
+package proc
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BootID names this boot of the machine.
+var BootID = sync.OnceValue(func() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(id))
+})
+
+// Find returns the process that has pid now.
+func Find(pid int) (Process, error) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return Process{}, err
+	}
+	return parseStat(pid, stat)
+}
+
+// parseStat reads what proc(5) calls /proc/PID/stat. The program's name, in
+// parentheses, may hold anything: what follows its last parenthesis counts.
+func parseStat(pid int, stat []byte) (Process, error) {
+	end := bytes.LastIndexByte(stat, ')')
+	fields := strings.Fields(string(stat[end+1:]))
+	const state, parent, group, session, start = 0, 1, 2, 3, 19 // counted from the state, field 3
+	if end < 0 || len(fields) <= start {
+		return Process{}, fmt.Errorf("process %d: unexpected content of its stat file", pid)
+	}
+	p := Process{PID: pid, Zombie: fields[state] == "Z" || fields[state] == "X"}
+	for _, f := range []struct {
+		index int
+		to    *int
+	}{{parent, &p.Parent}, {group, &p.Group}, {session, &p.Session}} {
+		n, err := strconv.Atoi(fields[f.index])
+		if err != nil {
+			return Process{}, fmt.Errorf("process %d: its stat file: %w", pid, err)
+		}
+		*f.to = n
+	}
+	var err error
+	if p.Start, err = strconv.ParseUint(fields[start], 10, 64); err != nil {
+		return Process{}, fmt.Errorf("process %d: its stat file: %w", pid, err)
+	}
+	return p, nil
+}
+
+// All returns every process that can be seen.
+func All() []Process {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var all []Process
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if p, err := Find(pid); err == nil { // else it ended meanwhile
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// CanFindVariables says that HasVariable can know.
+const CanFindVariables = true
+
+// HasVariable tells whether the process was started with NAME=value in its
+// environment, and whether that can be known: not for another user's process.
+func HasVariable(pid int, variable string) (has, known bool) {
+	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil || len(environ) == 0 { // empty while it is between two programs
+		return false, false
+	}
+	return bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+variable+"\x00")), true
+}
+
+// ticksPerSecond is the unit of start times. The kernel shows them to programs
+// in hundredths on every architecture that Go runs on.
+const ticksPerSecond = 100
+
+// Age is how long ago the process began, whatever the clock on the wall did since.
+func (id Identity) Age() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil || id.Start == 0 {
+		return 0
+	}
+	return max(0, time.Duration(now.Nano())-time.Duration(id.Start)*(time.Second/ticksPerSecond))
+}

@@ -1,0 +1,109 @@
+package records
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/local/proc"
+)
+
+func lines(service string, names ...string) []Record {
+	var all []Record
+	for i, name := range names {
+		all = append(all,
+			Record{What: Intent, Service: service, Name: name, At: time.Now(), Begun: &Begun{Label: "x"}, Process: &proc.Identity{Boot: "b"}},
+			Record{What: Start, Service: service, Name: name, At: time.Now(), Process: &proc.Identity{PID: i + 1, Start: 5, Boot: "b"}})
+	}
+	return all
+}
+
+func TestAppendAndLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records")
+	file, known, err := Open(path)
+	if err != nil || len(known) != 0 {
+		t.Fatalf("Open = %v, %v", known, err)
+	}
+	all := append(lines("a", "boot", "stop"), lines("b", "boot")...)
+	all = append(all,
+		Record{What: End, Service: "a", Name: "boot", Result: &runners.Result{Outcome: runners.Exited, Status: 3}, Left: true},
+		Record{What: Failed, Service: "a", Name: "stop"},
+		Record{What: Removed, Service: "b"})
+	for _, r := range append(all, lines("a", "stop")...) {
+		if err := file.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file.Close()
+	// A line that was cut short was never relied on.
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(before, `{"what":"end","serv`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, known, err = Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	if after, _ := os.ReadFile(path); string(after) != string(before) {
+		t.Errorf("after Open the file ends in %q", after[len(after)-20:])
+	}
+	var got []string
+	for _, p := range known {
+		got = append(got, fmt.Sprint(p.ID, " ", p.Process.PID, " ", p.Result != nil, " ", p.Left))
+	}
+	if want := "a/boot 1 true true, a/stop 1 false false"; strings.Join(got, ", ") != want {
+		t.Errorf("programs = %q, want %q", got, want)
+	}
+}
+
+func TestAppendConcurrently(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records")
+	file, _, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			for _, r := range lines(fmt.Sprint("service-", i), "boot", "stop") {
+				if err := file.Append(r); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if programs, err := Load(path); err != nil || len(programs) != 40 {
+		t.Errorf("%d programs, %v; want 40", len(programs), err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"what":"intent","service":"a","name":"b","program":{"kind":1},"process":{"boot":"x"}}` + "\n" +
+		`{"what":"start","service":"a","name":"b","process":{"pid":1,"start":2,"boot":"x"}}` + "\n" +
+		`{"what":"end","service":"a","name":"b","result":{"Outcome":1}}` + "\n" + `{"what":"removed"}` + "\n{"))
+	f.Add([]byte("\x00\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		programs, size, err := parse(data)
+		if err != nil {
+			return
+		}
+		if size > int64(len(data)) {
+			t.Errorf("%d bytes of %d can be relied on", size, len(data))
+		}
+		again, same, err := parse(data[:size])
+		if err != nil || same != size || len(again) != len(programs) {
+			t.Errorf("what can be relied on reads otherwise: %d programs, %d bytes, %v", len(again), same, err)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package supervisor
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/local/proc"
+	"github.com/launchplan/launch/runners/local/records"
+)
+
+func lostReason(label string) string {
+	return fmt.Sprintf("the supervisor of this run was killed, so the exit status of %s is not known", label)
+}
+
+// Standing tells from the records how a program stands that no living supervisor
+// answers for. Found is its process, where it runs.
+func Standing(p *records.Program) (state runners.State, found proc.Identity) {
+	lost := func(reason string) (runners.State, proc.Identity) {
+		return runners.State{Phase: runners.Ended, Result: runners.Result{
+			Outcome: runners.Lost, Reason: reason, Started: p.Started, Ended: time.Now(),
+		}}, p.Process
+	}
+	switch {
+	case p.Result != nil:
+		return runners.State{Phase: runners.Ended, Result: *p.Result}, p.Process
+	case p.Boot != proc.BootID():
+		return lost(fmt.Sprintf("this machine was rebooted while %s ran", p.Begun.Label))
+	case p.Process.PID != 0 && p.Process.Alive():
+		return runners.State{Phase: runners.Running, PID: p.Process.PID}, p.Process
+	case p.Process.PID != 0:
+		return lost(lostReason(p.Begun.Label))
+	}
+	found, ok := marked(p.Begun.Marker)
+	if !ok { // it may be on its way through exec, and without an environment for a moment
+		time.Sleep(execTime)
+		found, ok = marked(p.Begun.Marker)
+	}
+	if ok {
+		return runners.State{Phase: runners.Running, PID: found.PID}, found
+	}
+	return lost(fmt.Sprintf("the supervisor of this run was killed when it was about to start %s: whether that ran is not known", p.Begun.Label))
+}
+
+// execTime is more than a program needs from its fork to its environment.
+const execTime = 20 * time.Millisecond
+
+// marked finds the process that was started with marker in its environment, and
+// leads its session. Processes that it began and that left its group have the
+// same marker; it is the oldest.
+func marked(marker string) (proc.Identity, bool) {
+	all := proc.All()
+	slices.SortFunc(all, func(a, b proc.Process) int {
+		switch {
+		case a.Start < b.Start:
+			return -1
+		case a.Start > b.Start:
+			return 1
+		}
+		return a.PID - b.PID
+	})
+	for _, p := range all {
+		if p.PID != p.Group || p.Zombie {
+			continue
+		}
+		if has, _ := proc.HasVariable(p.PID, marker); has {
+			return proc.Identity{PID: p.PID, Start: p.Start, Boot: proc.BootID()}, true
+		}
+	}
+	return proc.Identity{}, false
+}
+
+// adopt takes over what the records of a dead supervisor tell about.
+func (s *supervisor) adopt(known []*records.Program) {
+	for _, k := range known {
+		p := newProgram(k.ID, k.Begun, OutputFile(k.ID))
+		state, found := Standing(k)
+		p.pid, p.process, p.started, p.adopted, p.reaped = found.PID, found, k.Started, true, true
+		close(p.begin)
+		s.programs[p.id] = p
+		if state.Phase == runners.Running {
+			if k.Process.PID == 0 {
+				r := s.record(records.Start, p)
+				r.At, r.Process = k.Started, &p.process
+				s.save(r)
+			}
+			s.active[p] = struct{}{}
+			s.work.Go(func() { s.resume(p) })
+			continue
+		}
+		p.result = state.Result
+		close(p.done)
+		if k.Result == nil {
+			r := s.record(records.End, p)
+			r.Result, r.Left = &p.result, true
+			s.save(r)
+		}
+		if (k.Result == nil || k.Left) && p.pid != 0 && p.process.Boot == proc.BootID() && s.groupLives(p) {
+			s.left[p] = struct{}{}
+			s.forgetEmpty(p)
+		}
+	}
+}
+
+// resume waits for a program that a dead supervisor started: its end can be
+// seen, its status cannot. Its timeout counts from its start.
+func (s *supervisor) resume(p *program) {
+	go func() { // outlives p only where that cannot be killed
+		awaitOther(p.process)
+		p.exited <- syscall.WaitStatus(0)
+		s.reaper.notify()
+	}()
+	timeout := time.Duration(math.MaxInt64)
+	if p.begun.Timeout > 0 {
+		timeout = p.begun.Timeout - p.process.Age()
+	}
+	s.end(p, s.await(p, timeout, false))
+}

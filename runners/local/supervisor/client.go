@@ -1,0 +1,335 @@
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/local/records"
+	"github.com/launchplan/launch/runners/local/wire"
+)
+
+// A client is a launch process that is connected.
+type client struct {
+	conn    *net.UnixConn
+	writer  *wire.Writer
+	environ []string
+	gone    context.Context // ends with the connection
+
+	mu    sync.Mutex
+	drops map[uint64]context.CancelFunc // of the requests that are followed
+}
+
+// accept serves clients until the listener is closed.
+func (s *supervisor) accept(ctx context.Context, listener *net.UnixListener) {
+	for {
+		conn, err := listener.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.log.Error("accept a client", "err", err)
+			if ctx.Err() != nil {
+				return
+			}
+			continue
+		}
+		s.work.Go(func() { s.serve(ctx, conn) })
+	}
+}
+
+// helloPatience is how long a client may take to say who it is.
+const helloPatience = 5 * time.Second
+
+// serve answers one client until it goes.
+func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
+	if err := PeerIsUs(conn); err != nil {
+		s.log.Error("refuse a client", "err", err)
+		conn.Close()
+		return
+	}
+	c := &client{conn: conn, writer: wire.NewWriter(conn), drops: map[uint64]context.CancelFunc{}}
+	reader := bufio.NewReaderSize(conn, chunk)
+	var hello wire.Hello
+	conn.SetReadDeadline(time.Now().Add(helloPatience))
+	if err := wire.Read(reader, &hello); err != nil || hello.Version != wire.Version {
+		s.log.Error("refuse a client", "version", hello.Version, "err", err)
+		c.writer.Send(wire.Hello{Version: wire.Version})
+		conn.Close()
+		return
+	}
+	conn.SetReadDeadline(time.Time{})
+	gone, leave := context.WithCancel(ctx)
+	defer leave()
+	c.environ, c.gone = wire.Unpack(hello.Environ), gone
+	s.mu.Lock()
+	if s.leaving {
+		s.mu.Unlock()
+		conn.Close()
+		return
+	}
+	s.lonely = false
+	s.clients[c] = struct{}{}
+	known := len(s.programs)
+	s.mu.Unlock()
+	c.writer.Send(wire.Hello{Version: wire.Version, Known: known, PID: os.Getpid()})
+	var bye uint64
+	for {
+		r := &wire.Request{}
+		if err := wire.Read(reader, r); err != nil {
+			break
+		}
+		if r.Op == wire.Bye {
+			bye = r.Seq
+			break
+		}
+		s.handle(c, r)
+	}
+	leave()
+	s.mu.Lock()
+	delete(s.clients, c)
+	s.mu.Unlock()
+	if bye != 0 && s.leaveIfIdle() {
+		s.keepOpen(c)
+		return
+	}
+	if bye != 0 {
+		c.done(bye, nil)
+		conn.SetWriteDeadline(time.Now().Add(helloPatience))
+		c.writer.Flush() // an answer that another goroutine is to write must not be lost: the client would take us for gone, and wait for that
+	}
+	conn.Close()
+	s.leaveIfIdle()
+}
+
+// keepOpen leaves it to the end of our process to close the connection: that
+// tells the client that we are gone.
+func (s *supervisor) keepOpen(c *client) {
+	s.mu.Lock()
+	s.parted = append(s.parted, c)
+	s.mu.Unlock()
+}
+
+// handle begins the answer to a request.
+func (s *supervisor) handle(c *client, r *wire.Request) {
+	if r.Op != wire.Drop && r.Op != wire.Remove && !validID(r.ID) {
+		c.writer.Send(wire.Reply{Seq: r.Seq, Err: fmt.Sprintf("%q cannot name a program", r.ID)})
+		return
+	}
+	switch r.Op {
+	case wire.Start:
+		if r.Program == nil || strings.ContainsRune(r.Program.Path, 0) {
+			c.writer.Send(wire.Reply{Seq: r.Seq, Err: "a start without a program"})
+			return
+		}
+		s.follow(c, r.Seq, s.start(c, r))
+	case wire.Follow:
+		if p := s.find(r.ID); p != nil {
+			s.follow(c, r.Seq, p)
+		} else {
+			c.writer.Send(wire.Reply{Seq: r.Seq, Err: NotKnown})
+		}
+	case wire.Drop:
+		c.mu.Lock()
+		if drop := c.drops[r.Seq]; drop != nil {
+			drop()
+		}
+		c.mu.Unlock()
+	case wire.Look:
+		state := runners.State{Phase: runners.NotStarted}
+		if p := s.find(r.ID); p != nil {
+			state = p.state()
+		}
+		c.writer.Send(wire.Reply{Seq: r.Seq, State: &state})
+	case wire.Stop:
+		s.work.Go(func() { c.done(r.Seq, s.stop(s.find(r.ID), r.Stop)) })
+	case wire.Remove:
+		s.work.Go(func() { c.done(r.Seq, s.remove(r.ID.Service)) })
+	default:
+		c.writer.Send(wire.Reply{Seq: r.Seq, Err: fmt.Sprintf("a request %q that this supervisor does not know", r.Op)})
+	}
+}
+
+// NotKnown is the answer to a Follow of a program that was never started.
+const NotKnown = "not known"
+
+// validID keeps names from leaving the folders that they are names in.
+func validID(id runners.ID) bool {
+	for _, name := range []string{id.Service, id.Name} {
+		if name == "" || name[0] == '.' || len(name) > 200 || strings.ContainsAny(name, "/\x00") {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *supervisor) find(id runners.ID) *program {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.programs[id]; ok {
+		return p
+	}
+	for p := range s.active { // a check
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *client) done(seq uint64, err error) {
+	r := wire.Reply{Seq: seq, Done: true}
+	if err != nil {
+		r.Err = err.Error()
+	}
+	c.writer.Send(r)
+}
+
+// follow tells the client when the program has begun, and how it ended. A check
+// ends with the client's interest in it.
+func (s *supervisor) follow(c *client, seq uint64, p *program) {
+	interest, drop := context.WithCancel(c.gone)
+	c.mu.Lock()
+	c.drops[seq] = drop
+	c.mu.Unlock()
+	s.work.Go(func() {
+		defer func() {
+			drop()
+			c.mu.Lock()
+			delete(c.drops, seq)
+			c.mu.Unlock()
+		}()
+		select {
+		case <-p.begin:
+		case <-interest.Done():
+		}
+		if interest.Err() == nil && p.startErr == nil {
+			c.writer.Send(wire.Reply{Seq: seq, Started: &wire.Started{PID: p.pid, Since: p.started}})
+		}
+		select {
+		case <-p.done:
+		case <-interest.Done():
+			if p.begun.Kind == runners.Check {
+				s.stop(p, nil)
+			}
+			return
+		}
+		c.writer.Send(endOf(seq, p))
+	})
+}
+
+func endOf(seq uint64, p *program) wire.Reply {
+	reply := wire.Reply{Seq: seq}
+	switch {
+	case errors.Is(p.startErr, errNotBegun):
+		reply.Ended = &runners.Result{Outcome: runners.Stopped}
+	case p.startErr != nil:
+		reply.Err = p.startErr.Error()
+		if exec, ok := errors.AsType[*execError](p.startErr); ok {
+			if errno, ok := exec.error.(syscall.Errno); ok {
+				reply.Errno = int(errno)
+			}
+		}
+	default:
+		reply.Ended = &p.result
+	}
+	return reply
+}
+
+// stop ends the program, or what it left of its group, and returns when that is
+// gone. Without stop, it is done in the program's own way.
+func (s *supervisor) stop(p *program, stop *runners.Stop) error {
+	if p == nil {
+		return nil
+	}
+	if stop == nil {
+		stop = &p.begun.Stop
+	}
+	select {
+	case p.stops <- ending{runners.Stopped, *stop}:
+	default: // it is being ended
+	}
+	<-p.done
+	if p.startErr != nil {
+		return nil
+	}
+	if err := s.endGroup(p, *stop); err != nil {
+		return err
+	}
+	s.forgetEmpty(p)
+	return nil
+}
+
+// remove ends and forgets the programs of a service, or all.
+func (s *supervisor) remove(service string) error {
+	of := func(p *program) bool { return service == "" || p.id.Service == service }
+	var all []*program
+	s.mu.Lock()
+	for _, p := range s.programs {
+		if of(p) {
+			all = append(all, p)
+		}
+	}
+	for p := range s.active {
+		if p.begun.Kind == runners.Check && of(p) {
+			all = append(all, p)
+		}
+	}
+	s.mu.Unlock()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, p := range all {
+		wg.Go(func() { errs[i] = s.stop(p, nil) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := s.records.Append(records.Record{What: records.Removed, Service: service}); err != nil {
+		return fmt.Errorf("record that the programs are forgotten: %w", err)
+	}
+	s.mu.Lock()
+	for _, p := range all {
+		if s.programs[p.id] == p {
+			delete(s.programs, p.id)
+		}
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// environment is what a program is started with.
+func (c *client) environment(p *wire.Program) []string {
+	own := wire.Unpack(p.Env)
+	if p.Marker != "" {
+		own = append(own, p.Marker)
+	}
+	if p.Bare {
+		return own
+	}
+	env := make([]string, 0, len(c.environ)+len(own))
+	for _, v := range c.environ {
+		if !overridden(v, own) {
+			env = append(env, v)
+		}
+	}
+	return append(env, own...)
+}
+
+func overridden(v string, by []string) bool {
+	name, _, _ := strings.Cut(v, "=")
+	for _, o := range by {
+		if len(o) > len(name) && o[len(name)] == '=' && o[:len(name)] == name {
+			return true
+		}
+	}
+	return false
+}

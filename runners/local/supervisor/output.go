@@ -1,0 +1,136 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/local/wire"
+)
+
+// OutputFile is the file, relative to a supervisor's folder, that takes the
+// output of a program: it lies in the service's work directory.
+func OutputFile(id runners.ID) string {
+	return filepath.Join("..", "work", id.Service, ".launch", id.Name+".out")
+}
+
+// openOutput opens what takes the program's output: a file, or for a check a
+// pipe whose content goes to the client. A program may leave processes that hold
+// it open; finish does not wait for those.
+func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (output *os.File, finish func(), err error) {
+	if p.begun.Kind != runners.Check {
+		output, err = os.OpenFile(p.output, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
+		return output, func() {}, err
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	relay := &relay{client: c, seq: r.Seq, pipe: from}
+	done := make(chan struct{})
+	s.work.Go(func() { defer close(done); relay.run() })
+	return to, func() {
+		from.SetReadDeadline(time.Unix(1, 0)) // for run to end
+		<-done
+		relay.drain()
+		from.Close()
+	}, nil
+}
+
+// A relay sends what a check writes to the client, up to runners.MaxOutput.
+type relay struct {
+	client *client
+	seq    uint64
+	pipe   *os.File
+	sent   int
+	small  [512]byte // enough for the output of most checks
+}
+
+// chunk is what is read from a pipe at once: what a pipe holds.
+const chunk = 64 << 10
+
+func (r *relay) run() {
+	buf := r.small[:]
+	conn, err := r.pipe.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var n int
+		err := conn.Read(func(fd uintptr) bool {
+			n, err = syscall.Read(int(fd), buf)
+			return err != syscall.EAGAIN
+		})
+		if err != nil || n <= 0 {
+			return
+		}
+		r.send(buf[:n])
+		if n == len(buf) && n < chunk { // there is more
+			buf = make([]byte, chunk)
+		}
+	}
+}
+
+// drain reads what was in the pipe when the check ended.
+func (r *relay) drain() {
+	conn, err := r.pipe.SyscallConn()
+	if err != nil {
+		return
+	}
+	conn.Control(func(fd uintptr) {
+		buf := r.small[:]
+		for range 16 { // not for ever: a daemon may be writing
+			n, err := syscall.Read(int(fd), buf)
+			if err != nil || n <= 0 {
+				return
+			}
+			r.send(buf[:n])
+			if len(buf) < chunk {
+				buf = make([]byte, chunk)
+			}
+		}
+	})
+}
+
+func (r *relay) send(data []byte) {
+	if r.sent >= runners.MaxOutput {
+		return
+	}
+	r.client.writer.Send(wire.Reply{Seq: r.seq, Output: data})
+	if r.sent += len(data); r.sent >= runners.MaxOutput {
+		note := fmt.Sprintf("\n[launch: what the program wrote after %d MiB was left out]\n", runners.MaxOutput>>20)
+		r.client.writer.Send(wire.Reply{Seq: r.seq, Output: []byte(note)})
+	}
+}
+
+// Output beyond runners.MaxOutput loses its middle: these parts of it are kept.
+const (
+	KeepHead = runners.MaxOutput / 2
+	KeepTail = runners.MaxOutput - KeepHead
+)
+
+// trimOutputs gives back the disk space of what running programs wrote too much.
+func (s *supervisor) trimOutputs() {
+	s.mu.Lock()
+	var files []string
+	for _, set := range []map[*program]struct{}{s.active, s.left} {
+		for p := range set {
+			if p.output != "" {
+				files = append(files, p.output)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, name := range files {
+		info, err := os.Lstat(name)
+		if err != nil || !info.Mode().IsRegular() || info.Size() <= runners.MaxOutput {
+			continue
+		}
+		if err := punch(name, KeepHead, info.Size()-KeepTail); err != nil {
+			s.log.Error("give back the disk space of output", "file", name, "err", err)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package supervisor
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// PeerIsUs returns an error unless the other side of the connection is a process of our user.
+func PeerIsUs(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Xucred
+	if cerr := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+	}); cerr != nil {
+		return cerr
+	}
+	if err != nil {
+		return err
+	}
+	if int(peer.Uid) != os.Geteuid() {
+		return fmt.Errorf("the other side is of user %d", peer.Uid)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/launchplan/launch/runners/local/proc"
+)
+
+// start makes orphans of our programs our children, and begins to wait for all
+// of them with one thread, however many run.
+func (r *reaper) start() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", err)
+	}
+	go r.reap() // for as long as the process lives: nothing ends a wait for children that go on
+	return nil
+}
+
+// reap waits for the end of any child. The child is looked up before it is
+// taken: until then it is a zombie, and its pid cannot be another's.
+func (r *reaper) reap() {
+	for {
+		pid, err := awaitChild()
+		switch {
+		case errors.Is(err, unix.ECHILD):
+			<-r.forked
+		case err == nil:
+			r.reaped(pid, func() (status syscall.WaitStatus, ok bool) {
+				taken, err := wait4(pid, &status)
+				return status, err == nil && taken == pid
+			})
+		}
+	}
+}
+
+func awaitChild() (int, error) {
+	// The pid stands in siginfo_t after three ints, aligned to a pointer.
+	const header, pointer = 12, unsafe.Sizeof(uintptr(0))
+	var info unix.Siginfo
+	for {
+		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), (header+pointer-1)/pointer*pointer))), err
+		}
+	}
+}
+
+func wait4(pid int, status *syscall.WaitStatus) (int, error) {
+	for {
+		taken, err := syscall.Wait4(pid, status, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return taken, err
+		}
+	}
+}
+
+// fork starts p's process.
+func (r *reaper) fork(p *program, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	r.forking.RLock()
+	defer r.forking.RUnlock()
+	pid, err := syscall.ForkExec(path, argv, attr)
+	if err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	r.children[pid] = p
+	r.mu.Unlock()
+	select {
+	case r.forked <- struct{}{}:
+	default:
+	}
+	return pid, nil
+}
+
+// endWithSupervisor has a check killed with us: nobody would wait for it.
+func endWithSupervisor(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+
+// awaitOther returns when a process that is not our child has ended.
+func awaitOther(id proc.Identity) {
+	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
+	if err != nil { // ended, or a kernel before 5.10
+		awaitOtherSlowly(id)
+		return
+	}
+	file := os.NewFile(uintptr(fd), "pidfd")
+	defer file.Close()
+	if !id.Alive() {
+		return
+	}
+	conn, err := file.SyscallConn()
+	if err == nil {
+		err = conn.Read(func(fd uintptr) bool {
+			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return n > 0
+		})
+	}
+	if err != nil {
+		awaitOtherSlowly(id)
+	}
+}
+
+func awaitOtherSlowly(id proc.Identity) {
+	for id.Alive() {
+		time.Sleep(longestPause)
+	}
+}

@@ -1,0 +1,228 @@
+package local
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/local/supervisor"
+)
+
+func TestDeletedWorkDir(t *testing.T) {
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	end := s.begin(sh("boot", fmt.Sprintf("echo one; echo $$ >%s; read x <%s; exit 3", up, hold)))
+	s.wait(up)
+	if err := os.RemoveAll(s.WorkDir("service", "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	o := end()
+	s.want(o, runners.Exited, 3)
+	if !strings.Contains(o.out, "one") && !strings.Contains(o.out, "removed") {
+		t.Errorf("output = %q, want a word on what became of it", o.out)
+	}
+	s.want(s.run(sh("boot-2", "echo two")), runners.Exited, 0)
+}
+
+func TestDeletedSocket(t *testing.T) {
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	end := s.begin(sh("boot", fmt.Sprintf("echo $$ >%s; read x <%s; exit 3", up, hold)))
+	s.wait(up)
+	if err := os.Remove(filepath.Join(s.env.Dir, "supervisor", supervisor.Socket)); err != nil {
+		t.Fatal(err)
+	}
+	later := newRunner(t, s.env)
+	defer later.Close()
+	h := &host{runner: later}
+	conn, err := later.supervisor.connect(s.ctx)
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	if conn.pid != s.runner.supervisor.running().pid {
+		t.Error("there are two supervisors")
+	}
+	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.want(end(), runners.Exited, 3)
+	if result, err := h.Wait(s.ctx, name("boot")); err != nil || result.Status != 3 {
+		t.Errorf("Wait = %+v, %v", result, err)
+	}
+}
+
+func TestDeepStateDirectory(t *testing.T) {
+	env := testEnv(t)
+	env.Dir = filepath.Join(env.Dir, strings.Repeat("deep", 40), strings.Repeat("er", 90))
+	if err := os.MkdirAll(env.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := newStageIn(t, env)
+	s.want(s.run(sh("boot", "exit 4")), runners.Exited, 4)
+}
+
+func TestSupervisorLeaves(t *testing.T) {
+	s := newStage(t)
+	s.want(s.run(sh("boot", "true")), runners.Exited, 0)
+	pid := s.runner.supervisor.running().pid
+	s.runner.Close()
+	if syscall.Kill(pid, 0) == nil {
+		t.Error("the supervisor is there after Close, with nothing to do")
+	}
+	s.again()
+	// It stays for what a boot program left, and sees it end.
+	fifo := s.fifo()
+	s.want(s.run(sh("daemon", "(read x <$1) >/dev/null 2>&1 & ", fifo)), runners.Exited, 0)
+	pid = s.runner.supervisor.running().pid
+	s.runner.Close()
+	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	awaitGone(t, pid)
+}
+
+func TestManyRunnersOneSupervisor(t *testing.T) {
+	s := newStage(t)
+	pids := make([]int, 8)
+	var wg sync.WaitGroup
+	hosts := make([]*host, len(pids))
+	for i := range pids {
+		hosts[i] = &host{runner: newRunner(t, s.env)}
+		wg.Go(func() {
+			p := sh("boot", "echo x >>runs")
+			if result, err := hosts[i].Run(s.ctx, p); err != nil || result.Status != 0 {
+				t.Errorf("Run = %+v, %v", result, err)
+			}
+			pids[i] = hosts[i].runner.supervisor.running().pid
+		})
+	}
+	wg.Wait()
+	for i, pid := range pids {
+		if pid != pids[0] {
+			t.Errorf("supervisors %d and %d at the same time", pid, pids[0])
+		}
+		hosts[i].runner.Close()
+	}
+	if runs, err := s.ReadFile(s.ctx, "service", "", "runs", 100); err != nil || string(runs) != "x\n" {
+		t.Errorf("runs = %q, %v; want one", runs, err)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	s := newStage(t)
+	const programs = 200
+	fifo := s.fifo()
+	hold, err := os.OpenFile(fifo, os.O_RDWR, 0) // readers block until it is closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	var up, wg sync.WaitGroup
+	up.Add(programs)
+	for i := range programs {
+		wg.Go(func() {
+			p := sh(fmt.Sprintf("boot-%d", i), "read x <$1; exit $2", fifo, fmt.Sprint(i%100))
+			p.Started = sync.OnceFunc(up.Done)
+			if result, err := s.Run(s.ctx, p); err != nil || result.Status != i%100 {
+				t.Errorf("program %d = %+v, %v", i, result, err)
+			}
+		})
+	}
+	up.Wait()
+	if _, err := hold.WriteString(strings.Repeat("\n", programs)); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	hold.Close()
+}
+
+func TestCheckEndsWithItsLaunchProcess(t *testing.T) {
+	s := newStage(t)
+	up := s.fifo()
+	p := sh("ready", "echo $$ >$1; sleep 600", up)
+	p.Kind = runners.Check
+	end := s.begin(p)
+	pid := s.pid(up)
+	s.runner.supervisor.current.conn.Close() // as when launch dies
+	if o := end(); o.err != nil || o.Outcome != runners.Lost {
+		t.Errorf("Run = %+v, %v; want lost", o.Result, o.err)
+	}
+	awaitGone(t, pid)
+}
+
+// Much output neither fills the disk nor the log: head and tail are kept.
+func TestMuchOutput(t *testing.T) {
+	if os.Getenv("LAUNCH_LONG") == "" {
+		t.Skip("LAUNCH_LONG is not set: this writes 200 MB")
+	}
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	const size = 200 << 20
+	var out counter
+	p := sh("boot", "echo begin; head -c $1 /dev/zero | tr '\\0' x; echo $$ >$2; read x <$3; echo; echo end", fmt.Sprint(size), up, hold)
+	p.Output = &out
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if result, err := s.Run(s.ctx, p); err != nil || result.Status != 0 {
+			t.Errorf("Run = %+v, %v", result, err)
+		}
+	})
+	s.wait(up)
+	file := s.outputFile(p.ID)
+	if runtime.GOOS == "linux" {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for range tick.C { // until the supervisor has looked at it
+			var stat unix.Stat_t
+			if err := unix.Stat(file, &stat); err != nil {
+				t.Fatal(err)
+			}
+			if stat.Blocks*512 <= runners.MaxOutput+1<<20 {
+				break
+			}
+			if s.ctx.Err() != nil {
+				t.Fatalf("the output takes %d bytes of the disk", stat.Blocks*512)
+			}
+		}
+	}
+	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	text := out.buf.String()
+	if !strings.HasPrefix(text, "begin\nxxx") || !strings.HasSuffix(text, "xxx\nend\n") {
+		t.Error("the output has lost its begin or its end")
+	}
+	if len(text) < runners.MaxOutput || len(text) > runners.MaxOutput+200 || !strings.Contains(text, "bytes of output were left out") || strings.ContainsRune(text, 0) {
+		t.Errorf("the output has %d bytes", len(text))
+	}
+}
+
+type counter struct{ buf bytes.Buffer }
+
+func (c *counter) Write(p []byte) (int, error) { return c.buf.Write(p) }
+
+func TestUnknownUser(t *testing.T) {
+	for _, sudo := range []bool{false, true} {
+		s := newStage(t)
+		s.runner.sudo = sudo
+		p := sh("boot", "true")
+		p.User = "no-such-user"
+		o := s.run(p)
+		if o.err == nil || !strings.Contains(o.err.Error(), "no-such-user") {
+			t.Errorf("Run as nobody there (sudo: %v) = %+v, %v", sudo, o.Result, o.err)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package state
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// need skips a test on a machine that lacks something, and fails it where nothing may be lacking.
+func need(t testing.TB, ok bool, what string) {
+	t.Helper()
+	if ok {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("this machine lacks %s", what)
+	}
+	t.Skipf("this machine lacks %s", what)
+}
+
+// fillUntilItFails has a process write until its disk fails, and returns what the journal has afterwards beside what was
+// reported: the notes that were durable, why the next one was not, and what the one after that got. mend makes the disk well again.
+func fillUntilItFails(t *testing.T, dir string, c *child, mend func()) (durable int, first, second string) {
+	t.Helper()
+	c.start(t)
+	text := c.line(t)
+	durable, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("it says %q", text)
+	}
+	first, second = c.line(t), c.line(t)
+
+	mend()
+	db := openIn(t, dir)
+	notes := 0
+	for _, event := range journal(t, db, runID) {
+		if event.Kind == "note" {
+			notes++
+		}
+	}
+	// The one that failed may be there: its commit can have reached the disk before the failure.
+	if notes != durable && notes != durable+1 {
+		t.Errorf("%d notes are in the journal, %d were acknowledged", notes, durable)
+	}
+	if err := db.Writer(runID).Write(t.Context(), Change{Event: Event{Kind: "note"}}); err != nil {
+		t.Errorf("write after reopening: %v", err)
+	}
+	var check string
+	if err := db.sql.QueryRow("PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
+		t.Errorf("integrity_check = %s, %v", check, err)
+	}
+	return durable, first, second
+}
+
+func TestFileSizeLimit(t *testing.T) {
+	dir := closedStore(t)
+	durable, first, second := fillUntilItFails(t, dir, command(t, "fill", dir, "1000000"), func() {})
+	t.Logf("%d were durable, then: %s", durable, first)
+	if durable == 0 || !strings.Contains(first, "state store "+dir) || second != first {
+		t.Errorf("after %d: %s\nthen: %s", durable, first, second)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	need(t, os.Getuid() == 0 && hasMounts(), "the right to mount a small file system")
+	dir := t.TempDir()
+	if err := mountSmall(dir, 1<<20); err != nil {
+		need(t, false, "a small file system: "+err.Error())
+	}
+	defer unmount(dir)
+	t.Run("full", func(t *testing.T) {
+		db, err := Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		create1(t, db, 10)
+		db.Close()
+		ballast := filepath.Join(dir, "ballast")
+		if err := os.WriteFile(ballast, make([]byte, 200_000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		durable, first, second := fillUntilItFails(t, dir, command(t, "fill", dir, "none"), func() { os.Remove(ballast) })
+		t.Logf("%d were durable, then: %s", durable, first)
+		if durable == 0 || !strings.Contains(first, "the disk is full") || second != first {
+			t.Errorf("after %d: %s\nthen: %s", durable, first, second)
+		}
+	})
+	t.Run("full from the start", func(t *testing.T) {
+		below := filepath.Join(dir, "below")
+		if err := os.Mkdir(below, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		ballast, err := os.Create(filepath.Join(dir, "ballast"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ballast.Close()
+		for err == nil {
+			_, err = ballast.Write(make([]byte, 512))
+		}
+		_, err = Open(t.Context(), below)
+		t.Log(err)
+		if err == nil || !strings.Contains(err.Error(), "the disk is full") {
+			t.Errorf("Open = %v", err)
+		}
+		if left := contents(t, below); len(left) != 0 {
+			t.Errorf("it left %v", left)
+		}
+	})
+}
+
+func TestFailingDisk(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	need(t, err == nil, "strace")
+	for _, when := range []int{1, 2, 5, 9} {
+		t.Run(fmt.Sprintf("sync %d", when), func(t *testing.T) {
+			dir := closedStore(t)
+			c := command(t, "fill", dir, "none")
+			c.cmd.Args = append([]string{"strace", "-f", "-qq", "-o", os.DevNull, "-e", "trace=fdatasync,fsync",
+				"-e", fmt.Sprintf("inject=fdatasync,fsync:error=EIO:when=%d+", when)}, c.cmd.Args...)
+			c.cmd.Path = strace
+			durable, first, second := fillUntilItFails(t, dir, c, func() {})
+			t.Logf("%d were durable, then: %s", durable, first)
+			if !strings.Contains(first, "look after the disk") || second != first {
+				t.Errorf("after %d: %s\nthen: %s", durable, first, second)
+			}
+		})
+	}
+}
+
+// A folder that this user may not write is refused in a sentence.
+func TestReadOnlyFolder(t *testing.T) {
+	dir := closedStore(t)
+	for _, test := range []struct {
+		name, path string
+		mode       os.FileMode
+	}{
+		{"folder", dir, 0o500},
+		{"file", filepath.Join(dir, storeName), 0o400},
+		{"unreadable file", filepath.Join(dir, storeName), 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			info, err := os.Stat(test.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := contents(t, dir)
+			c := command(t, "open", dir)
+			if os.Getuid() == 0 {
+				giveAway(t, dir, c)
+			}
+			if err := os.Chmod(test.path, test.mode); err != nil {
+				t.Fatal(err)
+			}
+			defer os.Chmod(test.path, info.Mode())
+			c.start(t)
+			text := c.line(t)
+			t.Log(text)
+			if !strings.HasPrefix(text, "error: state store "+dir) || !strings.Contains(text, "permission denied") {
+				t.Errorf("it says %q", text)
+			}
+			os.Chmod(test.path, info.Mode())
+			if after := contents(t, dir); fmt.Sprint(before) != fmt.Sprint(after) {
+				t.Errorf("the folder changed: %v", after)
+			}
+		})
+	}
+}
+
+// giveAway lets c run as somebody who is not root, to whom dir belongs: root may write everywhere.
+func giveAway(t *testing.T, dir string, c *child) {
+	t.Helper()
+	const nobody = 65534
+	for path := range contents(t, dir) {
+		if err := os.Chown(path, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	// Everybody may pass to the store, and to the test binary, which go test keeps to its owner.
+	for above := filepath.Dir(dir); above != os.TempDir() && above != "/"; above = filepath.Dir(above) {
+		os.Chmod(above, 0o755)
+	}
+	self, err := os.ReadFile(c.cmd.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := os.MkdirTemp("", "launch-state-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(copied) })
+	os.Chmod(copied, 0o755)
+	c.cmd.Path = filepath.Join(copied, "state.test")
+	if err := os.WriteFile(c.cmd.Path, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
