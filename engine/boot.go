@@ -78,6 +78,9 @@ func (s *Session) Resume(ctx context.Context) error {
 func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) error {
 	if s.set.OnFailure == Continue {
 		if reason := s.unusable(svc); reason != "" {
+			if svc.status() != state.Pending {
+				return nil // what was begun earlier is left as it is
+			}
 			return s.skip(svc, reason).Wait()
 		}
 	}

@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestAnyHistory carries out random plans on a machine where anything may fail, interrupted at random and
+// cut off at random, with random commands after that, and checks the journal: every transition is in the table, no
+// service begins before what it comes after is complete, no program is started twice, and in the end all is as it should be.
+func TestAnyHistory(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	if given, err := strconv.ParseUint(os.Getenv("LAUNCH_TEST_SEED"), 10, 64); err == nil {
+		seed = given
+	}
+	runs := 40
+	if os.Getenv("LAUNCH_LONG") != "" {
+		runs = 3000
+	}
+	t.Logf("LAUNCH_TEST_SEED=%d", seed)
+	for n := range runs {
+		h := &history{t: t, random: rand.New(rand.NewPCG(seed, uint64(n)))}
+		h.live()
+		if t.Failed() {
+			t.Fatalf("history %d of LAUNCH_TEST_SEED=%d failed; it did %v with the plan\n%s", n, seed, h.did, h.source)
+		}
+	}
+}
+
+// A history is the life of one run.
+type history struct {
+	t       *testing.T
+	random  *rand.Rand
+	machine *machine
+	opts    Options
+	source  string
+	run     string
+	did     []string
+}
+
+func (h *history) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatalf("%v (did %v, plan\n%s)", err, h.did, h.source)
+	}
+}
+
+func (h *history) live() {
+	dir := h.t.TempDir()
+	db, err := state.Open(context.Background(), dir)
+	h.must(err)
+	defer db.Close()
+	h.machine = newMachine(h.random)
+	h.source = h.randomPlan()
+	open := func(context.Context, struct{}, runners.Env) (runners.Runner, error) { return h.machine, nil }
+	h.opts = Options{
+		DB: db, Dir: dir, Command: "test",
+		Runners: []RunnerType{Register("local", plan.NoHost, open), Register("far", plan.NoHost, open)},
+	}
+	h.boot(dir)
+	for range h.random.IntN(6) {
+		if h.random.IntN(3) == 0 {
+			h.machine.strike()
+		}
+		h.open(commands[h.random.IntN(len(commands))], false)
+		h.checkJournal()
+	}
+	h.machine.calm = true
+	h.open("repair", false) // which may find that a program failed while nobody looked
+	h.open("repair", true)
+	h.checkStatus(state.RunReady, state.Ready)
+	h.machine.calm = false
+	for range h.random.IntN(3) {
+		h.open("terminate", false)
+	}
+	h.machine.calm = true
+	h.open("terminate", false)
+	h.open("terminate", true)
+	h.checkStatus(state.RunTerminated, state.Terminated)
+	h.checkJournal()
+	if left := h.machine.left(); left != "" {
+		h.t.Errorf("after terminate there is still %s", left)
+	}
+}
+
+// commands that may come after a boot.
+var commands = []string{"resume", "resume", "repair", "verify"}
+
+// boot creates the run, and begins to bring it up.
+func (h *history) boot(dir string) {
+	planDir := filepath.Join(dir, "plan")
+	h.must(os.Mkdir(planDir, 0o700))
+	h.must(os.WriteFile(filepath.Join(planDir, "plan.hcl"), []byte(h.source), 0o600))
+	h.run = NewID()
+	_, tree, _, err := Load(h.opts, planDir, plan.Inputs{RunName: "run", RunID: h.run})
+	h.must(err)
+	set := Settings{OnFailure: Stop}
+	if h.random.IntN(2) == 0 {
+		set.OnFailure = Continue
+	}
+	s, err := Create(context.Background(), h.opts, tree, "run", h.run, planDir, set)
+	h.must(err)
+	h.drive(s, "boot", s.Boot)
+}
+
+// open is another command for the run.
+func (h *history) open(command string, must bool) {
+	run, err := h.opts.DB.FindRun(context.Background(), h.run)
+	h.must(err)
+	s, err := Open(context.Background(), h.opts, run, nil)
+	h.must(err)
+	err = h.drive(s, command, map[string]func(context.Context) error{
+		"resume": s.Resume, "verify": s.Verify, "terminate": s.Terminate,
+		"repair": func(ctx context.Context) error { return s.Repair(ctx, nil, 2) },
+	}[command])
+	if must {
+		h.must(err)
+	}
+}
+
+// drive carries a command out, with an interrupt, or a cut as by kill -9, somewhere in it.
+func (h *history) drive(s *Session, command string, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	cause, how := error(nil), ""
+	if !h.machine.calm && h.random.IntN(3) > 0 {
+		if how = " interrupted"; h.random.IntN(2) == 0 {
+			cause, how = runners.ErrDetach, " cut off"
+		}
+		at := 1 + h.random.IntN(12)
+		how += fmt.Sprintf(" at %d", at)
+		h.machine.arm(at, func() { cancel(cause) })
+	}
+	h.did = append(h.did, command+how)
+	err := do(ctx)
+	h.machine.arm(0, nil)
+	h.must(s.Close())
+	h.did[len(h.did)-1] += fmt.Sprintf(" (%v)", err)
+	if errors.Is(err, context.Canceled) && !errors.Is(err, ErrInterrupted) {
+		h.t.Errorf("%s returned %v, which is no message for an operator", command, err)
+	}
+	return err
+}
+
+// checkStatus checks where the run and all of its services stand.
+func (h *history) checkStatus(want state.RunStatus, service state.Status) {
+	h.t.Helper()
+	run, err := h.opts.DB.FindRun(context.Background(), h.run)
+	h.must(err)
+	if run.Status != want {
+		h.t.Errorf("the run is %s, not %s: %s", run.Status, want, run.Error)
+	}
+	rows, err := h.opts.DB.Services(context.Background(), h.run)
+	h.must(err)
+	for _, row := range rows {
+		if row.Status != service {
+			h.t.Errorf("%s is %s, not %s: %s", row.Address, row.Status, service, row.Error)
+		}
+	}
+}
+
+// checkJournal plays the journal from its beginning.
+func (h *history) checkJournal() {
+	h.t.Helper()
+	ctx := context.Background()
+	run, err := h.opts.DB.FindRun(ctx, h.run)
+	h.must(err)
+	tree, err := Restore(ctx, h.opts, run, 1, nil)
+	h.must(err)
+	level := map[string]*plan.Level{}
+	status := map[string]state.Status{}
+	for _, svc := range tree.Services {
+		level[svc.Address], status[svc.Address] = svc.Level, state.Pending
+	}
+	stops := !strings.Contains(string(run.Options), `"continue"`)
+	is := state.RunStatus("")
+	for e, err := range h.opts.DB.Journal(ctx, h.run, 0) {
+		h.must(err)
+		switch e.Kind {
+		case "run":
+			if e.From != string(is) || is != "" && !is.CanBecome(state.RunStatus(e.To)) {
+				h.t.Errorf("event %d: the run goes from %q to %q, and was %q", e.Seq, e.From, e.To, is)
+			}
+			is = state.RunStatus(e.To)
+		case "service":
+			from, to := state.Status(e.From), state.Status(e.To)
+			if from != status[e.Service] || !from.CanBecome(to) {
+				h.t.Errorf("event %d: %s goes from %s to %s, and was %s", e.Seq, e.Service, from, to, status[e.Service])
+			}
+			status[e.Service] = to
+			if from != state.Pending || !slices.Contains([]state.Status{state.Provisioning, state.Connecting, state.Booting}, to) {
+				continue
+			}
+			for _, before := range level[e.Service].After {
+				for _, svc := range before.Services {
+					st := status[svc.Address]
+					if st != state.Ready && (stops || st != state.Failed && st != state.Skipped) {
+						h.t.Errorf("event %d: %s begins while %s is %s", e.Seq, e.Service, svc.Address, st)
+					}
+				}
+			}
+		}
+	}
+	for _, twice := range h.machine.twice() {
+		h.t.Errorf("started more than once: %s", twice)
+	}
+}
+
+// randomPlan writes a plan of a few levels, in which later services use exports of earlier ones.
+func (h *history) randomPlan() string {
+	var b strings.Builder
+	b.WriteString("runner \"far\" \"away\" {}\n")
+	var levels, exporters []string
+	for l := range 1 + h.random.IntN(4) {
+		name := fmt.Sprintf("l%d", l)
+		fmt.Fprintf(&b, "level %q {\n", name)
+		if l > 0 && h.random.IntN(2) == 0 {
+			var after []string
+			for _, other := range levels {
+				if h.random.IntN(2) == 0 {
+					after = append(after, "level."+other)
+				}
+			}
+			fmt.Fprintf(&b, "  after = [%s]\n", strings.Join(after, ", "))
+		}
+		if h.random.IntN(3) == 0 {
+			fmt.Fprintf(&b, "  parallelism = %d\n", 1+h.random.IntN(2))
+		}
+		levels = append(levels, name)
+		var made []string
+		for n := range 1 + h.random.IntN(3) {
+			svc := fmt.Sprintf("s%d%c", l, 'a'+n)
+			fmt.Fprintf(&b, "  service %q {\n", svc)
+			if h.random.IntN(2) == 0 {
+				b.WriteString("    runner = runner.far.away\n")
+			}
+			env := ""
+			if len(exporters) > 0 && h.random.IntN(2) == 0 {
+				env = fmt.Sprintf("\n      env = { V = service.%s.v }", exporters[h.random.IntN(len(exporters))])
+			}
+			switch h.random.IntN(4) {
+			case 0:
+				fmt.Fprintf(&b, "    process {\n      command = [\"stay\"]%s\n    }\n", env)
+			case 1:
+				fmt.Fprintf(&b, "    count = %d\n    boot {\n      command = [\"boot\"]%s\n      retries = 1\n      retry_delay = \"1ms\"\n    }\n", 1+h.random.IntN(3), env)
+			default:
+				fmt.Fprintf(&b, "    boot {\n      command = [\"boot\"]%s\n    }\n    exports = { v = string }\n", env)
+				made = append(made, svc)
+			}
+			if h.random.IntN(2) == 0 {
+				b.WriteString("    ready {\n      command = [\"ready\"]\n      attempts = 2\n      interval = \"1ms\"\n    }\n")
+			}
+			if h.random.IntN(2) == 0 {
+				b.WriteString("    terminate { command = [\"end\"] }\n")
+			}
+			b.WriteString("  }\n")
+		}
+		exporters = append(exporters, made...)
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
