@@ -61,9 +61,10 @@ runner "ec2" "engine" {
 }
 
 runner "ssh" "hosts" {
-  user          = var.ssh_user
-  port          = var.ssh_port
-  identity_file = var.identity_file
+  user            = var.ssh_user
+  port            = var.ssh_port
+  identity_file   = var.identity_file
+  host_key_policy = var.host_key_policy
 }
 
 # Every machine of the fleet. Sending epuharness and running it there once shows that the node
