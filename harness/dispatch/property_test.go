@@ -11,7 +11,7 @@ import (
 // delays and reorders. What must hold at every moment is checked at every write and
 // every start of a process; what must hold in the end, once the world is kind again.
 func TestProperties(t *testing.T) {
-	seeds := 250
+	seeds := 120
 	if testing.Short() {
 		seeds = 50
 	}

@@ -305,5 +305,5 @@ func interpreter(p *runners.Payload) (string, error) {
 	case bytes.HasPrefix(content, []byte("\x7fELF")):
 		return "", nil
 	}
-	return "", fmt.Errorf("%s is neither a binary nor a script with #!", p.Entry)
+	return "", fmt.Errorf("%s is neither a binary nor a script that begins with #! and an interpreter", p.Entry)
 }

@@ -105,7 +105,7 @@ func TestCutOffHost(t *testing.T) {
 	must := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command(ip, args...).CombinedOutput(); err != nil {
-			t.Skipf("no network namespaces here: ip %s: %s", strings.Join(args, " "), out)
+			sshtest.Missing(t, fmt.Sprintf("a network namespace (ip %s: %s)", strings.Join(args, " "), out))
 		}
 	}
 	must("netns", "add", space)
@@ -181,6 +181,27 @@ func TestFewLogins(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestOneSession: many services of one host connect at once and need one session.
+func TestOneSession(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	r := runnerFor(t, configFor(s), envFor(t))
+	hosts := make([]runners.Host, 50)
+	var wg sync.WaitGroup
+	for i := range hosts {
+		wg.Go(func() {
+			var err error
+			if hosts[i], err = r.Connect(t.Context(), runners.Target{Service: fmt.Sprint(i), Host: "127.0.0.1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	l := hosts[0].(*host).m.link
+	if l.open != 1 || hosts[49].(*host).m.link != l {
+		t.Errorf("%d sessions were opened, want one", l.open)
+	}
 }
 
 func TestForwardingForbidden(t *testing.T) {
