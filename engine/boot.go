@@ -112,6 +112,9 @@ func (s *Session) reverify(ctx context.Context, svc *service, started func()) er
 	if _, err := s.reconnect(ctx, svc, started); err != nil {
 		return s.fail(svc, fromError(svc, PhaseConnect, err))
 	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseVerify, err))
+	}
 	if changed, err := s.changed(ctx, svc); err != nil {
 		return err
 	} else if changed {

@@ -27,6 +27,9 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	if err := s.reach(ctx, svc, started); err != nil {
 		return err
 	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
 	if !s.booted(svc) {
 		if err := s.boot(ctx, svc, started); err != nil {
 			return err
@@ -38,16 +41,8 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	return s.verify(ctx, svc)
 }
 
-// booted says whether the service's boot program or process is done with, so that only verification is left.
-func (s *Session) booted(svc *service) bool {
-	switch svc.status() {
-	case state.Verifying, state.Ready:
-		return true
-	case state.Failed:
-		return svc.note.Failure != nil && svc.note.Failure.Phase == PhaseVerify && !svc.note.Open
-	}
-	return !svc.spec.HasBoot && !svc.spec.HasProcess && svc.note.Made && len(svc.snapshot().Fingerprint) > 0
-}
+// booted says whether the service's boot phase is complete, so that only verification is left.
+func (s *Session) booted(svc *service) bool { return svc.note.Booted }
 
 // reach gets the service its host: provisions it where it has to be made, and connects.
 func (s *Session) reach(ctx context.Context, svc *service, started func()) error {
@@ -147,10 +142,14 @@ func (s *Session) learnFacts(svc *service, f runners.Facts) {
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
 }
 
-// learnHost tells the plan of the host that the service has now, beside the exports that an earlier command recorded.
+// learnHost tells the plan where the service's host is; what an earlier command learned of a boot program that has
+// ended stays known.
 func (s *Session) learnHost(svc *service) error {
+	if !s.booted(svc) {
+		s.learn(svc, nil)
+		return nil
+	}
 	svc.note.Facts.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
-	svc.exportsKnown = false
 	return s.restoreKnown(svc)
 }
 

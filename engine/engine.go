@@ -64,12 +64,14 @@ type Session struct {
 	byAddress map[string]*service
 	starting  chan struct{}
 
-	mu      sync.Mutex
-	run     state.Run // guarded by mu
-	set     Settings
-	working sync.Once             // the run's status says that it is being brought up
-	given   map[string]plan.Given // sensitive variables, for laying out earlier generations
-	trees   map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+	mu        sync.Mutex
+	run       state.Run // guarded by mu
+	set       Settings
+	withheld  bool                  // some service has sensitive exports, which the store does not keep
+	recalling sync.Mutex            // one service at a time reads those of others
+	working   sync.Once             // the run's status says that it is being brought up
+	given     map[string]plan.Given // sensitive variables, for laying out earlier generations
+	trees     map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
 }
 
 // Settings of a run, kept with it.
@@ -125,6 +127,7 @@ type detail struct {
 	Boot       string   `json:"boot,omitempty"`    // name of the boot program's last attempt
 	Open       bool     `json:"open,omitempty"`    // that attempt's outcome is not known yet
 	Process    string   `json:"process,omitempty"` // name of the process
+	Booted     bool     `json:"booted,omitempty"`  // the boot phase is complete: it is not done again
 	Ends       int      `json:"ends,omitempty"`    // terminate programs started so far
 	OpenEnd    bool     `json:"open_end,omitempty"`
 	EndDone    bool     `json:"end_done,omitempty"` // the terminate program has ended well: it is not run again
@@ -225,6 +228,7 @@ func (s *Session) arrange(rows map[string]state.Service) error {
 		if err := svc.decodeDetail(); err != nil {
 			return err
 		}
+		s.withheld = s.withheld || len(row.Withheld) > 0
 		if spec.On != nil {
 			svc.on = s.byAddress[spec.On.Address]
 		}

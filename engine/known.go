@@ -29,6 +29,7 @@ func (svc *service) known(e exports) plan.Known {
 func (s *Session) beginVerify(svc *service) error {
 	attributes, withheld := svc.spec.Public(svc.tree.Secrets())
 	svc.edit(func(row *state.Service) { row.Attributes, row.Withheld = attributes, withheld })
+	svc.note.Booted = true
 	ticket := s.advance(svc, state.Verifying, "")
 	if !svc.spec.HasChecks && len(svc.wrote) == 0 {
 		return nil // nothing that others can see follows at once
@@ -47,7 +48,7 @@ func (s *Session) restoreKnown(svc *service) error {
 		svc.tree.Learn(svc.spec, svc.known(nil))
 		return nil
 	}
-	restored, _, err := svc.spec.RestoreExports(row.Attributes)
+	restored, err := svc.spec.RestoreExports(row.Attributes, row.Withheld)
 	if err != nil {
 		return fmt.Errorf("the state store's attributes of service %s cannot be read: %w", row.Address, err)
 	}
@@ -70,5 +71,29 @@ func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
 	}
 	svc.tree.Learn(svc.spec, svc.known(got))
 	svc.exportsKnown = true
+	return nil
+}
+
+// recallUsed reads again the sensitive exports of other services that this one uses: the store does not keep them.
+func (s *Session) recallUsed(ctx context.Context, svc *service) error {
+	if !s.withheld {
+		return nil
+	}
+	s.recalling.Lock()
+	defer s.recalling.Unlock()
+	var err error
+	svc.spec.Uses(func(used *plan.Service) bool {
+		other := s.byAddress[used.Address]
+		if other == nil || other == svc || other.exportsKnown || len(other.snapshot().Withheld) == 0 {
+			return true
+		}
+		if _, err = s.reconnect(ctx, other, func() {}); err == nil {
+			err = s.recallSecrets(ctx, other)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return fmt.Errorf("what %s uses: %w", svc.address(), err)
+	}
 	return nil
 }

@@ -180,7 +180,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 			variables[name] = g
 		}
 	}
-	_, tree, _, err := load(run.Plan, po, plan.Inputs{Variables: variables, RunName: run.Name, RunID: run.ID, Later: true})
+	_, tree, _, err := load(run.Plan, po, plan.Inputs{Variables: variables, RunName: run.Name, RunID: run.ID, Later: true, Withheld: captured.Sensitive})
 	return tree, err
 }
 

@@ -59,6 +59,18 @@ func (p *prober) once(ctx context.Context, attempt int) error {
 	case p.probe.Log != nil:
 		return p.output(ctx)
 	}
+	err := p.network(ctx)
+	switch {
+	case !p.probe.Gone || ctx.Err() != nil:
+		return err
+	case err == nil:
+		return errors.New("it still answers")
+	}
+	return nil
+}
+
+// network makes a tcp or http probe.
+func (p *prober) network(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeOnce)
 	defer cancel()
 	if p.probe.HTTP != nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -128,7 +129,9 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
 	problems, err := s.end(ctx, svc, started)
-	if err != nil {
+	if lost := (*unreachedError)(nil); errors.As(err, &lost) {
+		problems = append(problems, lost.Error())
+	} else if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -146,7 +149,7 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 		s.replaceHost(ctx, svc)
 	}
 	s.currently(svc)
-	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone = nil, nil, false, false, false
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
 	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })

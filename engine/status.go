@@ -97,7 +97,7 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 		return err
 	}
 	switch {
-	case failure != nil && ctx.Err() == nil && st == state.Ready:
+	case failure != nil && ctx.Err() == nil && (st == state.Ready || failure.Reason != svc.snapshot().Error):
 		return s.fail(svc, failure)
 	case failure == nil && st == state.Failed:
 		svc.note.Failure = nil
@@ -126,6 +126,9 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 	}
 	if err := s.recallSecrets(ctx, svc); err != nil {
 		return fromError(svc, PhaseVerify, err), nil
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return nil, err
 	}
 	if _, diags := svc.spec.Checks(); diags.HasErrors() {
 		return nil, fromDiagnostics(svc, PhaseVerify, diags)

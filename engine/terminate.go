@@ -73,6 +73,7 @@ func (s *Session) Terminate(ctx context.Context) error {
 // endAll ends services together, then releases their hosts in as few calls as their runners can.
 func (s *Session) endAll(ctx context.Context, services []*service) error {
 	problems := make([][]string, len(services))
+	unreached := make([]string, len(services)) // why a service's host could not be connected to
 	lv := &level{spec: &plan.Level{}}
 	index := make(map[*service]int, len(services))
 	for i, svc := range services {
@@ -89,6 +90,9 @@ func (s *Session) endAll(ctx context.Context, services []*service) error {
 	err := s.visitLevel(ctx, lv, func(ctx context.Context, svc *service, started func()) error {
 		var err error
 		problems[index[svc]], err = s.end(ctx, svc, started)
+		if lost := (*unreachedError)(nil); errors.As(err, &lost) {
+			unreached[index[svc]], err = lost.Error(), nil
+		}
 		return err
 	})
 	if ctx.Err() != nil {
@@ -97,8 +101,16 @@ func (s *Session) endAll(ctx context.Context, services []*service) error {
 	released := s.release(ctx, lv.services)
 	for _, svc := range lv.services {
 		found := problems[index[svc]]
-		if rerr := released[svc.address()]; rerr != nil {
+		rerr, made := released[svc.address()]
+		if rerr != nil {
 			found = append(found, "its host could not be released: "+rerr.Error())
+		}
+		if unreached[index[svc]] != "" {
+			if made && rerr == nil {
+				s.Note(svc.address(), unreached[index[svc]]+"; its host is gone, and what ran there with it")
+			} else {
+				found = append(found, unreached[index[svc]]+"; what runs there was not ended")
+			}
 		}
 		if len(found) > 0 {
 			s.fail(svc, &Failure{
@@ -107,7 +119,7 @@ func (s *Session) endAll(ctx context.Context, services []*service) error {
 			})
 			continue
 		}
-		svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone = nil, nil, false, false, false
+		svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 		svc.edit(func(row *state.Service) { row.Fingerprint = "" })
 		s.advance(svc, state.Terminated, "")
 	}
@@ -120,8 +132,11 @@ func (s *Session) untouched(svc *service) bool {
 	return (st == state.Pending || st == state.Skipped) && !svc.note.Made && svc.spec.Runner.Type == "local"
 }
 
+// An unreachedError means that a service's host could not be connected to when the service was to be ended.
+type unreachedError struct{ error }
+
 // end ends what runs for a service on its host. The problems are what could not be done; the
-// error is of launch itself.
+// error is of launch itself, or an unreachedError.
 func (s *Session) end(ctx context.Context, svc *service, started func()) (problems []string, err error) {
 	if err := s.advance(svc, state.Terminating, "").Wait(); err != nil {
 		return nil, err
@@ -136,17 +151,20 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	there, err := s.reconnect(bound, svc, started)
 	cancel()
 	if err != nil {
-		return []string{err.Error() + "; what runs there was not ended"}, nil
+		return nil, &unreachedError{err}
 	}
 	if !there {
 		return nil, nil
 	}
 	problem := func(text string) { problems = append(problems, s.masker.text(text)) }
-	if err := s.recallSecrets(ctx, svc); err != nil && svc.spec.HasTerminate {
+	if err := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc)); err != nil && svc.spec.HasTerminate {
 		s.Note(svc.address(), err.Error())
 	}
 	ending, diags := svc.spec.Ending()
-	if diags.HasErrors() {
+	if diags.HasErrors() && svc.snapshot().Attributes == nil && svc.spec.HasBoot {
+		// Its boot program did not end well: what depends on its exports has nothing to be about.
+		s.Note(svc.address(), "what its end makes of exports is left out: its boot program never left them")
+	} else if diags.HasErrors() {
 		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
 	}
 	if ending == nil {
@@ -230,7 +248,8 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 	return text
 }
 
-// release gives back the hosts that were made for services.
+// release gives back the hosts that were made for services. Each service whose host was made has an entry, nil where
+// that is gone.
 func (s *Session) release(ctx context.Context, services []*service) map[string]error {
 	byRunner := map[runners.Provisioner][]string{}
 	errs := map[string]error{}
@@ -248,10 +267,9 @@ func (s *Session) release(ctx context.Context, services []*service) map[string]e
 		}
 	}
 	for p, list := range byRunner {
-		for address, err := range p.Release(ctx, list) {
-			if err != nil {
-				errs[address] = err
-			}
+		failed := p.Release(ctx, list)
+		for _, address := range list {
+			errs[address] = failed[address]
 		}
 	}
 	return errs

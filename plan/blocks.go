@@ -164,7 +164,6 @@ type exportDecl struct {
 	typ        cty.Type
 	sensitive  bool
 	hasDefault bool
-	def        *expression
 	defValue   cty.Value
 }
 

@@ -12,7 +12,7 @@ type cell struct {
 	filling bool // it is being worked out: asking for it now is a circle
 	value   cty.Value
 	diags   hcl.Diagnostics
-	size    int
+	texts   int // the bytes of texts in the value of a local or variable
 	readers map[*cell]bool
 }
 
@@ -34,11 +34,6 @@ func (c *cell) read(reader *cell, fill func() (cty.Value, hcl.Diagnostics)) (cty
 	c.filling = true
 	c.value, c.diags = fill()
 	c.filling, c.filled = false, true
-	size, err := measure(c.value)
-	if err != nil {
-		c.value = cty.DynamicVal
-	}
-	c.size = size
 	return c.value, c.diags
 }
 
@@ -50,4 +45,10 @@ func (c *cell) changed() {
 	for reader := range readers {
 		reader.changed()
 	}
+}
+
+// weigh notes how much text the value has that the cell will hold.
+func (c *cell) weigh(value cty.Value) {
+	measured, _ := measure(value) // that it is not too large was checked where it was made
+	c.texts = measured.texts
 }

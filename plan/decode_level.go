@@ -47,6 +47,10 @@ func (l *loader) decodeLevel(m *module, block *hcl.Block) hcl.Diagnostics {
 	if attr := content.Attributes["inputs"]; attr != nil {
 		diags = append(diags, decodeInputs(level, attr)...)
 	}
+	if attr := content.Attributes["parallelism"]; attr != nil && level.planExpr != nil {
+		diags = append(diags, failure(attr.NameRange, "Parallelism of a plan",
+			"Level %q is a plan: each of its own levels has a \"parallelism\".", level.name))
+	}
 	for _, inner := range content.Blocks {
 		if level.planExpr != nil {
 			diags = append(diags, failure(inner.DefRange, "Both a plan and services",

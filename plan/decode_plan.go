@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 func planSchema() *hcl.BodySchema {
@@ -27,6 +26,12 @@ func planSchema() *hcl.BodySchema {
 func (l *loader) decodeFile(m *module, file planBody) hcl.Diagnostics {
 	content, diags := file.body.Content(planSchema())
 	diags = inOurWords(diags, nil)
+	if !file.main {
+		for _, attr := range inOrder(content.Attributes) {
+			diags = append(diags, failure(attr.NameRange, "Attribute outside of plan.hcl", "%q says something of the plan as a whole. Move it to plan.hcl.", attr.Name))
+		}
+		content.Attributes = nil
+	}
 	if attr := content.Attributes["description"]; attr != nil {
 		var moreDiags hcl.Diagnostics
 		m.description, moreDiags = constantString(attr)
@@ -143,7 +148,7 @@ func (v *variableBlock) convert(value cty.Value) (cty.Value, error) {
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
 	}
-	return convert.Convert(value, v.Type)
+	return quickConvert(value, v.Type)
 }
 
 func decodeValidation(block *hcl.Block, variable string) (*validation, hcl.Diagnostics) {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // An evaluation gathers what one service (or level) is made of, and all that is
@@ -79,9 +78,9 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 		e.diags = append(e.diags, e.scope.explain(x, diags)...)
 		return cty.DynamicVal, false
 	}
-	converted, err := convert.Convert(value, ty)
+	converted, err := quickConvert(value, ty)
 	if err != nil {
-		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.scrubText(err.Error()))
+		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.withoutSecrets(err.Error()))
 		return cty.DynamicVal, false
 	}
 	if err := checkSize(converted); err != nil {

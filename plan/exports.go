@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -242,23 +243,25 @@ func holdsSecret(value cty.Value, secrets []string) bool {
 	return found
 }
 
-// RestoreExports reads back the exports that Public rendered; names is what is missing and declared.
-func (s *Service) RestoreExports(attributes []byte) (exports map[string]cty.Value, missing []string, err error) {
+// RestoreExports reads back the exports that Public rendered. Those that were withheld are unknown until the
+// host's own file was read again.
+func (s *Service) RestoreExports(attributes []byte, withheld []string) (exports map[string]cty.Value, err error) {
 	left, err := readJSONExports(attributes)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the recorded attributes of %s: %w", s.Address, err)
+		return nil, fmt.Errorf("read the recorded attributes of %s: %w", s.Address, err)
 	}
 	exports = map[string]cty.Value{}
 	for _, e := range s.group.block.exports {
 		value, found, err := e.parse(left)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the recorded attributes of %s: %w", s.Address, err)
+			return nil, fmt.Errorf("read the recorded attributes of %s: %w", s.Address, err)
 		}
-		if !found {
-			missing = append(missing, e.name)
-			continue
+		switch {
+		case found:
+			exports[e.name] = value
+		case slices.Contains(withheld, e.name):
+			exports[e.name] = cty.UnknownVal(e.typ)
 		}
-		exports[e.name] = value
 	}
-	return exports, missing, nil
+	return exports, nil
 }

@@ -19,7 +19,7 @@ const (
 	maxDirEntries = 10_000
 )
 
-// Disk opens plan directories on this machine.
+// diskSource opens plan directories on this machine.
 func diskSource(dir string) (fs.FS, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -1,13 +1,12 @@
 package plan
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"path"
 	"strings"
 	"unicode/utf8"
-
-	"encoding/base64"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
@@ -24,18 +23,18 @@ func (l *loader) commonFunctions() map[string]function.Function {
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc,
 		"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "signum": stdlib.SignumFunc,
 
-		"chomp": stdlib.ChompFunc, "indent": bounded(indentFunc()), "join": bounded(stdlib.JoinFunc), "lower": stdlib.LowerFunc,
-		"regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc, "replace": bounded(replaceFunc()), "sort": stdlib.SortFunc,
-		"split": stdlib.SplitFunc, "strlen": stdlib.StrlenFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,
+		"chomp": stdlib.ChompFunc, "indent": bounded(indentFunc()), "join": bounded(joinFunc()), "lower": stdlib.LowerFunc,
+		"regex": stdlib.RegexFunc, "regexall": shortText(stdlib.RegexAllFunc, 1), "replace": bounded(replaceFunc()), "sort": stdlib.SortFunc,
+		"split": shortText(stdlib.SplitFunc, 1), "strlen": stdlib.StrlenFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,
 		"title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc,
 		"trimsuffix": stdlib.TrimSuffixFunc, "upper": stdlib.UpperFunc,
-		"format": bounded(formatFunc(stdlib.FormatFunc)), "formatlist": bounded(formatFunc(stdlib.FormatListFunc)),
+		"format": bounded(formatFunc(stdlib.FormatFunc)), "formatlist": bounded(formatListFunc()),
 		"startswith":  textTest(strings.HasPrefix, "prefix"),
 		"endswith":    textTest(strings.HasSuffix, "suffix"),
 		"strcontains": textTest(strings.Contains, "part"),
 
 		"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
-		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc,
+		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": distinctFunc(), "element": stdlib.ElementFunc,
 		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": lookupFunc(),
 		"merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
 		"setintersection": stdlib.SetIntersectionFunc, "setproduct": bounded(setProductFunc()), "setsubtract": stdlib.SetSubtractFunc,
@@ -48,13 +47,16 @@ func (l *loader) commonFunctions() map[string]function.Function {
 		"sensitive": sensitiveFunc(), "nonsensitive": nonsensitiveFunc(), "issensitive": isSensitiveFunc(),
 
 		"base64decode": base64DecodeFunc(), "base64encode": textFunc(func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }),
-		"csvdecode": bounded(stdlib.CSVDecodeFunc), "jsondecode": bounded(jsonDecodeFunc()), "jsonencode": bounded(stdlib.JSONEncodeFunc), "urlencode": urlEncodeFunc(),
+		"csvdecode": bounded(shortText(stdlib.CSVDecodeFunc, 0)), "jsondecode": bounded(jsonDecodeFunc()), "jsonencode": bounded(stdlib.JSONEncodeFunc), "urlencode": urlEncodeFunc(),
 		"basename": textFunc(func(s string) (string, error) { return path.Base(s), nil }),
 		"dirname":  textFunc(func(s string) (string, error) { return path.Dir(s), nil }),
 	}
 	maps.Copy(fs, hashFunctions())
 	maps.Copy(fs, networkFunctions())
 	maps.Copy(fs, l.machineFunctions())
+	for name, f := range fs {
+		fs[name] = quickArguments(f)
+	}
 	return fs
 }
 
@@ -63,14 +65,16 @@ func bounded(f function.Function) function.Function {
 	spec := &function.Spec{Params: f.Params(), VarParam: f.VarParam(), Description: f.Description()}
 	spec.Type = func(args []cty.Value) (cty.Type, error) { return f.ReturnTypeForValues(args) }
 	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		total := 0
+		var total size
 		for _, arg := range args {
-			size, err := measure(arg)
+			measured, err := measure(arg)
 			if err != nil {
 				return cty.NilVal, fmt.Errorf("an argument %w", err)
 			}
-			if total += size; total > maxValueSize {
-				return cty.NilVal, fmt.Errorf("the arguments have more than %d MiB together", maxValueSize>>20)
+			total.texts += measured.texts
+			total.elements += measured.elements
+			if err := total.check(); err != nil {
+				return cty.NilVal, fmt.Errorf("together what it is given %w", err)
 			}
 		}
 		result, err := f.Call(args)

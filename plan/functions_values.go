@@ -9,11 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
-	"net/netip"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -31,19 +28,12 @@ func toText(value cty.Value) (cty.Value, error) {
 func indentFunc() function.Function {
 	return guarded(stdlib.IndentFunc, func(args []cty.Value) error {
 		const most = 1000
-		if n, _ := args[0].AsBigFloat().Int64(); n > most || n < 0 {
+		spaces, _ := args[0].AsBigFloat().Int64()
+		if spaces > most || spaces < 0 {
 			return function.NewArgErrorf(0, "the number of spaces must be from 0 to %d", most)
 		}
-		return checkProduct(args[0].AsBigFloat(), strings.Count(args[1].AsString(), "\n"))
+		return checkTimes(int(spaces), strings.Count(args[1].AsString(), "\n"))
 	})
-}
-
-func checkProduct(n *big.Float, times int) error {
-	k, _ := n.Int64()
-	if k*int64(times) > maxValueSize {
-		return fmt.Errorf("the result would have more than %d MiB", maxValueSize>>20)
-	}
-	return nil
 }
 
 // replaceFunc replaces a part of a text, or with /…/ what a regular expression finds.
@@ -53,8 +43,8 @@ func replaceFunc() function.Function {
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			text, part, with := args[0].AsString(), args[1].AsString(), args[2].AsString()
-			if (len(text)+1)*len(with) > maxValueSize*16 {
-				return cty.NilVal, fmt.Errorf("the result could have more than %d MiB", maxValueSize>>20)
+			if (len(text)+1)*len(with) > maxTexts*8 {
+				return cty.NilVal, fmt.Errorf("the result could have more than %d MiB", maxTexts>>20)
 			}
 			if len(part) > 1 && strings.HasPrefix(part, "/") && strings.HasSuffix(part, "/") {
 				re, err := regexp.Compile(part[1 : len(part)-1])
@@ -75,6 +65,61 @@ func formatFunc(f function.Function) function.Function {
 	return guarded(f, func(args []cty.Value) error {
 		if wideVerb.MatchString(args[0].AsString()) {
 			return function.NewArgErrorf(0, "a width must be below 10000")
+		}
+		return nil
+	})
+}
+
+// formatListFunc bounds texts that are repeated for each element of a list.
+func formatListFunc() function.Function {
+	return guarded(formatFunc(stdlib.FormatListFunc), func(args []cty.Value) error {
+		longest, texts := 0, 0
+		for _, arg := range args {
+			if arg.Type() == cty.String {
+				texts += len(arg.AsString())
+			} else if arg.CanIterateElements() {
+				longest = max(longest, arg.LengthInt())
+			}
+		}
+		return checkTimes(texts, longest)
+	})
+}
+
+// joinFunc bounds a separator that is repeated.
+func joinFunc() function.Function {
+	return guarded(stdlib.JoinFunc, func(args []cty.Value) error {
+		elements := 0
+		for _, list := range args[1:] {
+			elements += list.LengthInt()
+		}
+		return checkTimes(len(args[0].AsString()), elements)
+	})
+}
+
+func checkTimes(size, times int) error {
+	if times > 0 && size > maxTexts/times {
+		return fmt.Errorf("the result would have more than %d MiB", maxTexts>>20)
+	}
+	return nil
+}
+
+// shortText bounds the text that a function takes apart: a value for each
+// character has a hundred times its size.
+func shortText(f function.Function, argument int) function.Function {
+	return guarded(f, func(args []cty.Value) error {
+		if len(args[argument].AsString()) > maxTakenApart {
+			return function.NewArgErrorf(argument, "the text has more than %d KiB", maxTakenApart>>10)
+		}
+		return nil
+	})
+}
+
+// distinctFunc bounds what is compared each with each.
+func distinctFunc() function.Function {
+	const most = 10_000
+	return guarded(stdlib.DistinctFunc, func(args []cty.Value) error {
+		if args[0].LengthInt() > most {
+			return fmt.Errorf("the list has more than %d elements: use toset", most)
 		}
 		return nil
 	})
@@ -129,6 +174,9 @@ func setProductFunc() function.Function {
 // jsonDecodeFunc bounds how deep a document nests: the decoder recurses.
 func jsonDecodeFunc() function.Function {
 	return guarded(stdlib.JSONDecodeFunc, func(args []cty.Value) error {
+		if len(args[0].AsString()) > maxTakenApart {
+			return fmt.Errorf("the document has more than %d KiB", maxTakenApart>>10)
+		}
 		if nestsDeeper([]byte(args[0].AsString()), maxNesting) {
 			return fmt.Errorf("the document nests deeper than %d", maxNesting)
 		}
@@ -349,96 +397,4 @@ func hashFunctions() map[string]function.Function {
 			return base64.StdEncoding.EncodeToString(sum[:]), nil
 		}),
 	}
-}
-
-// networkFunctions calculate with address ranges.
-func networkFunctions() map[string]function.Function {
-	two := []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "number", Type: cty.Number}}
-	return map[string]function.Function{
-		"cidrhost": function.New(&function.Spec{
-			Params: two,
-			Type:   function.StaticReturnType(cty.String),
-			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				prefix, err := netip.ParsePrefix(args[0].AsString())
-				if err != nil {
-					return cty.NilVal, function.NewArgErrorf(0, "not a range of addresses, such as 10.0.0.0/16")
-				}
-				n, _ := args[1].AsBigFloat().Int64()
-				address, err := hostInPrefix(prefix, n)
-				if err != nil {
-					return cty.NilVal, function.NewArgError(1, err)
-				}
-				return cty.StringVal(address.String()), nil
-			},
-		}),
-		"cidrnetmask": textFunc(func(s string) (string, error) {
-			prefix, err := netip.ParsePrefix(s)
-			if err != nil || !prefix.Addr().Is4() {
-				return "", errors.New("not a range of IPv4 addresses, such as 10.0.0.0/16")
-			}
-			var mask [4]byte
-			for i := range prefix.Bits() {
-				mask[i/8] |= 0x80 >> (i % 8)
-			}
-			return netip.AddrFrom4(mask).String(), nil
-		}),
-		"cidrsubnet": function.New(&function.Spec{
-			Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "newbits", Type: cty.Number}, {Name: "netnum", Type: cty.Number}},
-			Type:   function.StaticReturnType(cty.String),
-			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				prefix, err := netip.ParsePrefix(args[0].AsString())
-				if err != nil {
-					return cty.NilVal, function.NewArgErrorf(0, "not a range of addresses, such as 10.0.0.0/16")
-				}
-				bits, _ := args[1].AsBigFloat().Int64()
-				number, _ := args[2].AsBigFloat().Int64()
-				subnet, err := subnetOf(prefix, bits, number)
-				if err != nil {
-					return cty.NilVal, err
-				}
-				return cty.StringVal(subnet), nil
-			},
-		}),
-	}
-}
-
-// hostInPrefix is the nth address of a range; negative numbers count from its end.
-func hostInPrefix(prefix netip.Prefix, n int64) (netip.Addr, error) {
-	bytes := prefix.Masked().Addr().AsSlice()
-	room := len(bytes)*8 - prefix.Bits()
-	if room < 63 && (n >= 1<<room || n < -(1<<room)) {
-		return netip.Addr{}, fmt.Errorf("%s has no address number %d", prefix, n)
-	}
-	if n < 0 {
-		for i := range room {
-			bytes[len(bytes)-1-i/8] |= 1 << (i % 8)
-		}
-		n++
-	}
-	for i := len(bytes) - 1; i >= 0 && n != 0; i-- {
-		n += int64(bytes[i])
-		bytes[i] = byte(n)
-		n >>= 8
-	}
-	address, _ := netip.AddrFromSlice(bytes)
-	return address, nil
-}
-
-func subnetOf(prefix netip.Prefix, bits, number int64) (string, error) {
-	bytes := prefix.Masked().Addr().AsSlice()
-	length := int64(prefix.Bits()) + bits
-	if bits < 0 || length > int64(len(bytes)*8) || bits > 62 {
-		return "", fmt.Errorf("%s cannot be extended by %d bits", prefix, bits)
-	}
-	if number < 0 || number >= 1<<bits {
-		return "", fmt.Errorf("%d bits hold no network number %d", bits, number)
-	}
-	for i := range bits {
-		if number>>(bits-1-i)&1 == 1 {
-			bit := int64(prefix.Bits()) + i
-			bytes[bit/8] |= 0x80 >> (bit % 8)
-		}
-	}
-	address, _ := netip.AddrFromSlice(bytes)
-	return address.String() + "/" + strconv.FormatInt(length, 10), nil
 }

@@ -107,7 +107,7 @@ func (b *graphBuilder) subPlan(s *graphScope, block *levelBlock, after []*GraphL
 }
 
 func (b *graphBuilder) level(s *graphScope, block *levelBlock, after []*GraphLevel) *GraphLevel {
-	level := &GraphLevel{Name: s.prefix + block.name, After: after}
+	level := &GraphLevel{Name: s.prefix + block.name, After: withoutImplied(after)}
 	for _, earlier := range after {
 		level.Column = max(level.Column, earlier.Column+1)
 	}
@@ -131,6 +131,27 @@ func (b *graphBuilder) level(s *graphScope, block *levelBlock, after []*GraphLev
 	}
 	b.graph.Levels = append(b.graph.Levels, level)
 	return level
+}
+
+// withoutImplied leaves out levels that another one waits for already.
+func withoutImplied(after []*GraphLevel) []*GraphLevel {
+	if len(after) < 2 {
+		return after
+	}
+	implied := map[*GraphLevel]bool{}
+	var mark func(levels []*GraphLevel)
+	mark = func(levels []*GraphLevel) {
+		for _, level := range levels {
+			if !implied[level] {
+				implied[level] = true
+				mark(level.After)
+			}
+		}
+	}
+	for _, level := range after {
+		mark(level.After)
+	}
+	return slices.DeleteFunc(slices.Clone(after), func(level *GraphLevel) bool { return implied[level] })
 }
 
 // A graphWalk finds the services behind a service's references, through locals, inputs and outputs.

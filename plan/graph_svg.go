@@ -17,6 +17,7 @@ const (
 	svgPad       = 14
 	svgLevelGap  = 20
 	svgColumnGap = 90
+	svgDetour    = 22  // below the levels that a line goes around
 	svgCharacter = 7.4 // of the 12px font, on the wide side
 )
 
@@ -30,7 +31,7 @@ type svgLevel struct {
 // service to those that use its values. The drawing needs nothing beside itself.
 func (g *Graph) WriteSVG(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	places, width, height := g.layOut()
+	places, bottoms, width, height := g.layOut()
 	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="ui-sans-serif, -apple-system, 'Segoe UI', 'DejaVu Sans', Arial, sans-serif">
 <style>
 .level { fill: #f4f6fa; stroke: #b9c3d6; }
@@ -54,21 +55,22 @@ func (g *Graph) WriteSVG(w io.Writer) error {
 		}
 	}
 	for _, level := range g.Levels {
-		g.drawLevel(out, level, places[level])
+		drawLevel(out, level, places[level])
 	}
 	for _, node := range g.Nodes {
 		for _, used := range node.Refers {
-			fromX, fromY := serviceEnd(places[used.Level], used, true)
-			toX, toY := serviceEnd(places[node.Level], node, false)
-			drawCurve(out, "refers", fromX, fromY, toX, toY)
+			drawReference(out, used, node, places, bottoms)
 		}
+	}
+	for _, level := range g.Levels { // on top of the lines that pass behind them
+		drawServices(out, level, places[level])
 	}
 	fmt.Fprintln(out, "</svg>")
 	return out.Flush()
 }
 
 // layOut gives every level its place: a column for each step, levels of a column below each other.
-func (g *Graph) layOut() (places map[*GraphLevel]svgLevel, width, height int) {
+func (g *Graph) layOut() (places map[*GraphLevel]svgLevel, bottoms []int, width, height int) {
 	columns := 0
 	for _, level := range g.Levels {
 		columns = max(columns, level.Column+1)
@@ -84,7 +86,7 @@ func (g *Graph) layOut() (places map[*GraphLevel]svgLevel, width, height int) {
 		x += columnWidth + svgColumnGap
 	}
 	places = map[*GraphLevel]svgLevel{}
-	bottoms := make([]int, columns)
+	bottoms = make([]int, columns)
 	for _, level := range g.Levels {
 		y := svgMargin
 		if bottoms[level.Column] > 0 {
@@ -95,7 +97,7 @@ func (g *Graph) layOut() (places map[*GraphLevel]svgLevel, width, height int) {
 		bottoms[level.Column] = box.y + box.height
 		height = max(height, bottoms[level.Column])
 	}
-	return places, max(x-svgColumnGap+svgMargin, 2*svgMargin), height + svgMargin
+	return places, bottoms, max(x-svgColumnGap+svgMargin, 2*svgMargin), height + svgMargin + svgDetour
 }
 
 func (l *GraphLevel) svgWidth() int {
@@ -106,9 +108,12 @@ func (l *GraphLevel) svgWidth() int {
 	return int(float64(longest)*svgCharacter) + 2*svgPad
 }
 
-func (g *Graph) drawLevel(out io.Writer, level *GraphLevel, at svgLevel) {
+func drawLevel(out io.Writer, level *GraphLevel, at svgLevel) {
 	fmt.Fprintf(out, `<rect class="level" x="%d" y="%d" width="%d" height="%d" rx="8"/>`+"\n", at.x, at.y, at.width, at.height)
 	fmt.Fprintf(out, `<text class="name" x="%d" y="%d">%s</text>`+"\n", at.x+svgPad, at.y+20, html.EscapeString(level.Name))
+}
+
+func drawServices(out io.Writer, level *GraphLevel, at svgLevel) {
 	for i, node := range level.Services {
 		class := "service"
 		if node.Many != "" {
@@ -119,6 +124,26 @@ func (g *Graph) drawLevel(out io.Writer, level *GraphLevel, at svgLevel) {
 			class, at.x+svgPad, y, at.width-2*svgPad, svgBox, html.EscapeString(node.Address))
 		fmt.Fprintf(out, `<text class="label" x="%d" y="%d">%s</text>`+"\n", at.x+svgPad+8, y+17, html.EscapeString(node.label()))
 	}
+}
+
+// drawReference draws the line from a service to one that uses its values. Where
+// columns lie between, it goes around below them.
+func drawReference(out io.Writer, used, user *GraphNode, places map[*GraphLevel]svgLevel, bottoms []int) {
+	fromX, fromY := serviceEnd(places[used.Level], used, true)
+	toX, toY := serviceEnd(places[user.Level], user, false)
+	below := 0
+	for column := used.Level.Column + 1; column < user.Level.Column; column++ {
+		below = max(below, bottoms[column])
+	}
+	if below == 0 {
+		drawCurve(out, "refers", fromX, fromY, toX, toY)
+		return
+	}
+	below += svgDetour / 2
+	left, right := fromX+svgColumnGap, toX-svgColumnGap
+	fmt.Fprintf(out, `<path class="refers" d="M%d,%d C%d,%d %d,%d %d,%d L%d,%d C%d,%d %d,%d %d,%d" marker-end="url(#refers)"/>`+"\n",
+		fromX, fromY, fromX+svgColumnGap/2, fromY, left-svgColumnGap/2, below, left, below,
+		right, below, right+svgColumnGap/2, below, toX-svgColumnGap/2, toY, toX, toY)
 }
 
 // serviceEnd is where lines to or from a service meet its box.

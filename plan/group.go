@@ -2,7 +2,6 @@ package plan
 
 import (
 	"reflect"
-	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -199,9 +198,6 @@ func (g *group) hosts() cty.Value {
 		return cty.CapsuleVal(ty, g.services[0])
 	}
 }
-
-// name is the index of an instance as a text.
-func countIndex(i int) string { return strconv.Itoa(i) }
 
 // The types of what `on` and `runner` refer to. Capsule types are told apart by identity.
 var (

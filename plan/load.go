@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -47,7 +50,10 @@ func Load(dir string, opts Options) (*Plan, hcl.Diagnostics) {
 	l.functions = l.commonFunctions()
 	root, diags := l.module(filepath.Clean(dir), nil, nil)
 	if root == nil {
-		return nil, tidy(diags)
+		if len(l.sources) == 0 {
+			return nil, tidy(diags)
+		}
+		root = newModule(filepath.Clean(dir), nil) // its files are there to show what is wrong in them
 	}
 	p := &Plan{Dir: root.dir, Description: root.description, root: root, loader: l}
 	if !diags.HasErrors() && l.source > maxKeptTree {
@@ -95,8 +101,8 @@ func (l *loader) module(dir string, user *moduleUse, at *hcl.Range) (*module, hc
 		}}
 	}
 	bodies, diags := l.parseFiles(files, at)
-	if len(bodies) == 0 {
-		return nil, diags
+	if diags.HasErrors() {
+		return nil, diags // what else is wrong would be guesswork
 	}
 	m := newModule(dir, files)
 	l.modules[dir] = m
@@ -179,9 +185,9 @@ func (l *loader) parseFiles(files *planFiles, at *hcl.Range) ([]planBody, hcl.Di
 	var diags hcl.Diagnostics
 	for _, name := range names {
 		shown := l.shownName(filepath.Join(files.dir, name))
-		body, moreDiags := l.parseFile(files, name, shown)
+		parts, moreDiags := l.parseFile(files, name, shown)
 		diags = append(diags, moreDiags...)
-		if body != nil {
+		for _, body := range parts {
 			bodies = append(bodies, planBody{body, name == "plan.hcl"})
 		}
 	}
@@ -212,7 +218,8 @@ func hclFiles(fsys fs.FS) ([]string, error) {
 	return append([]string{"plan.hcl"}, names...), nil
 }
 
-func (l *loader) parseFile(files *planFiles, name, shown string) (*hclsyntax.Body, hcl.Diagnostics) {
+// parseFile parses a file, a large one in parts.
+func (l *loader) parseFile(files *planFiles, name, shown string) ([]*hclsyntax.Body, hcl.Diagnostics) {
 	unreadable := func(why string) hcl.Diagnostics {
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError,
@@ -233,12 +240,35 @@ func (l *loader) parseFile(files *planFiles, name, shown string) (*hclsyntax.Bod
 	if diags := checkNesting(file.content, shown); diags.HasErrors() {
 		return nil, diags
 	}
-	parsed, diags := hclsyntax.ParseConfig(file.content, shown, hcl.InitialPos)
-	if parsed == nil {
-		return nil, diags
+	_, cuts := looksShallow(file.content)
+	if len(cuts) == 0 {
+		parsed, diags := hclsyntax.ParseConfig(file.content, shown, hcl.InitialPos)
+		l.sources[shown] = parsed
+		return []*hclsyntax.Body{parsed.Body.(*hclsyntax.Body)}, diags
 	}
-	l.sources[shown] = parsed
-	return parsed.Body.(*hclsyntax.Body), diags
+	return parseParts(file.content, shown, append(cuts, len(file.content)))
+}
+
+// parseParts parses the parts of a large file, as many at a time as there are processors.
+func parseParts(src []byte, shown string, ends []int) ([]*hclsyntax.Body, hcl.Diagnostics) {
+	bodies := make([]*hclsyntax.Body, len(ends))
+	found := make([]hcl.Diagnostics, len(ends))
+	var wg sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	start := hcl.InitialPos
+	for i, end := range ends {
+		part, at := src[start.Byte:end], start
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			parsed, diags := hclsyntax.ParseConfig(part, shown, at)
+			bodies[i], found[i] = parsed.Body.(*hclsyntax.Body), diags
+		})
+		start.Line += bytes.Count(part, []byte("\n"))
+		start.Byte = end
+	}
+	wg.Wait()
+	return bodies, slices.Concat(found...)
 }
 
 // shownName is how messages name a file.

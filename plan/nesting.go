@@ -10,12 +10,16 @@ import (
 // checkNesting refuses a file that nests so deep, or has such long expressions, that
 // reading it could exhaust the stack: the parser recurses.
 func checkNesting(src []byte, filename string) hcl.Diagnostics {
-	if looksShallow(src) {
+	if shallow, _ := looksShallow(src); shallow {
 		return nil
 	}
 	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
 	return checkTokens(tokens)
 }
+
+// partSize is how much of a file is parsed at a time: the parser holds all tokens of what it
+// is given, some fifty times its size.
+const partSize = 128 << 10
 
 // A frame is an open bracket, and how many operators its present item has had.
 type frame struct {
@@ -27,8 +31,11 @@ type frame struct {
 // tenth of what the tokens cost. It follows strings, interpolations and comments to the
 // end of a line; where it meets anything else (a heredoc, a comment in /* */) it leaves
 // the answer to checkTokens.
-func looksShallow(src []byte) bool {
+//
+// cuts are places between the blocks of a large file, at which it can be parsed in parts.
+func looksShallow(src []byte) (shallow bool, cuts []int) {
 	frames := []frame{{kind: '{'}}
+	last := 0
 	for i := 0; i < len(src); i++ {
 		top := &frames[len(frames)-1]
 		c := src[i]
@@ -37,12 +44,12 @@ func looksShallow(src []byte) bool {
 			case '\\':
 				i++
 			case '\n':
-				return false
+				return false, nil
 			case '"':
 				frames = frames[:len(frames)-1]
 			case '$', '%':
 				if i+1 < len(src) && src[i+1] == c {
-					return false
+					return false, nil
 				}
 				if i+1 < len(src) && src[i+1] == '{' {
 					frames = append(frames, frame{kind: '$'})
@@ -61,7 +68,7 @@ func looksShallow(src []byte) bool {
 			frames = append(frames, frame{kind: '('})
 		case '}', ']', ')':
 			if len(frames) == 1 {
-				return false
+				return false, nil
 			}
 			frames = frames[:len(frames)-1]
 		case ',':
@@ -70,18 +77,22 @@ func looksShallow(src []byte) bool {
 			if top.kind == '{' {
 				top.operators = 0
 			}
+			if len(frames) == 1 && i-last >= partSize {
+				last = i + 1
+				cuts = append(cuts, last)
+			}
 		case '#':
 			i = endOfLine(src, i)
 		case '/':
 			if i+1 < len(src) && src[i+1] == '/' {
 				i = endOfLine(src, i)
 			} else if i+1 < len(src) && src[i+1] == '*' {
-				return false
+				return false, nil
 			}
 			top.operators++
 		case '<':
 			if i+1 < len(src) && src[i+1] == '<' {
-				return false
+				return false, nil
 			}
 			top.operators++
 		case '+', '-', '*', '%', '!', '>', '=', '&', '|', '?', ':', '.':
@@ -92,15 +103,15 @@ func looksShallow(src []byte) bool {
 				end++
 			}
 			if end-i > maxNumber/2 {
-				return false
+				return false, nil
 			}
 			i = end - 1
 		}
 		if len(frames) > maxNesting || top.operators > maxChain {
-			return false
+			return false, nil
 		}
 	}
-	return true
+	return true, cuts
 }
 
 // endOfLine is the place before the newline that ends the line of i.

@@ -53,6 +53,7 @@ type Probe struct {
 	Interval time.Duration // between probes; 0: growing from MinInterval to MaxInterval
 	Attempts int           // 0: until the timeout
 	FromHere bool
+	Gone     bool // a network probe holds when nothing answers as described
 	Range    hcl.Range
 }
 

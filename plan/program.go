@@ -14,6 +14,7 @@ func (e *evaluation) program(b *programBlock) *Program {
 	if b == nil {
 		return nil
 	}
+	before := len(e.diags)
 	p := &Program{
 		Timeout:    e.duration(b.timeout, "timeout", ProgramTimeout),
 		Retries:    e.whole(b.retries, "retries", 0, maxRetries, 0),
@@ -42,8 +43,8 @@ func (e *evaluation) program(b *programBlock) *Program {
 		}
 		p.Display = shownArgs(args)
 	}
-	if !argsKnown {
-		return nil
+	if !argsKnown || len(e.diags) > before {
+		return nil // half a program is none
 	}
 	for _, arg := range args {
 		p.Argv = append(p.Argv, arg.value)
@@ -136,10 +137,12 @@ func stopSignals() map[string]bool {
 
 // probe evaluates a ready or gone block. It is nil where that is not known.
 func (e *evaluation) probe(b *probeBlock) *Probe {
+	before := len(e.diags)
 	p := &Probe{
 		Timeout:  e.duration(b.timeout, "timeout", ReadyTimeout),
 		Interval: e.duration(b.interval, "interval", 0),
 		Attempts: e.whole(b.attempts, "attempts", 1, maxAttempts, 0),
+		Gone:     b.kind == "gone",
 		Range:    b.rng,
 	}
 	if from, ok := e.plainText(b.from, "from"); ok {
@@ -163,7 +166,7 @@ func (e *evaluation) probe(b *probeBlock) *Probe {
 	case b.log != nil:
 		known = e.logProbe(b, p)
 	}
-	if !known {
+	if !known || len(e.diags) > before {
 		return nil
 	}
 	return p
@@ -172,7 +175,6 @@ func (e *evaluation) probe(b *probeBlock) *Probe {
 func (e *evaluation) tcpProbe(b *probeBlock, p *Probe) bool {
 	address, ok := e.text(b.tcp)
 	if !ok {
-		e.checkPort(b.tcp)
 		return false
 	}
 	host, port, err := net.SplitHostPort(address.value)
@@ -185,9 +187,6 @@ func (e *evaluation) tcpProbe(b *probeBlock, p *Probe) bool {
 	p.Display = "tcp " + address.shown()
 	return true
 }
-
-// checkPort looks at what is written of an address whose host is not known yet.
-func (e *evaluation) checkPort(x *expression) {}
 
 func (e *evaluation) httpProbe(b *httpBlock, p *Probe) bool {
 	p.HTTP = &HTTPProbe{Status: e.whole(b.status, "status", 100, 599, 0)}
@@ -214,7 +213,9 @@ func (e *evaluation) logProbe(b *probeBlock, p *Probe) bool {
 	if !ok {
 		return false
 	}
-	p.Log = e.pattern(b.log, pattern)
+	if p.Log = e.pattern(b.log, pattern); p.Log != nil {
+		p.Log = regexp.MustCompile("(?m)" + p.Log.String()) // ^ and $ are of a line, as one expects of output
+	}
 	p.Display = "log " + strconv.Quote(pattern.shown())
 	return p.Log != nil
 }

@@ -136,11 +136,11 @@ func (s *scope) resolve(ref *reference, in instance, reader *cell) (cty.Value, i
 	case "var":
 		v := s.module.variables[ref.name]
 		value, diags := s.variable(v, reader)
-		return value, s.variables[v].size, diags
+		return value, s.variables[v].texts, diags
 	case "local":
 		local := s.module.locals[ref.name]
 		value, diags := s.local(local, reader)
-		return value, s.locals[local].size, diags
+		return value, s.locals[local].texts, diags
 	case "service":
 		g := s.groups[s.module.services[ref.name]]
 		if in.hosts {
@@ -198,7 +198,9 @@ func unknownString() cty.Value {
 func (s *scope) local(local *localValue, reader *cell) (cty.Value, hcl.Diagnostics) {
 	c := s.locals[local]
 	return c.read(reader, func() (cty.Value, hcl.Diagnostics) {
-		return s.evaluate(local.value, instance{}, c)
+		value, diags := s.evaluate(local.value, instance{}, c)
+		c.weigh(value)
+		return value, diags
 	})
 }
 

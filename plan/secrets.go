@@ -89,7 +89,7 @@ func (s *scope) keepSecrets(value cty.Value) {
 }
 
 // scrub takes secrets out of what hcl and functions say of a mistake: some quote
-// their arguments.
+// their arguments. mu is held.
 func (s *scope) scrub(diags hcl.Diagnostics) hcl.Diagnostics {
 	if s.tree == nil || len(s.tree.secrets.strings) == 0 {
 		return diags
@@ -101,6 +101,14 @@ func (s *scope) scrub(diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
+// withoutSecrets is scrubText for those who do not hold mu.
+func (s *scope) withoutSecrets(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.scrubText(text)
+}
+
+// scrubText takes secrets out of a text. mu is held.
 func (s *scope) scrubText(text string) string {
 	if s.tree == nil {
 		return text

@@ -213,7 +213,7 @@ func (e *evaluation) ending(b *serviceBlock) *Ending {
 	return ending
 }
 
-// check evaluates everything of a service block, as far as it is known, for what is wrong with it.
+// checkService evaluates everything of a service block, as far as it is known, for what is wrong with it.
 func (s *scope) checkService(b *serviceBlock, service *Service, again repeat) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	at := func(self selfScope) *evaluation {

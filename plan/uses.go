@@ -1,6 +1,8 @@
 package plan
 
-// Uses yields the services whose run-time values bringing up or verifying s refers to, each of them once.
+import "slices"
+
+// Uses yields the services whose run-time values s refers to, each of them once.
 func (s *Service) Uses(yield func(*Service) bool) {
 	u := &useWalk{yield: yield, seen: map[*Service]bool{}, locals: map[*localValue]bool{}}
 	b := s.group.block
@@ -11,12 +13,12 @@ func (s *Service) Uses(yield func(*Service) bool) {
 	for _, f := range b.files {
 		xs = append(xs, f.content, f.source, f.mode)
 	}
-	for _, p := range []*programBlock{b.boot, b.process} {
+	for _, p := range []*programBlock{b.boot, b.process, b.terminate} {
 		if p != nil {
 			xs = append(xs, p.expressions()...)
 		}
 	}
-	for _, p := range b.ready {
+	for _, p := range slices.Concat(b.ready, b.gone) {
 		xs = append(xs, p.expressions()...)
 	}
 	for _, x := range xs {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,6 +20,9 @@ type Inputs struct {
 	// variable that is not given is then unknown, and only what needs it is an error, which names it and
 	// says how to give it.
 	Later bool
+	// Withheld names the sensitive variables that were given when the run was booted. Later, their
+	// defaults are not their values.
+	Withheld []string
 }
 
 // Given is a variable's value as the operator gave it.
@@ -118,6 +122,7 @@ func (s *scope) variable(v *variableBlock, reader *cell) (cty.Value, hcl.Diagnos
 	}
 	return c.read(reader, func() (cty.Value, hcl.Diagnostics) {
 		value, diags := s.givenValue(v, c)
+		c.weigh(value)
 		if v.Sensitive {
 			value = value.Mark(sensitiveMark)
 			if s.tree != nil {
@@ -175,7 +180,7 @@ func (s *scope) notNull(v *variableBlock, value cty.Value, at hcl.Range, what st
 func (s *scope) rootValue(v *variableBlock) (cty.Value, hcl.Diagnostics) {
 	given, ok := s.tree.in.Variables[v.Name]
 	if !ok {
-		if v.Default == cty.NilVal && v.Sensitive && s.tree.in.Later {
+		if v.Sensitive && s.tree.in.Later && (v.Default == cty.NilVal || slices.Contains(s.tree.in.Withheld, v.Name)) {
 			return cty.UnknownVal(v.Type), nil
 		}
 		if v.Default == cty.NilVal {

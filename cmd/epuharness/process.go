@@ -73,6 +73,7 @@ type scheduleFlags struct {
 	maxRestarts   int
 	files         []string
 	wait          bool
+	result        resultFlags
 }
 
 func newScheduleCommand(g *globals, op string) *cobra.Command {
@@ -105,7 +106,10 @@ is known already, what is not said stays as it was.`,
 	f.StringVar(&flags.nodeExclusive, "node-exclusive", "", "`tag` of which a node has one process at most")
 	f.IntVar(&flags.maxRestarts, "max-restarts", 0, "deaths in a row after which it is given up; -1: never (default 10)")
 	f.StringArrayVar(&flags.files, "file", nil, "`FILE[=PATH]` to place for the program after --; can be repeated")
-	f.BoolVar(&flags.wait, "wait", false, "wait until it is RUNNING")
+	if op == wire.OpSchedule {
+		f.BoolVar(&flags.wait, "wait", false, "wait until it is RUNNING")
+		flags.result.add(cmd)
+	}
 	return cmd
 }
 
@@ -127,6 +131,9 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 	} else if len(flags.files) > 0 {
 		return usagef("--file goes with a program after --; a definition has its own files")
 	}
+	if _, err := flags.result.pattern(); err != nil {
+		return err
+	}
 	params, err := flags.parameters()
 	if err != nil {
 		return err
@@ -140,7 +147,7 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 			return err
 		}
 	}
-	return g.showProcess(p)
+	return g.showResult(ctx, c, p, flags.result)
 }
 
 // parameters are nil where nothing was said, so that those on record hold.

@@ -61,7 +61,7 @@ func newRoot(g *globals) *cobra.Command {
 		newStartCommand(g), newStopCommand(g), newKillCommand(g), newStatusCommand(g), newRecoverCommand(g),
 		newBrokerCommand(g), newDispatcherCommand(g), addAgentClients(g, newAgentCommand(g)), newMinderCommand(g),
 		newDefinitionCommand(g), newProcessCommand(g), newNodeCommand(g), newEngineCommand(g),
-		newNeedsCommand(g), newBootModeCommand(g), newVersionCommand(g),
+		newNeedsCommand(g), newBootModeCommand(g), newSecretsCommand(g), newVersionCommand(g),
 	)
 	return root
 }

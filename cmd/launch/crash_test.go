@@ -17,52 +17,102 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/launchplan/launch/internal/sshtest"
 )
 
 // crashPlan has three levels; every boot and terminate program leaves a line in $CRASH_RECORD, one boot program leaves
-// a daemon behind, and one service is a process.
+// a daemon behind, and one service is a process. PLACE stands for where services run.
 const crashPlan = `
 level "base" {
   service "one" {
-    boot { script = "echo boot one >> \"$CRASH_RECORD\"; echo token=t1 > \"$LAUNCH_EXPORTS\"" }
+    PLACE
+    boot {
+      script = "echo boot one >> \"$CRASH_RECORD\"; echo token=t1 > \"$LAUNCH_EXPORTS\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
     exports = { token = string }
-    terminate { script = "echo terminate one >> \"$CRASH_RECORD\"" }
+    terminate {
+      script = "echo terminate one >> \"$CRASH_RECORD\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
   }
   service "daemon" {
-    boot { script = "echo boot daemon >> \"$CRASH_RECORD\"; sleep 600 >/dev/null 2>&1 &" }
-    terminate { script = "echo terminate daemon >> \"$CRASH_RECORD\"" }
+    PLACE
+    boot {
+      script = "echo boot daemon >> \"$CRASH_RECORD\"; sleep 600 >/dev/null 2>&1 &"
+      env    = { CRASH_RECORD = "RECORD" }
+    }
+    terminate {
+      script = "echo terminate daemon >> \"$CRASH_RECORD\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
   }
 }
 level "middle" {
   service "two" {
+    PLACE
     count = 2
     boot {
       script = "echo boot two-$LAUNCH_INDEX $TOKEN >> \"$CRASH_RECORD\""
-      env    = { TOKEN = service.one.token }
+      env    = { CRASH_RECORD = "RECORD", TOKEN = service.one.token }
     }
     ready { command = ["true"] }
   }
   service "stays" {
-    process { script = "echo boot stays >> \"$CRASH_RECORD\"; exec sleep 600" }
+    PLACE
+    process {
+      script = "echo boot stays >> \"$CRASH_RECORD\"; exec sleep 600"
+      env    = { CRASH_RECORD = "RECORD" }
+    }
   }
 }
 level "top" {
   service "three" {
-    boot { script = "echo boot three >> \"$CRASH_RECORD\"" }
+    PLACE
+    boot {
+      script = "echo boot three >> \"$CRASH_RECORD\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
     ready { command = ["true"] }
   }
 }
 `
 
 // reloadedPlan is crashPlan after a change: daemon is gone, two is changed, four is new, and the rest is as it was.
-var reloadedPlan = strings.NewReplacer(
-	crashPlan[strings.Index(crashPlan, `  service "daemon"`):strings.Index(crashPlan, `level "middle"`)], "}\n",
-	"two-$LAUNCH_INDEX $TOKEN", "two-$LAUNCH_INDEX $TOKEN anew",
-	`level "top" {`, `level "top" {
+func reloadedPlan() string {
+	return strings.NewReplacer(
+		crashPlan[strings.Index(crashPlan, `  service "daemon"`):strings.Index(crashPlan, `level "middle"`)], "}\n",
+		"two-$LAUNCH_INDEX $TOKEN", "two-$LAUNCH_INDEX $TOKEN anew",
+		`level "top" {`, `level "top" {
   service "four" {
-    boot { script = "echo boot four >> \"$CRASH_RECORD\"" }
+    PLACE
+    boot {
+      script = "echo boot four >> \"$CRASH_RECORD\""
+      env    = { CRASH_RECORD = "RECORD" }
+    }
   }`,
-).Replace(crashPlan)
+	).Replace(crashPlan)
+}
+
+// inheritedPlan is crashPlan on this machine, for tests that hand $CRASH_RECORD on by the environment.
+func inheritedPlan() string {
+	return strings.NewReplacer("    PLACE\n", "", `CRASH_RECORD = "RECORD", `, "", `      env    = { CRASH_RECORD = "RECORD" }`+"\n", "").Replace(crashPlan)
+}
+
+// A crashPlace is where the services of a crash plan run.
+type crashPlace struct{ runner, place string }
+
+func onThisMachine(*testing.T) crashPlace { return crashPlace{} }
+
+func overSSH(t *testing.T) crashPlace {
+	server := sshtest.Start(t, sshtest.Options{Address: "0.0.0.0"})
+	return crashPlace{
+		runner: fmt.Sprintf("runner \"ssh\" \"r\" {\n user = %q\n port = %d\n identity_file = %q\n known_hosts_file = %q\n}\n",
+			server.User, server.Port, server.Identity, server.KnownHosts),
+		place: "runner = runner.ssh.r\n    host = \"127.0.5.1\"",
+	}
+}
 
 // TestKilledAtEveryWrite kills the real program with SIGKILL around each commit of its journal, in a boot, a resume,
 // a repair, a reload and a terminate. After that a resume and a terminate must do: nothing ran twice, nothing is left.
@@ -71,13 +121,18 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		t.Skip("starts hundreds of programs")
 	}
 	bin := buildCrashLaunch(t)
-	for _, command := range []string{"boot", "resume", "repair", "reload", "terminate"} {
-		t.Run(command, func(t *testing.T) {
-			points := crashPoints(t, bin, command)
-			for _, p := range points {
-				t.Run(p, func(t *testing.T) { killedAt(t, bin, command, p) })
+	for name, where := range map[string]func(*testing.T) crashPlace{"local": onThisMachine, "ssh": overSSH} {
+		t.Run(name, func(t *testing.T) {
+			place := where(t)
+			for _, command := range []string{"boot", "resume", "repair", "reload", "terminate"} {
+				t.Run(command, func(t *testing.T) {
+					points := crashPoints(t, bin, place, command)
+					for _, p := range points {
+						t.Run(p, func(t *testing.T) { killedAt(t, bin, place, command, p) })
+					}
+					t.Logf("%s: killed at %d points", command, len(points))
+				})
 			}
-			t.Logf("%s: killed at %d points", command, len(points))
 		})
 	}
 }
@@ -86,9 +141,9 @@ func TestKilledAtEveryWrite(t *testing.T) {
 const crashSample = 6
 
 // crashPoints are the points of a command: as many as it has commits, before and after each.
-func crashPoints(t *testing.T, bin, command string) []string {
+func crashPoints(t *testing.T, bin string, place crashPlace, command string) []string {
 	var all []string
-	commits := countCommits(t, bin, command)
+	commits := countCommits(t, bin, place, command)
 	for n := 1; n <= commits; n++ {
 		all = append(all, fmt.Sprintf("%d:before", n), fmt.Sprintf("%d:after", n))
 	}
@@ -106,11 +161,11 @@ func crashPoints(t *testing.T, bin, command string) []string {
 }
 
 // countCommits finds out how many commits a command makes: the first point that is never reached.
-func countCommits(t *testing.T, bin, command string) int {
+func countCommits(t *testing.T, bin string, place crashPlace, command string) int {
 	low, high := 1, 256
 	for low < high {
 		middle := (low + high) / 2
-		c := newCrashRun(t, bin)
+		c := newCrashRun(t, bin, place)
 		c.lead(command)
 		killed := c.launch(fmt.Sprintf("%d:after", middle), c.args(command)...).killed
 		c.mop()
@@ -123,8 +178,8 @@ func countCommits(t *testing.T, bin, command string) int {
 	return low - 1
 }
 
-func killedAt(t *testing.T, bin, command, point string) {
-	c := newCrashRun(t, bin)
+func killedAt(t *testing.T, bin string, place crashPlace, command, point string) {
+	c := newCrashRun(t, bin, place)
 	defer c.mop()
 	c.lead(command)
 	before := c.record()
@@ -167,15 +222,16 @@ type crashRun struct {
 	changed                    string // the plan of a reload
 }
 
-func newCrashRun(t *testing.T, bin string) *crashRun {
+func newCrashRun(t *testing.T, bin string, place crashPlace) *crashRun {
 	dir := t.TempDir()
 	c := &crashRun{t: t, bin: bin, dir: dir, plan: filepath.Join(dir, "plan"), recordFile: filepath.Join(dir, "record")}
 	c.changed = filepath.Join(dir, "changed")
-	for dir, content := range map[string]string{c.plan: crashPlan, c.changed: reloadedPlan} {
+	places := strings.NewReplacer("CRASH_RECORD", "CRASH_RECORD", "PLACE", place.place, "RECORD", c.recordFile)
+	for dir, content := range map[string]string{c.plan: crashPlan, c.changed: reloadedPlan()} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(place.runner+places.Replace(content)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -224,7 +280,7 @@ func (c *crashRun) launch(point string, args ...string) crashResult {
 	cmd := exec.Command(c.bin, args...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.Env = append(os.Environ(), "LAUNCH_STATE="+filepath.Join(c.dir, "state"), "HOME="+c.dir, "CRASH_RECORD="+c.recordFile)
+	cmd.Env = append(os.Environ(), "LAUNCH_STATE="+filepath.Join(c.dir, "state"), "HOME="+c.dir, "CRASH_RECORD="+c.recordFile) // the mark of everything that this run starts
 	if point != "" {
 		cmd.Env = append(cmd.Env, "LAUNCH_TEST_KILL_AT_WRITE="+point)
 	}

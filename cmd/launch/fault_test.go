@@ -315,7 +315,7 @@ func TestDiskFails(t *testing.T) {
 		t.Run(when, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.plan("p", crashPlan)
+			w.plan("p", inheritedPlan())
 			w.env = append(w.env, "CRASH_RECORD="+w.path("record"))
 			r := w.sh(strace + ` -f -b execve -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=` + when + ` launch boot p -n r`)
 			r.not("panic").not("goroutine")
@@ -342,7 +342,7 @@ func TestDiskFull(t *testing.T) {
 		t.Run(fmt.Sprint(blocks), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.plan("p", crashPlan)
+			w.plan("p", inheritedPlan())
 			w.env = append(w.env, "CRASH_RECORD="+w.path("record"))
 			r := w.sh(fmt.Sprintf("ulimit -f %d; exec launch boot p -n r", blocks))
 			r.not("panic").not("goroutine")

@@ -85,7 +85,7 @@ func newRootCommand() *cobra.Command {
 	g.addFlags(root.PersistentFlags())
 	root.AddCommand(
 		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g),
-		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g),
+		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g), newCleanCommand(g), newAdoptCommand(g),
 		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
 		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
 	)

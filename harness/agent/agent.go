@@ -11,13 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/minder"
+	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
 )
 
@@ -62,13 +62,14 @@ const (
 	pacePerProcess = 100 * time.Microsecond
 	paceLongest    = 100 * time.Millisecond
 
+	lockTimeout     = 3 * time.Second // for an earlier incarnation to be gone
 	preparingAtOnce = 2
 	ordersInbox     = 8192
 )
 
 // Run works until ctx ends. The processes go on after that.
 func (a *Agent) Run(ctx context.Context) error {
-	lock, err := a.open()
+	lock, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,19 +152,18 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // open takes the agent's directory, and begins its next incarnation.
-func (a *Agent) open() (*os.File, error) {
+func (a *Agent) open(ctx context.Context) (*os.File, error) {
 	for _, dir := range []string{a.Dir, filepath.Join(a.Dir, processesDir), filepath.Join(a.Dir, filesDir)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the agent's directory: %w", err)
 		}
 	}
-	lock, err := os.OpenFile(filepath.Join(a.Dir, "agent.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
+	if errors.Is(err, proc.ErrLocked) {
 		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the agent's directory: %w", err)
 	}
 	if a.epoch, err = nextEpoch(filepath.Join(a.Dir, "epoch")); err != nil {
 		lock.Close()
@@ -245,7 +245,7 @@ func (a *Agent) welcomed(w *wire.Welcome) {
 		a.welcome = w
 		return
 	}
-	first := a.welcome == nil || a.welcome.Refused != ""
+	first := !a.isWelcome()
 	a.welcome = w
 	a.table.Slots = w.Slots
 	if first && a.Ready != nil {
@@ -253,6 +253,9 @@ func (a *Agent) welcomed(w *wire.Welcome) {
 		a.Ready = nil
 	}
 }
+
+// isWelcome says whether a dispatcher has the agent on record.
+func (a *Agent) isWelcome() bool { return a.welcome != nil && a.welcome.Refused == "" }
 
 // act carries out what the table wants.
 func (a *Agent) act(ctx context.Context, actions []Action) error {
@@ -300,7 +303,7 @@ func (a *Agent) untilBeat() time.Duration {
 // period is how long after the last heartbeat the next is due.
 func (a *Agent) period() time.Duration {
 	switch {
-	case a.welcome == nil || a.welcome.Refused != "":
+	case !a.isWelcome():
 		return a.hello
 	case a.changed:
 		return min(max(paceShortest, time.Duration(len(a.table.entries))*pacePerProcess), paceLongest)
@@ -331,7 +334,7 @@ func (a *Agent) publish(leaving bool) {
 	a.clock++
 	hb := wire.Heartbeat{
 		Agent: a.Name, Node: a.Node, Engine: a.Engine, Slots: a.Slots, Properties: a.Properties, Host: a.host,
-		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Processes: a.table.Reports(),
+		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Hello: !a.isWelcome(), Processes: a.table.Reports(),
 	}
 	data, err := json.Marshal(hb)
 	if len(data) > maxHeartbeat {

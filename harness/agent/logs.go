@@ -20,7 +20,8 @@ import (
 const (
 	logPiece      = 256 << 10 // of output in one answer
 	longestWait   = 20 * time.Second
-	followers     = 256 // answers that may be held back at a time
+	followers     = 256                  // answers that may be held back at a time
+	logLookFirst  = 2 * time.Millisecond // for new output; a process that was just started writes soon
 	logLookEvery  = 100 * time.Millisecond
 	maxLog        = 64 << 20 // a larger log is cut
 	keptLogOnTrim = 16 << 20
@@ -98,9 +99,7 @@ func (s *logServer) answer(ctx context.Context, req wire.LogsRequest) wire.Logs 
 		return wire.Logs{Error: &wire.Error{Code: wire.CodeInvalid, Message: err.Error()}}
 	}
 	deadline := time.After(min(req.Wait.Std(), longestWait))
-	look := time.NewTicker(logLookEvery)
-	defer look.Stop()
-	for {
+	for pause := logLookFirst; ; pause = min(2*pause, logLookEvery) {
 		live := s.live.has(req.ID) // before reading: what is not there then never comes
 		logs, err := s.read(req)
 		logs.Live = live
@@ -118,7 +117,7 @@ func (s *logServer) answer(ctx context.Context, req wire.LogsRequest) wire.Logs 
 			return logs
 		case <-deadline:
 			return logs
-		case <-look.C:
+		case <-time.After(pause):
 		}
 	}
 }

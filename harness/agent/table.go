@@ -134,16 +134,19 @@ func (t *Table) dropOldest() {
 	t.order = kept
 }
 
-// stopOlder has earlier rounds of a process end before a new one begins.
+// stopOlder has earlier rounds of a process end before a new one begins. Busy: one of
+// them still runs.
 func (t *Table) stopOlder(target wire.Target) (actions []Action, busy bool) {
 	for other, e := range t.entries {
-		if other.ID == target.ID && other.Round < target.Round && !e.report.State.Resting() {
-			busy = true
-			actions = append(actions, t.terminate(other)...)
-			if e.report.State.Resting() {
-				busy = false
-			}
+		if other.ID != target.ID || other.Round >= target.Round || e.report.State.Resting() {
+			continue
 		}
+		if e.stage == minded {
+			busy = true
+			actions = append(actions, t.stop(e))
+			continue
+		}
+		t.end(e, wire.Terminated, "it was terminated before it started")
 	}
 	return actions, busy
 }
@@ -159,14 +162,18 @@ func (t *Table) terminate(target wire.Target) []Action {
 	case e.stage != minded:
 		t.end(e, wire.Terminated, "it was terminated before it started")
 	default:
-		e.report.State = wire.Terminating
-		stop := &minder.Stop{Target: target, Timeout: DefaultStopTimeout}
-		if e.assignment != nil && e.assignment.StopTimeout > 0 {
-			stop.Timeout = e.assignment.StopTimeout
-		}
-		return []Action{{Stop: stop}}
+		return []Action{t.stop(e)}
 	}
 	return t.release(target.ID)
+}
+
+func (t *Table) stop(e *entry) Action {
+	e.report.State = wire.Terminating
+	stop := &minder.Stop{Target: wire.Target{ID: e.report.ID, Round: e.report.Round}, Timeout: DefaultStopTimeout}
+	if e.assignment != nil && e.assignment.StopTimeout > 0 {
+		stop.Timeout = e.assignment.StopTimeout
+	}
+	return Action{Stop: stop}
 }
 
 // DefaultStopTimeout is how long a process may take to end before it is killed.

@@ -119,7 +119,7 @@ func explain(a Address, err error) error {
 		return fmt.Errorf("the broker at %s and this client do not agree on TLS: %v", a.URL, err)
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(x509.UnknownAuthorityError)), strings.Contains(text, "x509:"), strings.Contains(text, "tls:"):
 		return fmt.Errorf("the broker at %s cannot be trusted: %v", a.URL, err)
-	case strings.Contains(text, "nats: expected 'INFO'"), strings.Contains(text, "invalid character"), strings.Contains(text, "nats: Protocol exception"), strings.Contains(text, "nats: 'INFO' protocol"):
+	case strings.Contains(text, "INFO not received"), strings.Contains(text, "nats: expected 'INFO'"), strings.Contains(text, "invalid character"), strings.Contains(text, "nats: Protocol exception"), strings.Contains(text, "nats: 'INFO' protocol"):
 		return fmt.Errorf("what answers at %s is not a NATS broker", a.URL)
 	}
 	return fmt.Errorf("%w: %s: %v", ErrUnreachable, a.URL, err)

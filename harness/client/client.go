@@ -20,7 +20,7 @@ import (
 const (
 	askTimeout   = 3 * time.Second // one attempt; then the question is asked again
 	retryFirst   = 10 * time.Millisecond
-	retryLast    = 500 * time.Millisecond
+	retryLast    = 250 * time.Millisecond
 	noticeAfter  = time.Second // of waiting for someone to answer, the user is told
 	watchRestart = 200 * time.Millisecond
 )

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,11 +53,14 @@ func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool
 
 // prepare writes down what is going to be started.
 func (h *Harness) prepare(d *deploy.Deployment) (r *Record, resumed bool, err error) {
-	r = &Record{Deployment: d, Listen: "127.0.0.1:0"}
+	r = &Record{Deployment: d}
 	before, err := h.Record()
 	if err == nil && (before.Deployment.Broker == nil) == (d.Broker == nil) {
 		resumed = true
 		r.Listen, r.Credentials = before.Listen, before.Credentials
+	}
+	if r.Listen == "" {
+		r.Listen = pickAddress()
 	}
 	if d.Broker != nil {
 		r.URL, r.Credentials = d.Broker.URL, d.Broker.Credentials
@@ -82,6 +87,25 @@ func (h *Harness) prepare(d *deploy.Deployment) (r *Record, resumed bool, err er
 		}
 	}
 	return r, resumed, h.saveRecord(r)
+}
+
+// Ports of embedded brokers: below those that systems give to outgoing connections.
+// The broker must get its port again after it died, while its clients try to reach it.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+// pickAddress finds a free port on loopback.
+func pickAddress() string {
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	return "127.0.0.1:0"
 }
 
 // bringUp starts daemons: a broker first, then all others at once.

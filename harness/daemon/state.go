@@ -3,13 +3,13 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/deploy"
@@ -164,13 +164,12 @@ func (h *Harness) lock() (unlock func(), err error) {
 	if real, err := filepath.EvalSymlinks(h.Dir); err == nil {
 		h.Dir = real
 	}
-	f, err := os.OpenFile(filepath.Join(h.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := proc.Lock(context.Background(), filepath.Join(h.Dir, "lock"), 0)
+	if errors.Is(err, proc.ErrLocked) {
+		return nil, fmt.Errorf("another epuharness command works on %s just now", h.Dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the state directory: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another epuharness command works on %s just now", h.Dir)
 	}
 	return func() { f.Close() }, nil
 }

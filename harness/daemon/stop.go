@@ -190,7 +190,11 @@ func (h *Harness) KillNamed(kind, name string) error {
 	}
 	for _, d := range r.find(name) {
 		if d.Name == name && (kind == "" || kind == d.Kind) {
-			return h.saved(d).Proc.Signal(syscall.SIGKILL)
+			victim := h.saved(d).Proc
+			if left := killUntilGone(func() []proc.ID { return []proc.ID{victim} }); len(left) > 0 {
+				return leftError(left)
+			}
+			return nil
 		}
 	}
 	return &UnknownError{name}

@@ -81,6 +81,8 @@ type Core struct {
 
 	dirty     []pending           // records that this step changed
 	sweep     map[string]struct{} // agents that may hold slots of processes that left them
+	doubts    []doubtful          // slots of this step that a fence will decide on
+	fenced    map[slot]uint64     // fences that stand, by the agent's revision
 	rematch   bool                // a process was queued, or room appeared
 	queue     []*process          // may hold some that are queued no longer
 	sorted    bool
@@ -127,6 +129,7 @@ func NewCore() *Core {
 		processes:   map[string]*process{},
 		heard:       map[string]*heard{},
 		sweep:       map[string]struct{}{},
+		fenced:      map[slot]uint64{},
 		throttled:   map[string]time.Time{},
 		placed:      map[string][]placement{},
 	}
@@ -168,6 +171,11 @@ func (c *Core) Leading() bool { return c.term != 0 }
 // to be sent. After an error nothing is known of the writes: the core is void.
 func (c *Core) Step(ctx context.Context, now time.Time, store Store, inputs []any) (Output, error) {
 	c.now = now
+	for _, in := range inputs { // first, or they would undo what the others change
+		if o, ok := in.(Observed); ok {
+			c.observe(o)
+		}
+	}
 	for _, in := range inputs {
 		c.take(in)
 	}
@@ -179,6 +187,7 @@ func (c *Core) Step(ctx context.Context, now time.Time, store Store, inputs []an
 			c.rematch = false
 			c.match()
 		}
+		c.raiseFences()
 		if len(c.dirty) == 0 && len(c.unproven) == 0 && len(c.sweep) == 0 {
 			break
 		}
@@ -199,8 +208,6 @@ func (c *Core) Step(ctx context.Context, now time.Time, store Store, inputs []an
 
 func (c *Core) take(in any) {
 	switch in := in.(type) {
-	case Observed:
-		c.observe(in)
 	case wire.Heartbeat:
 		c.heartbeat(in)
 	case Asked:
@@ -240,6 +247,9 @@ func (c *Core) observe(o Observed) {
 			c.sweep[p.stored.Agent] = struct{}{}
 		}
 		c.track(p)
+		if c.Leading() {
+			c.checkSlot(p)
+		}
 	}
 }
 
@@ -247,7 +257,8 @@ func (c *Core) observe(o Observed) {
 func (c *Core) process(id string) *process {
 	p := c.processes[id]
 	if p == nil {
-		p = &process{record: record[wire.Process]{key: wire.ProcessKey(id)}}
+		p = &process{}
+		p.key = wire.ProcessKey(id)
 		c.processes[id] = p
 	}
 	return p
@@ -283,7 +294,9 @@ func (c *Core) flush(ctx context.Context, store Store) error {
 	}
 	c.dirty = c.dirty[:0]
 	clear(c.placed)
-	c.prove(append(conflicts, lost...))
+	conflicts = append(conflicts, lost...)
+	c.noteFences(conflicts)
+	c.prove(conflicts)
 	return nil
 }
 

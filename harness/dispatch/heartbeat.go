@@ -15,16 +15,15 @@ const resendAfter = 500 * time.Millisecond
 
 // heard is what a dispatcher knows of an agent from its heartbeats alone.
 type heard struct {
-	seen     time.Time // when the last one came, or when listening began
-	last     time.Time // when the last one came; zero: none yet
-	epoch    uint64
-	clock    uint64
-	stale    int    // live processes that it should not have: they hold its slots
-	welcomed uint64 // the epoch that was answered
-	lost     bool   // its processes were taken from it for its silence
-	health   string
-	leaving  bool
-	hello    wire.Heartbeat // who it says that it is; without processes
+	seen    time.Time // when the last one came, or when listening began
+	last    time.Time // when the last one came; zero: none yet
+	epoch   uint64
+	clock   uint64
+	stale   int  // live processes that it should not have: they hold its slots
+	lost    bool // its processes were taken from it for its silence
+	health  string
+	leaving bool
+	hello   wire.Heartbeat // who it says that it is; without processes
 }
 
 // The health of an agent.
@@ -56,7 +55,7 @@ func (c *Core) heartbeat(hb wire.Heartbeat) {
 	processes := hb.Processes
 	hb.Processes = nil
 	h.seen, h.last, h.clock, h.epoch, h.lost, h.leaving, h.hello = c.now, c.now, hb.Clock, hb.Epoch, false, hb.Leaving, hb
-	if !c.Leading() || !c.register(hb, h) {
+	if !c.Leading() || !c.register(hb) {
 		return
 	}
 	reported := make(map[string]*wire.Report, len(processes))
@@ -80,11 +79,11 @@ func (c *Core) heartbeat(hb wire.Heartbeat) {
 	}
 }
 
-// register keeps the agent's record and welcomes each of its incarnations.
-func (c *Core) register(hb wire.Heartbeat, h *heard) bool {
+// register keeps the agent's record and welcomes an agent that waits for that.
+func (c *Core) register(hb wire.Heartbeat) bool {
 	engine, ok := find(c.engines, hb.Engine)
 	if !ok {
-		if h.welcomed == 0 {
+		if hb.Hello {
 			c.orders(hb.Agent).Welcome = &wire.Welcome{Refused: fmt.Sprintf("engine %s is not defined", hb.Engine)}
 		}
 		return false
@@ -103,8 +102,7 @@ func (c *Core) register(hb wire.Heartbeat, h *heard) bool {
 	if !hb.Leaving || a.wants {
 		c.putAgent(a, rec)
 	}
-	if h.welcomed != hb.Epoch {
-		h.welcomed = hb.Epoch
+	if hb.Hello {
 		c.orders(hb.Agent).Welcome = &wire.Welcome{Slots: rec.Slots, Heartbeat: engine.Heartbeat}
 	}
 	return a.wants
@@ -126,10 +124,10 @@ func (c *Core) report(hb wire.Heartbeat, r *wire.Report) bool {
 	target := wire.Target{ID: r.ID, Round: r.Round}
 	p := c.processes[r.ID]
 	if p == nil || !p.wants || !p.wanted.State.Placed() || p.wanted.Round != r.Round || p.wanted.Agent != hb.Agent {
-		o := c.orders(hb.Agent)
 		if r.State.Resting() {
 			c.finished = append(c.finished, finish{hb.Agent, target})
-		} else {
+		} else if r.State != wire.Terminating { // an agent that obeys need not be told again
+			o := c.orders(hb.Agent)
 			o.Terminate = append(o.Terminate, target)
 		}
 		return false
@@ -217,30 +215,6 @@ func (c *Core) holds(p *process, agent string, round int) bool {
 	return p.exists && s.State.Placed() && s.Agent == agent && s.Round == round
 }
 
-// sweepAgents frees slots whose processes are, on record, no longer there.
-func (c *Core) sweepAgents() {
-	for name := range c.sweep {
-		a := c.agents[name]
-		if a == nil || !a.wants {
-			continue
-		}
-		rec := a.wanted
-		kept := make([]wire.Target, 0, len(rec.Assigned))
-		for _, t := range rec.Assigned {
-			if p := c.processes[t.ID]; p != nil && c.holds(p, name, t.Round) {
-				kept = append(kept, t)
-			}
-		}
-		if len(kept) != len(rec.Assigned) {
-			rec.Assigned = kept
-			a.set(rec)
-			c.touch(a)
-			c.rematch = true
-		}
-	}
-	clear(c.sweep)
-}
-
 // sendAssignment orders an agent to run a process that is on record as its own.
 func (c *Core) sendAssignment(p *process) {
 	s := p.stored
@@ -323,7 +297,6 @@ func (c *Core) removeAgent(name string) {
 	c.lose(a, "its agent "+name+" was removed")
 	a.wants = false
 	c.touch(a)
-	c.hear(name).welcomed = 0
 }
 
 // Next is the time of the next deadline: a silence that grows too long, a throttle
@@ -351,10 +324,10 @@ func (c *Core) Next() time.Time {
 	return next
 }
 
-// Regrace starts every agent's period of grace anew, after this dispatcher itself
-// was cut off and could not hear them.
+// Regrace starts every agent's period of grace anew, for a dispatcher that was cut off
+// and could not hear them, or that decided things that were never written.
 func (c *Core) Regrace(now time.Time) {
 	for _, h := range c.heard {
-		h.seen = now
+		h.seen, h.lost, h.stale, h.health = now, false, 0, ""
 	}
 }

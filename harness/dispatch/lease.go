@@ -16,9 +16,9 @@ import (
 // for leaseExpires, by its own clock: within 3 s of the leader's death, and after
 // the old one has given up. No two clocks are compared.
 const (
-	renewEvery   = 500 * time.Millisecond
-	leaseGiveUp  = 1500 * time.Millisecond
-	leaseExpires = 2 * time.Second
+	renewEvery   = 400 * time.Millisecond
+	leaseGiveUp  = 1200 * time.Millisecond
+	leaseExpires = 1600 * time.Millisecond
 )
 
 var errLeaseLost = errors.New("another dispatcher leads")

@@ -150,24 +150,32 @@ func (c *Core) match() {
 	}
 }
 
+// place takes a slot and puts a process on it.
 func (c *Core) place(p *process, agent string) {
-	a := c.agents[agent]
 	before := p.wanted
-	moved := c.move(p, wire.Assigned, before.Round, func(w *wire.Process) {
-		w.Agent, w.Node, w.Host, w.Engine = agent, a.wanted.Node, a.wanted.Host, a.wanted.Engine
+	if !c.assign(p, agent) {
+		return
+	}
+	a := c.agents[agent]
+	rec := a.wanted
+	if t := (wire.Target{ID: before.ID, Round: before.Round}); !slices.Contains(rec.Assigned, t) {
+		rec.Assigned = append(slices.Clone(rec.Assigned), t)
+		a.set(rec)
+	}
+	a.forced = true // a slot that was taken before may have been freed by another dispatcher
+	c.touch(a)
+	c.placed[agent] = append(c.placed[agent], placement{p, before})
+}
+
+func (c *Core) assign(p *process, agent string) bool {
+	a := c.agents[agent].wanted
+	return c.move(p, wire.Assigned, p.wanted.Round, func(w *wire.Process) {
+		w.Agent, w.Node, w.Host, w.Engine = agent, a.Node, a.Host, a.Engine
 		w.PID, w.ExitStatus, w.Signal, w.Reason = 0, nil, "", ""
 		w.StartedAt, w.EndedAt, w.NotBefore = time.Time{}, time.Time{}, time.Time{}
 		w.Starts++
 		w.Died = false
 	})
-	if !moved {
-		return
-	}
-	rec := a.wanted
-	rec.Assigned = append(slices.Clone(rec.Assigned), wire.Target{ID: before.ID, Round: before.Round})
-	a.set(rec)
-	c.touch(a)
-	c.placed[agent] = append(c.placed[agent], placement{p, before})
 }
 
 // unplaced has a process wait, or rejects it. While the system boots everything

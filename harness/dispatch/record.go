@@ -14,6 +14,8 @@ type record[T any] struct {
 	wanted   T
 	wants    bool // to exist
 	marked   bool // in Core.dirty
+	epitaph  bool // its deletion keeps what was wanted last
+	forced   bool // to be written even though nothing changes, as a fence
 }
 
 // pending is a record of any type that a step has touched.
@@ -65,41 +67,42 @@ func (r *record[T]) observe(o Observed) bool {
 	}
 	var v T
 	exists := !o.Deleted && o.Revision != 0
-	if exists && json.Unmarshal(o.Value, &v) != nil {
+	if json.Unmarshal(o.Value, &v) != nil {
 		// Not written by us. It stays as it is, and as if it were not there;
 		// its revision is known, so that a new record can replace it.
 		exists = false
 		v = *new(T)
 	}
 	r.revision, r.exists, r.stored = o.Revision, exists, v
-	r.wanted, r.wants = v, exists
+	r.wanted, r.wants, r.epitaph = v, exists, o.Deleted && len(o.Value) > 0
 	return true
 }
 
 func (r *record[T]) changed() bool {
-	if r.exists != r.wants {
+	if r.forced || r.exists != r.wants {
 		return true
 	}
 	return r.wants && !reflect.DeepEqual(r.stored, r.wanted)
 }
 
 func (r *record[T]) intent() Write {
-	if !r.wants {
-		return Write{Key: r.key, Delete: true, Revision: r.revision}
+	w := Write{Key: r.key, Delete: !r.wants, Revision: r.revision}
+	if r.wants || r.epitaph {
+		data, err := json.Marshal(r.wanted)
+		if err != nil {
+			panic(err) // our own types
+		}
+		w.Value = data
 	}
-	data, err := json.Marshal(r.wanted)
-	if err != nil {
-		panic(err) // our own types
-	}
-	return Write{Key: r.key, Value: data, Revision: r.revision}
+	return w
 }
 
 func (r *record[T]) settle(revision uint64) {
-	r.revision, r.exists, r.stored = revision, r.wants, r.wanted
+	r.revision, r.exists, r.stored, r.forced = revision, r.wants, r.wanted, false
 }
 
 // drop gives up what was wanted; the present record is about to be observed.
 func (r *record[T]) drop() {
-	r.wanted, r.wants = r.stored, r.exists
+	r.wanted, r.wants, r.forced = r.stored, r.exists, false
 	r.revision = 0
 }

@@ -96,6 +96,9 @@ func (c *Core) schedule(asked Asked) {
 		ID: req.Name, Parameters: params, State: wire.Requested, Engine: engines[0],
 		Order: c.lastOrder + 1, RequestedAt: c.now.UTC(), Request: req.ID,
 	}
+	if !p.wants && p.wanted.ID != "" { // it was removed
+		fresh.Round = p.wanted.Round + 1
+	}
 	switch {
 	case !p.wants && req.Op == wire.OpCreate:
 		fresh.State = wire.Unscheduled
@@ -224,7 +227,7 @@ func (c *Core) restart(p *process, req wire.Request) *wire.Error {
 	return nil
 }
 
-// removeProcess forgets a resting process.
+// removeProcess forgets a resting process, all but its round.
 func (c *Core) removeProcess(asked Asked) {
 	id := asked.Request.Name
 	p := c.processes[id]
@@ -233,7 +236,10 @@ func (c *Core) removeProcess(asked Asked) {
 			c.reply(asked, refuse(wire.CodeConflict, "process %s is %v; terminate it first", id, p.wanted.State))
 			return
 		}
-		p.wants = false
+		// Agents remember the rounds that they have seen: should the id be used again,
+		// its rounds must go on.
+		p.wanted = wire.Process{ID: id, State: p.wanted.State, Round: p.wanted.Round}
+		p.wants, p.epitaph = false, true
 		c.touch(p)
 	}
 	c.answer(asked, wire.ProcessKey(id), func() any { return struct{}{} })
@@ -297,10 +303,11 @@ func (c *Core) putEngine(asked Asked) {
 	r.set(*engine)
 	c.touch(r)
 	c.rematch = true
-	for name, h := range c.heard { // what they are told with a welcome may have changed
+	for _, h := range c.heard { // what they are told with a welcome may have changed
 		if h.hello.Engine == engine.Name && h.clock > 0 && c.now.Sub(h.last) < engine.Heartbeat.Std() {
-			h.welcomed = 0
-			c.register(h.hello, c.hear(name))
+			hello := h.hello
+			hello.Hello = true
+			c.register(hello)
 		}
 	}
 	c.answer(asked, r.key, func() any { return r.stored })

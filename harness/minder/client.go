@@ -33,19 +33,34 @@ type Client struct {
 	read sync.WaitGroup
 }
 
+// connectAttempts is how often a connection is tried: a minder that has nothing left
+// may end just when it is connected to.
+const connectAttempts = 3
+
 // Connect connects to the minder of the agent with this directory. Where none runs,
 // it starts one by running argv with the directory as its last argument. The list
 // has all processes that the minder knows.
-func Connect(ctx context.Context, dir string, argv []string) (*Client, []Process, error) {
-	conn, err := dial(ctx, dir)
-	if err != nil {
-		if err := launch(ctx, dir, argv); err != nil {
-			return nil, nil, err
-		}
+func Connect(ctx context.Context, dir string, argv []string) (c *Client, all []Process, err error) {
+	for range connectAttempts {
+		var conn net.Conn
 		if conn, err = dial(ctx, dir); err != nil {
-			return nil, nil, fmt.Errorf("connect to the minder: %w", err)
+			if err := launch(ctx, dir, argv); err != nil {
+				return nil, nil, err
+			}
+			if conn, err = dial(ctx, dir); err != nil {
+				err = fmt.Errorf("connect to the minder: %w", err)
+				continue
+			}
+		}
+		if c, all, err = greet(conn); err == nil {
+			return c, all, nil
 		}
 	}
+	return nil, nil, err
+}
+
+// greet waits for what the minder says first.
+func greet(conn net.Conn) (*Client, []Process, error) {
 	dec := json.NewDecoder(bufio.NewReaderSize(conn, 64<<10))
 	var first event
 	conn.SetReadDeadline(time.Now().Add(helloTimeout))
@@ -105,9 +120,19 @@ func launch(ctx context.Context, dir string, argv []string) error {
 		return ctx.Err()
 	}
 	if answer := strings.TrimSpace(string(said)); err != nil || answer != "ready" {
-		return fmt.Errorf("the minder did not start: %s", answer)
+		return fmt.Errorf("the minder did not start: %s%s (%v)", answer, lastLine(log.Name()), err)
 	}
 	return nil
+}
+
+// lastLine is what a minder that could say nothing else wrote last.
+func lastLine(log string) string {
+	data, err := os.ReadFile(log)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return lines[len(lines)-1]
 }
 
 // Serve is the minder's main: it minds the processes of dir and tells whoever

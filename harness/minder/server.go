@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -54,14 +53,14 @@ type session struct {
 // Run minds the processes of the agent with this directory until there are none and
 // no agent is connected. Ready is called when it listens.
 func Run(ctx context.Context, dir string, ready func()) error {
-	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := proc.Lock(ctx, filepath.Join(dir, lockName), lockTimeout)
+	if errors.Is(err, proc.ErrLocked) {
+		return ErrRuns
+	}
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := acquire(ctx, lock); err != nil {
-		return err
-	}
 	if err := writeIdentity(dir); err != nil {
 		return err
 	}
@@ -111,30 +110,11 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	}
 }
 
-// acquire waits for an earlier minder that is just ending: nobody could connect to it.
-func acquire(ctx context.Context, lock *os.File) error {
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.Now().Add(lockTimeout)
-	for {
-		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return ErrRuns
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
-}
-
 // adopt takes over what an earlier minder left: its processes go on, but the exit
 // status of those that were not children of this one cannot be known.
 func (s *server) adopt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range s.journal.processes {
 		s.processes[p.Target] = &p
 		if p.State == Starting {

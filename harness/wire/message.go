@@ -30,9 +30,10 @@ type Heartbeat struct {
 	Slots      int               `json:"slots"` // 0: what the engine says
 	Properties map[string]string `json:"properties,omitempty"`
 	Host       string            `json:"host"`
-	Epoch      uint64            `json:"epoch"`   // grows with every start of the agent
-	Clock      uint64            `json:"clock"`   // grows with every heartbeat, over restarts too
-	Leaving    bool              `json:"leaving"` // the agent ends, its processes do not
+	Epoch      uint64            `json:"epoch"`             // grows with every start of the agent
+	Clock      uint64            `json:"clock"`             // grows with every heartbeat, over restarts too
+	Hello      bool              `json:"hello,omitempty"`   // the agent waits for a Welcome
+	Leaving    bool              `json:"leaving,omitempty"` // the agent ends, its processes do not
 	Processes  []Report          `json:"processes"`
 }
 

@@ -113,6 +113,8 @@ func (s *Server) attribute(i *instance, name string, now time.Time) ([]string, b
 		return []string{i.private.String()}, true
 	case "ip-address":
 		return []string{i.public.String()}, true
+	case "system-status.status", "instance-status.status": // of DescribeInstanceStatus
+		return []string{i.check(now)}, true
 	}
 	return nil, false
 }
@@ -206,22 +208,27 @@ func (s *Server) describeInstanceStatus(p params) (answer, error) {
 	var out set[xmlStatus]
 	for _, i := range matching[from:to] {
 		st := i.state(now)
-		check, detail := "ok", "passed"
-		switch {
-		case st != stateRunning:
-			check, detail = "not-applicable", ""
-		case i.impaired:
-			check, detail = "impaired", "failed"
-		case !i.machine.reachable():
-			check, detail = "initializing", "initializing"
-		}
-		sum := xmlStatusSummary{Status: check}
-		if detail != "" {
+		sum := xmlStatusSummary{Status: i.check(now)}
+		if detail := map[string]string{"ok": "passed", "impaired": "failed", "initializing": "initializing"}[sum.Status]; detail != "" {
 			sum.Details.Items = []xmlStatusDetails{{"reachability", detail}}
 		}
 		out.Items = append(out.Items, xmlStatus{ID: i.id, Zone: i.zone, State: xmlState{Code: st.code, Name: st.name}, System: sum, Instance: sum})
 	}
 	return withNext(answer{{"instanceStatusSet", out}}, next), nil
+}
+
+// check is the outcome of the instance's status checks.
+func (i *instance) check(now time.Time) string {
+	switch {
+	case i.state(now) != stateRunning:
+		return "not-applicable"
+	case i.impaired:
+		return "impaired"
+	case !i.machine.reachable():
+		return "initializing"
+	default:
+		return "ok"
+	}
 }
 
 type xmlStateChange struct {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ type Options struct {
 	Shell   string   // what runs commands instead of the user's login shell, as in SHELL -c COMMAND
 	Sh      string   // what stands in for /bin/sh: "busybox sh", "bash"
 	Path    string   // the PATH of programs; empty: that of the test
-	Inside  []string // a command that runs sshd in surroundings of its own: ip netns exec NAME
+	Inside  []string // a command that runs sshd in surroundings of its own: ip netns exec NAME; "KEEP" in it becomes the server's folder
 	Home    string   // the user's home; empty: a new folder
 }
 
@@ -50,7 +51,6 @@ type Server struct {
 	inside  []string
 	mu      sync.Mutex
 	cmd     *exec.Cmd
-	log     *bytes.Buffer
 	stopped bool
 }
 
@@ -116,19 +116,18 @@ func Start(t testing.TB, o Options) *Server {
 		"AuthorizedKeysFile " + dir + "/authorized_keys",
 		"PidFile " + dir + "/pid",
 		"StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-		"PrintMotd no", "PrintLastLog no", "LogLevel VERBOSE",
+		"PrintMotd no", "PrintLastLog no", "LogLevel INFO",
 		fmt.Sprintf("SetEnv HOME=%s PATH=%s", s.Home, path),
 	}
 	if o.Shell != "" || o.Sh != "" {
 		lines = append(lines, "ForceCommand "+s.force(o))
 	}
 	lines = append(o.Config, lines...) // sshd takes the first value of each
-	if s.inside == nil && os.Getuid() == 0 {
+	if os.Getuid() == 0 {
 		must(t, os.MkdirAll("/run/sshd", 0o755)) // where sshd locks itself up before the login
 	}
 	lines = append(lines, fmt.Sprintf("ListenAddress %s:%d", s.Address, s.Port))
 	must(t, os.WriteFile(filepath.Join(dir, "sshd_config"), []byte(strings.Join(lines, "\n")+"\n"), 0o600))
-	s.cmd = exec.Command(sshd)
 	s.start(sshd)
 	t.Cleanup(s.Stop)
 	return s
@@ -167,9 +166,12 @@ func (s *Server) start(sshd string) {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	args := append(append([]string{}, s.inside...), sshd, "-D", "-e", "-f", filepath.Join(s.Dir, "sshd_config"))
+	inside := slices.Clone(s.inside)
+	if i := slices.Index(inside, "KEEP"); i >= 0 {
+		inside[i] = s.Dir
+	}
+	args := append(inside, sshd, "-D", "-e", "-f", filepath.Join(s.Dir, "sshd_config"))
 	s.cmd = exec.Command(args[0], args[1:]...)
-	s.log = new(bytes.Buffer)
 	ready, log, err := os.Pipe()
 	must(s.t, err)
 	logFile, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -241,7 +243,7 @@ func (s *Server) Again() {
 // Cut ends every connection; the server goes on to listen.
 func (s *Server) Cut() {
 	for _, pid := range s.daemons() {
-		if pid != s.listener() {
+		if pid != s.cmd.Process.Pid {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
@@ -259,21 +261,9 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-func (s *Server) listener() int {
-	data, err := os.ReadFile(filepath.Join(s.Dir, "pid"))
-	if err != nil {
-		return 0
-	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(data)))
-	return pid
-}
-
 // daemons are the listening sshd and those that serve a connection, but not what these started.
 func (s *Server) daemons() []int {
-	root := s.listener()
-	if root == 0 {
-		return nil
-	}
+	root := s.cmd.Process.Pid // what it runs inside of has become it
 	parents := make(map[int][]int)
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {

@@ -3,6 +3,7 @@ package cloudinitd
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,9 @@ func (w *writer) place(svc *oldService) place {
 		remark := fmt.Sprintf("cloudinit.d reached %s by ssh; here its programs run on this machine directly", text)
 		if user := svc.settings["ssh_username"]; user != nil {
 			remark += ", as the user who runs launch and not as " + user.shown()
+			if user.env == "" {
+				w.warnOnce(s.opt.rng, "No ssh to this machine", "cloudinit.d runs the programs of [svc-%s] as %s, by ssh to %s. The imported plan runs them on this machine directly, as the user who runs launch. To go through ssh, give the service a runner and a host.", svc.name, user.text, text)
+			}
 		}
 		return place{remark: remark}
 	}
@@ -151,7 +155,9 @@ func (w *writer) ec2Runner(svc *oldService) string {
 	image := svc.settings["image"]
 	fmt.Fprintf(&b, "image = %s\n", w.ahead(svc, image))
 	w.require(w.settingText(image, scope{self: target{svc, 0}, user: svc}))
+	w.checkEC2(image, ec2Image, "an image of EC2 is called ami-…")
 	if s := svc.settings["allocation"]; s != nil {
+		w.checkEC2(s, ec2Type, "an instance type of EC2 is called m7g.large and the like")
 		fmt.Fprintf(&b, "instance_type = %s\n", w.ahead(svc, s))
 	} else {
 		b.WriteString("instance_type = \"m1.small\" # the default at that time\n")
@@ -173,6 +179,18 @@ func (w *writer) ec2Runner(svc *oldService) string {
 		}
 	}
 	return w.runner("ec2", svc, append([]string{"image", "allocation"}, cloudSettings...), b.String(), "")
+}
+
+// Names as EC2 has them. Other clouds had others.
+var (
+	ec2Image = regexp.MustCompile(`^[ae]mi-[0-9A-Za-z]+$`)
+	ec2Type  = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
+)
+
+func (w *writer) checkEC2(s *setting, form *regexp.Regexp, what string) {
+	if s.env == "" && !reference.MatchString(s.text) && !form.MatchString(s.text) {
+		w.warnOnce(s.opt.rng, "Not a name of EC2", "%s is %q, and %s. It stands in the imported plan as it is: change it before you boot it.", s.opt.name, s.text, what)
+	}
 }
 
 func (w *writer) groups(svc *oldService, s *setting) string {

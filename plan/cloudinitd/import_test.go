@@ -21,7 +21,7 @@ import (
 )
 
 // testEnv is the environment of every test.
-var testEnv = map[string]string{"SITE": "here", "EMPTY": "", "MY_TOKEN": "s3cr3t-token"}
+var testEnv = map[string]string{"TARGET": "10.1.1.1", "SITE": "here", "EMPTY": "", "MY_TOKEN": "s3cr3t-token"}
 
 func lookupEnv(name string) (string, bool) {
 	value, ok := testEnv[name]
@@ -226,9 +226,15 @@ func TestWriteIsPrivateAndAtomic(t *testing.T) {
 	}
 	got := map[string]fs.FileMode{}
 	err := filepath.WalkDir(out, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		info, err := d.Info()
+		if err != nil {
+			return err
+		}
 		got[strings.TrimPrefix(name, out)] = info.Mode()
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

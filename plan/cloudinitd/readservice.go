@@ -30,7 +30,7 @@ func (r *reader) readService(f *iniFile, section *iniSection, level *oldLevel) *
 			}
 		}
 	}
-	svc.settings["hostname"] = own("hostname")
+	svc.settings["hostname"] = r.hostname(own("hostname"), svc.settings["image"])
 	svc.local = r.isTrue(own("local_exe")) || r.isTrue(r.setting(r.top, "defaults", "local_exe", "[defaults]", dir))
 	svc.launch = svc.settings["hostname"] == nil
 	if s := own("iaas_launch"); s != nil {
@@ -55,6 +55,18 @@ func (r *reader) readService(f *iniFile, section *iniSection, level *oldLevel) *
 	}
 	r.readDeps(svc, f, section, dir)
 	return svc
+}
+
+// hostname is a service's hostname. One from the environment that is not set gives way to a VM.
+func (r *reader) hostname(s, image *setting) *setting {
+	if s == nil || s.env == "" || image == nil {
+		return s
+	}
+	if value, ok := r.opts.LookupEnv(s.env); ok && value != "" {
+		return s
+	}
+	r.warnOnce(s.opt.rng, "Environment variable not set", "hostname is env.%s, which is not set now, so that a VM is started from the image. Set it before the import to use that host.", s.env)
+	return nil
 }
 
 func (r *reader) checkNames(f *iniFile, section *iniSection) {

@@ -2,7 +2,6 @@ package cloudinitd
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -281,118 +280,6 @@ func (svc *oldService) mayExport(name string) bool {
 		identifier(name) == name && !reserved[name]
 }
 
-// settingNames are settings under the names that references use.
-var settingNames = map[string]string{
-	"image": "image", "iaas": "iaas", "iaas_url": "iaas_url", "iaas_key": "iaas_key", "iaas_secret": "iaas_secret",
-	"allocation": "allocation", "keyname": "sshkeyname", "localkey": "localsshkeypath", "username": "ssh_username",
-	"scp_username": "scp_username", "securitygroups": "securitygroups", "bootconf": "bootconf", "bootpgm": "bootpgm",
-	"bootpgm_args": "bootpgm_args", "readypgm": "readypgm", "readypgm_args": "readypgm_args", "terminatepgm": "terminatepgm",
-	"terminatepgm_args": "terminatepgm_args", "pgm_timeout": "pgm_timeout", "name": "name", "local_exe": "local_exe", "iaas_launch": "iaas_launch",
-}
-
-func (x *resolver) settingName(p refPiece, rng hcl.Range) (string, bool) {
-	if key, ok := settingNames[p.attr]; ok {
-		return key, true
-	}
-	for name, key := range settingNames {
-		if key == p.attr {
-			x.warnOnce(rng, "Setting under another name", "%s: to cloudinit.d this setting is known as %q in references; the import takes it as that.", p.text, name)
-			return key, true
-		}
-	}
-	return "", false
-}
-
-func (x *resolver) setting(t target, key string, p refPiece, rng hcl.Range, sc scope) expr {
-	switch key {
-	case "name":
-		switch {
-		case t.svc.copies == 1:
-			return textExpr(t.svc.name)
-		case t.svc == sc.user:
-			return expr{parts: []exprPart{{text: t.svc.name + "-"}, {code: countIndex}}}
-		}
-		return textExpr(fmt.Sprintf("%s-%d", t.svc.name, t.copy))
-	case "local_exe":
-		return textExpr(pythonBool(t.svc.local))
-	case "iaas_launch":
-		return textExpr(pythonBool(t.svc.launch))
-	case "pgm_timeout":
-		return textExpr(fmt.Sprint(t.svc.timeout))
-	}
-	s := t.svc.settings[key]
-	if s == nil {
-		return x.nothing(p, rng)
-	}
-	if key == "iaas_key" || key == "iaas_secret" {
-		return x.secret(key, s)
-	}
-	sc.self, sc.bag = t, nil
-	return x.settingText(s, sc)
-}
-
-func (x *resolver) settingText(s *setting, sc scope) expr {
-	if s.env != "" {
-		return x.env(s.env)
-	}
-	return x.text(s.text, s.opt.rng, sc)
-}
-
-// secret is a cloud key as a value: from the environment where it is there, never from the old plan's text.
-func (x *resolver) secret(key string, s *setting) expr {
-	if s.env != "" {
-		return x.env(s.env)
-	}
-	if x.secrets[key] == "" {
-		x.secrets[key] = x.names.name(key)
-	}
-	return codeExpr("var." + x.secrets[key])
-}
-
-// env is an environment variable's value at the time of a boot: a variable whose default it is.
-func (x *resolver) env(name string) expr {
-	if x.envs[name] == "" {
-		x.envs[name] = x.names.name(strings.ToLower(name))
-	}
-	return codeExpr("var." + x.envs[name])
-}
-
-// require notes the environment variables that an expression is made of: it has no value without them.
-func (x *resolver) require(e expr) {
-	for _, p := range e.parts {
-		if p.svc != nil && p.attr == "deps" {
-			x.require(p.svc.depFinal[p.key])
-		}
-		for env, name := range x.envs {
-			if p.code == "var."+name {
-				x.required[env] = true
-			}
-		}
-	}
-}
-
-// nothing is the value of what a service does not have: cloudinit.d leaves the reference as it stands.
-func (x *resolver) nothing(p refPiece, rng hcl.Range) expr {
-	x.warnOnce(rng, "No value", "%s has no value in this plan. cloudinit.d leaves the text as it stands, and so does the import.", p.text)
-	return textExpr(p.text)
-}
-
-func (x *resolver) global(name string, rng hcl.Range) expr {
-	g := x.plan.globals[name]
-	variable, seen := x.needed[name]
-	if !seen {
-		variable = x.names.name(name)
-		x.needed[name] = variable
-		switch {
-		case g == nil:
-			x.warn(rng, "Global not set", "${global.%s} is not set in this plan: the variable %q of the imported plan has to be given.%s", name, variable, didYouMean(name, keys(x.plan.globals)))
-		case reference.MatchString(g.text):
-			x.warn(rng, "Reference in a global", "The value of the global %q has references in it. A variable's value is taken as it stands: %q.", name, g.text)
-		}
-	}
-	return codeExpr("var." + variable)
-}
-
 // dependencies works out a service's dependencies, one after the other as the original does:
 // a reference to one of its own sees those before it.
 func (x *resolver) dependencies(svc *oldService) []depValue {
@@ -433,14 +320,4 @@ func (x *resolver) allServices() []*oldService {
 		all = append(all, level.services...)
 	}
 	return all
-}
-
-// looksSecret recognises names of what should not be shown.
-var looksSecret = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|access_?key|api_?key|(^|_)pw($|_)`)
-
-func pythonBool(b bool) string {
-	if b {
-		return "True"
-	}
-	return "False"
 }

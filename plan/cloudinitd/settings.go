@@ -135,7 +135,10 @@ func (w *writer) variables() []variable {
 		all = append(all, v)
 	}
 	for env, name := range w.envs {
-		all = append(all, variable{name: name, env: env, hasDefault: true, required: w.required[env], sensitive: looksSecret.MatchString(env),
+		// What the plan cannot do without, and is not there now, is asked for: the plan is valid before that, and
+		// cannot be booted with holes.
+		_, set := w.lookupEnv(env)
+		all = append(all, variable{name: name, env: env, hasDefault: set || !w.required[env], required: w.required[env], sensitive: looksSecret.MatchString(env),
 			description: "The environment variable " + env})
 	}
 	for old, name := range w.secrets {
@@ -151,7 +154,7 @@ func (w *writer) settings() string {
 	for _, v := range w.variables() {
 		fmt.Fprintf(&b, "variable %s {\ntype = string\n", quote(v.name))
 		switch {
-		case v.env != "":
+		case v.env != "" && v.hasDefault:
 			fmt.Fprintf(&b, "default = env(%s)\n", quote(v.env))
 		case v.hasDefault:
 			fmt.Fprintf(&b, "default = %s\n", quote(v.value))
@@ -160,7 +163,7 @@ func (w *writer) settings() string {
 			b.WriteString("sensitive = true\n")
 		}
 		fmt.Fprintf(&b, "description = %s\n", quote(oneLine(v.description)))
-		if v.required {
+		if v.required && v.hasDefault {
 			fmt.Fprintf(&b, "validation {\ncondition = var.%s != null\nerror_message = %s\n}\n", v.name,
 				quote(fmt.Sprintf("The plan needs the environment variable %s, or --var %s=VALUE.", oneLine(v.env), v.name)))
 		}

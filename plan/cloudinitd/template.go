@@ -134,13 +134,36 @@ func (t *bootTemplate) hcl() string {
 			fmt.Fprintf(&b, "${%s}", templateVariable(p.name))
 			continue
 		}
-		text := strings.NewReplacer("${", "$${", "%{", "%%{").Replace(p.text)
-		if i+1 < len(t.pieces) {
-			text = guardDollar(text)
-		}
-		b.WriteString(text)
+		writeTemplateText(&b, p.text, i+1 < len(t.pieces))
 	}
 	return b.String()
+}
+
+// writeTemplateText writes text as it stands in an HCL template. A carriage return alone makes
+// HCL overlook what follows, so that it goes into an interpolation.
+func writeTemplateText(b *strings.Builder, text string, interpolationFollows bool) {
+	escape := strings.NewReplacer("${", "$${", "%{", "%%{")
+	for {
+		at := strings.IndexByte(text, '\r')
+		for at >= 0 && strings.HasPrefix(text[at+1:], "\n") {
+			next := strings.IndexByte(text[at+1:], '\r')
+			if next < 0 {
+				at = -1
+				break
+			}
+			at += 1 + next
+		}
+		if at < 0 {
+			text = escape.Replace(text)
+			if interpolationFollows {
+				text = guardDollar(text)
+			}
+			b.WriteString(text)
+			return
+		}
+		b.WriteString(guardDollar(escape.Replace(text[:at])) + `${"\r"}`)
+		text = text[at+1:]
+	}
 }
 
 // templateVariable is a dependency's name where HCL reads it as an identifier.

@@ -2,6 +2,7 @@ package cloudinitd
 
 import (
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -77,7 +78,7 @@ func FuzzTemplate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		tmpl, diags := parseTemplate("x", src)
-		if diags.HasErrors() || cty.StringVal(string(src)).AsString() != string(src) {
+		if diags.HasErrors() || !utf8.Valid(src) || cty.StringVal(string(src)).AsString() != string(src) {
 			return
 		}
 		want := ""

@@ -166,6 +166,8 @@ func (w *writer) toSet() []string {
 	var set []string
 	for _, v := range w.variables() {
 		switch {
+		case v.env != "" && !v.hasDefault:
+			set = append(set, fmt.Sprintf("var.%s: it has to be given, as --var %s=\"$%s\": the old plan read that from the environment", v.name, v.name, v.env))
 		case v.env != "":
 			set = append(set, fmt.Sprintf("var.%s: the environment variable %s, where it is not given", v.name, v.env))
 		case !v.hasDefault:

@@ -196,6 +196,9 @@ func End(ctx context.Context, config Config, list []Found) map[string]error {
 	return errs
 }
 
+// KeyPair says whether what was found is a key pair: its private half was with the record of its run.
+func (f Found) KeyPair() bool { return f.Kind == kindKeyPair }
+
 // noLedger is for what belongs to no run that this machine knows.
 type noLedger struct{}
 
@@ -218,11 +221,8 @@ func (f Found) Resource() (runners.Resource, error) {
 	case kindGroup:
 		res.Kind = kindPool
 		data = poolRecord{Region: f.Region, Asked: f.Created}
-	case kindKeyPair:
-		res.Key = f.Region
-		data = map[string]string{"name": f.ID}
 	default:
-		return res, errors.ErrUnsupported // it goes with its group
+		return res, errors.ErrUnsupported // a template goes with its group; a key pair is of no use without its private half
 	}
 	text, err := json.Marshal(data)
 	res.Data = string(text)

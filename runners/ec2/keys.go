@@ -41,7 +41,7 @@ func (k *keyFile) public() string {
 func readKey(path string) (*keyFile, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the key of this run's instances cannot be read: %w", err)
 	}
 	signer, err := ssh.ParsePrivateKey(content)
 	if err != nil {

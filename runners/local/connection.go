@@ -124,9 +124,8 @@ func (c *connection) ask(r wire.Request, output io.Writer) (*call, error) {
 	c.mu.Unlock()
 	if err := c.writer.Send(r); err != nil {
 		call.end()
-		if c.alive() && !errors.Is(err, net.ErrClosed) {
-			c.conn.Close() // so that nobody waits for the answer of half a request
-		}
+		c.conn.Close() // so that nobody waits for the answer of half a request
+		<-c.ended
 		return nil, errDead
 	}
 	return call, nil
@@ -196,11 +195,16 @@ func (c *connection) bye() {
 	ctx, cancel := context.WithTimeout(context.Background(), helloPatience)
 	defer cancel()
 	_, err := c.once(ctx, wire.Request{Op: wire.Bye}) // it answers only where it stays
-	if errors.Is(err, errDead) && c.child != nil {
-		c.child.Wait()
-		c.child = nil
+	leaves := errors.Is(err, errDead)
+	c.conn.Close()
+	<-c.ended
+	for pause := firstRetry; leaves && c.child != nil && pause < helloPatience; pause *= 2 {
+		if pid, _ := syscall.Wait4(c.child.Pid, nil, syscall.WNOHANG, nil); pid != 0 {
+			break // its connection ends a moment before it does
+		}
+		time.Sleep(pause)
 	}
-	c.close()
+	c.release()
 }
 
 // close lets go, and returns when nobody reads any more.
@@ -209,6 +213,14 @@ func (c *connection) close() {
 	<-c.ended
 	if c.child != nil {
 		syscall.Wait4(c.child.Pid, nil, syscall.WNOHANG, nil) // a supervisor that was killed
+	}
+	c.release()
+}
+
+// release lets the system have the supervisor that we started, where it goes on.
+func (c *connection) release() {
+	if c.child != nil {
 		c.child.Release()
+		c.child = nil
 	}
 }

@@ -100,12 +100,13 @@ func (c *connector) find(ctx context.Context) (*connection, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !busy {
-			if conn, err = c.dial(child); err == nil {
-				return conn, nil
-			}
+		if busy {
+			child.Wait()
+		} else if conn, err = c.dial(child); err == nil {
+			return conn, nil
+		} else {
+			child.Release()
 		}
-		child.Wait()
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("it does not answer (its log is %s): %w", filepath.Join(c.dir, supervisor.Log), err)

@@ -15,7 +15,7 @@ import (
 
 // attempts is how often a question is put to a new supervisor when the one that
 // had it was killed.
-const attempts = 4
+const attempts = 10
 
 // stopPatience is how much longer than the grace time launch waits for the
 // supervisor to tell that a program was stopped.

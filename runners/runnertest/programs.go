@@ -211,6 +211,13 @@ func testOutput(t *testing.T, b *bench) {
 			t.Errorf("Output at %d, max %d = %q, %v; want %q", c.offset, c.max, got, err, c.want)
 		}
 	}
+	// What was discarded is gone; how the program ended is still known.
+	if err := b.host.Discard(b.ctx, id("much")); err != nil {
+		t.Errorf("Discard: %v", err)
+	}
+	if state, err := b.host.Look(b.ctx, id("much")); err != nil || state.Phase != runners.Ended || state.Result.Outcome != runners.Exited {
+		t.Errorf("Look after Discard = %+v, %v; want it ended well", state, err)
+	}
 	// What a program writes can be seen while it runs.
 	b.makeGate(t)
 	live := &watcher{want: "first\n", seen: make(chan struct{})}

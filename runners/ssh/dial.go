@@ -99,6 +99,9 @@ func (m *machine) dialTCP(ctx context.Context, timeout time.Duration) (net.Conn,
 	}
 	l, err := via.connected(ctx, "")
 	if err != nil {
+		if reason := via.lastNote(); reason != "" && !hopeless(err) {
+			err = errors.New(reason)
+		}
 		return nil, fmt.Errorf("through %s: %w", jump, err)
 	}
 	conn, err := l.client.DialContext(ctx, "tcp", address)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -19,18 +20,24 @@ const dialPatience = 30 * time.Second
 func (h *host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, dialPatience, fmt.Errorf("no answer within %s", dialPatience))
 	defer cancel()
-	l, err := h.m.back(ctx)
-	if err != nil {
-		return nil, h.m.explain(ctx, err)
-	}
-	conn, err := l.client.DialContext(ctx, network, address)
-	if err != nil {
-		if ctx.Err() != nil {
+	for {
+		l, err := h.m.back(ctx)
+		if err != nil {
+			return nil, h.m.explain(ctx, err)
+		}
+		conn, err := l.client.DialContext(ctx, network, address)
+		switch {
+		case err == nil:
+			return &forwarded{Conn: conn}, nil
+		case ctx.Err() != nil:
 			err = context.Cause(ctx)
+		case errors.Is(err, io.EOF) || l.lost():
+			l.cut(err) // it ends now, if it has not
+			<-l.gone
+			continue
 		}
 		return nil, fmt.Errorf("connect from %s to %s: %w", h.m.end, address, forwardError(h.m.end.String(), err))
 	}
-	return &forwarded{Conn: conn}, nil
 }
 
 // forwardError says in words why a host does not connect further.

@@ -124,7 +124,7 @@ func (h *host) Discard(_ context.Context, id runners.ID) error {
 	prefix := h.m.prefix(id, user)
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
-	h.m.told[user] = append(h.m.told[user], prefix)
+	h.m.hushed[user] = append(h.m.hushed[user], prefix)
 	return nil
 }
 
@@ -133,9 +133,9 @@ func (m *machine) takeSpent(user string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	lines := ""
-	if told := m.told[user]; len(told) > 0 {
-		m.told[user] = nil
-		lines = line(append([]string{"hush"}, told...)...)
+	if hushed := m.hushed[user]; len(hushed) > 0 {
+		m.hushed[user] = nil
+		lines = line(append([]string{"hush"}, hushed...)...)
 	}
 	if spent := m.spent[user]; len(spent) >= spentBatch {
 		m.spent[user] = nil

@@ -338,6 +338,23 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// ReadFrom spares io.Copy its large buffer: a thousand sessions have a tail each, and it is seldom written.
+func (t *tail) ReadFrom(r io.Reader) (int64, error) {
+	var total int64
+	buf := make([]byte, 512)
+	for {
+		n, err := r.Read(buf)
+		t.Write(buf[:n])
+		total += int64(n)
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

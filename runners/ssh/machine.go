@@ -26,7 +26,8 @@ type machine struct {
 	link     *link
 	attempt  *attempt // to connect, under way
 	failures int      // attempts in a row that failed
-	noted    string   // the last failure that the operator was told
+	noted    string   // why the last attempt failed
+	told     string   // the failure that the operator was told last
 
 	roots    map[string]string // the run's folder by user
 	shared   string            // a folder where other users can make one
@@ -35,7 +36,7 @@ type machine struct {
 	users    map[string]string // programs' other users, by key
 	watches  map[string]map[*watch]bool
 	spent    map[string][]string // by user: checks that ended, not yet removed
-	told     map[string][]string // by user: programs whose output is not needed any more, not yet removed
+	hushed   map[string][]string // by user: programs whose output is not needed any more, not yet removed
 }
 
 // An attempt to connect is shared by all who wait for the host.
@@ -53,7 +54,7 @@ func newMachine(r *Runner, end Endpoint) *machine {
 		users:    make(map[string]string),
 		watches:  make(map[string]map[*watch]bool),
 		spent:    make(map[string][]string),
-		told:     make(map[string][]string),
+		hushed:   make(map[string][]string),
 	}
 }
 
@@ -114,9 +115,7 @@ func (m *machine) back(ctx context.Context) (*link, error) {
 	defer cancel()
 	l, err := m.connected(ctx, "")
 	if err != nil {
-		m.mu.Lock()
-		noted := m.noted
-		m.mu.Unlock()
+		noted := m.lastNote()
 		if away, ok := errors.AsType[*awayError](err); ok && noted != "" {
 			err = fmt.Errorf("%w; the last attempt: %s", away, noted)
 		}
@@ -137,9 +136,7 @@ func (m *machine) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	m.mu.Lock()
-	noted := m.noted
-	m.mu.Unlock()
+	noted := m.lastNote()
 	if errors.Is(err, context.DeadlineExceeded) && noted != "" {
 		err = fmt.Errorf("%w; the last attempt: %s", err, noted)
 	}
@@ -190,7 +187,7 @@ func (m *machine) try(a *attempt, pause time.Duration) {
 	defer m.mu.Unlock()
 	old := m.link
 	if err == nil {
-		m.link, m.failures, m.noted = l, 0, ""
+		m.link, m.failures, m.noted, m.told = l, 0, "", ""
 	} else {
 		m.failures++
 	}
@@ -201,16 +198,25 @@ func (m *machine) try(a *attempt, pause time.Duration) {
 	close(a.done)
 }
 
-// note tells the operator why a host keeps launch waiting, once per reason.
+// note tells the operator why a host keeps launch waiting: once per reason, and
+// not for the first refusal, which a busy sshd gives to one of many.
 func (m *machine) note(service string, err error) {
 	m.mu.Lock()
-	text := err.Error()
-	known := m.noted == text
-	m.noted = text
-	m.mu.Unlock()
-	if !known {
-		m.r.env.Note(service, fmt.Sprintf("waiting for %s to answer: %s", m.end, text))
+	m.noted = err.Error()
+	tell := m.failures > 1 && m.told != m.noted
+	if tell {
+		m.told = m.noted
 	}
+	m.mu.Unlock()
+	if tell {
+		m.r.env.Note(service, fmt.Sprintf("waiting for %s to answer: %s", m.end, err))
+	}
+}
+
+func (m *machine) lastNote() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.noted
 }
 
 // close ends the connection. Programs go on.

@@ -138,36 +138,30 @@ func (m *machine) payloadDir(user, hash string) string {
 
 // startPieces is the request that starts p.
 func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]piece, error) {
-	argv, head, via := p.Argv, "head", ""
+	argv, head, via := words(p.Argv), "head", ""
 	dir := m.workDir(p.ID.Service, user)
-	env := maps.Clone(p.Env)
+	env := ""
 	b := builder{}
 	b.line("begin", dir, m.records(p.ID.Service, user), p.ID.Name, p.ID.String())
 	if p.Payload != nil {
 		if !payloadHash.MatchString(p.Payload.Hash) {
 			return nil, fmt.Errorf("%q is not a payload's hash", p.Payload.Hash)
 		}
-		place := m.payloadDir(user, p.Payload.Hash)
-		if err := b.payload(p.Payload, place, send); err != nil {
+		if err := b.payload(p.Payload, m.payloadDir(user, p.Payload.Hash), send); err != nil {
 			return nil, err
 		}
-		if env == nil {
-			env = make(map[string]string)
-		}
-		env["LAUNCH_PROGRAM_DIR"] = place
-		entry := path.Join(place, p.Payload.Entry)
-		argv, head = slices.Concat(p.Payload.Interpreter, []string{entry}, p.Argv), ""
+		env = `export LAUNCH_PROGRAM_DIR="$P"; `
+		argv, head = slices.Concat(words(p.Payload.Interpreter), []string{`"$P"/` + quote(p.Payload.Entry)}, argv), ""
 		if len(p.Payload.Interpreter) == 0 {
 			var err error
 			if via, err = interpreter(p.Payload); err != nil {
 				return nil, err
 			}
 		}
-	}
-	if len(argv) == 0 || argv[0] == "" {
+	} else if len(argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("it names no program")
 	}
-	if err := b.files(dir, p.Files); err != nil {
+	if err := b.files("", dir, p.Files); err != nil {
 		return nil, err
 	}
 	collect := ""
@@ -189,10 +183,10 @@ func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]pie
 	}
 	b.pieces = append(b.pieces, piece{line: fmt.Sprintf("kind=%s dir=%s collect=%s timeout=%s signal=%s grace=%s stamp=%d head=%s via=%s",
 		kind, quote(dir), quote(collect), inCenti(p.Timeout), signal, inCenti(p.Stop.Grace), time.Now().UnixMilli(), head, quote(via))})
-	if err := b.environment(env); err != nil {
+	if err := b.environment(env, p.Env); err != nil {
 		return nil, err
 	}
-	b.line("go", argv...)
+	b.add("go " + strings.Join(argv, " "))
 	if b.nul {
 		return nil, errors.New("an argument, a path or a value contains a NUL byte")
 	}
@@ -221,15 +215,23 @@ func (b *builder) line(word string, args ...string) {
 	b.add(line(append([]string{word}, args...)...))
 }
 
-// files places files below dir.
-func (b *builder) files(dir string, files []runners.File) error {
+func words(argv []string) []string {
+	quoted := make([]string, len(argv))
+	for i, a := range argv {
+		quoted[i] = quote(a)
+	}
+	return quoted
+}
+
+// files places files below dir; with kind "p" below the payload's folder, from where dir is ".".
+func (b *builder) files(kind, dir string, files []runners.File) error {
 	folders := make(map[string]bool)
 	modes := make(map[uint32][]string)
 	for _, f := range files {
 		if !fs.ValidPath(f.Path) || f.Path == "." {
 			return fmt.Errorf("%q is not the path of a file below a folder", f.Path)
 		}
-		name := path.Join(dir, f.Path)
+		name := dir + "/" + f.Path // never begins with a dash
 		folders[path.Dir(name)] = true
 		if mode := f.Mode & 0o777; mode != 0o600 {
 			modes[mode] = append(modes[mode], name)
@@ -237,14 +239,14 @@ func (b *builder) files(dir string, files []runners.File) error {
 	}
 	delete(folders, dir) // it is there
 	if len(folders) > 0 {
-		b.line("need", slices.Sorted(maps.Keys(folders))...)
+		b.line(kind+"need", slices.Sorted(maps.Keys(folders))...)
 	}
 	for _, f := range files {
-		b.line("put", strconv.Itoa(len(f.Content)), path.Join(dir, f.Path))
+		b.line(kind+"put", strconv.Itoa(len(f.Content)), dir+"/"+f.Path)
 		b.pieces[len(b.pieces)-1].data = f.Content
 	}
 	for _, mode := range slices.Sorted(maps.Keys(modes)) {
-		b.line("mode", append([]string{strconv.FormatUint(uint64(mode), 8)}, modes[mode]...)...)
+		b.line(kind+"mode", append([]string{strconv.FormatUint(uint64(mode), 8)}, modes[mode]...)...)
 	}
 	return nil
 }
@@ -255,8 +257,7 @@ func (b *builder) payload(p *runners.Payload, dir string, send bool) error {
 		return nil
 	}
 	b.line("pack", dir)
-	b.line("need", dir)
-	if err := b.files(dir, p.Files); err != nil {
+	if err := b.files("p", ".", p.Files); err != nil {
 		return err
 	}
 	b.line("packed", dir)
@@ -264,7 +265,7 @@ func (b *builder) payload(p *runners.Payload, dir string, send bool) error {
 }
 
 // environment defines what the program's process does last before it becomes the program.
-func (b *builder) environment(env map[string]string) error {
+func (b *builder) environment(first string, env map[string]string) error {
 	var set strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !envName.MatchString(name) {
@@ -272,11 +273,10 @@ func (b *builder) environment(env map[string]string) error {
 		}
 		set.WriteString(" " + name + "=" + quote(env[name]))
 	}
-	if set.Len() == 0 {
-		b.add("environment() { :; }")
-	} else {
-		b.add("environment() { export" + set.String() + "; }")
+	if set.Len() > 0 {
+		first += "export" + set.String() + "; "
 	}
+	b.add("environment() { " + first + ":; }")
 	return nil
 }
 

@@ -68,18 +68,17 @@ chmod 700 "$1"
 why=$( { printf '#!/bin/sh\nexec dd iflag=fullblock bs=1 count=0 </dev/null 2>/dev/null\n' >"$1/.try-$T"; } 2>&1 ) || return 1
 chmod 700 "$1/.try-$T"
 setsid=$(command -v setsid) || { why="it has no setsid command (from util-linux or busybox)"; return 1; }
-reset=no full=no
-if env --default-signal=INT,QUIT "$setsid" "$1/.try-$T" 2>/dev/null; then
-reset=yes full=yes
+reset=$(command -v env)
+reset=${reset:-no} full=no
+if [ "$reset" != no ] && "$reset" --default-signal=INT,QUIT "$setsid" "$1/.try-$T" 2>/dev/null; then
+full=yes
 else
 "$1/.try-$T" 2>/dev/null
 case $? in
 0) full=yes ;;
 126) why="programs cannot be run from $1: it is mounted noexec"; rm -rf "$1"; return 1 ;;
 esac
-if env --default-signal=INT,QUIT true 2>/dev/null; then
-reset=yes
-fi
+[ "$reset" = no ] || "$reset" --default-signal=INT,QUIT true 2>/dev/null || reset=no
 fi
 rm -f "$1/.try-$T"
 { printf '%s\n' "$setsid $reset $full" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to"; return 1; }
@@ -175,17 +174,35 @@ need "$W" "$S"
 [ ! -e "$p=began" ] || skip=yes
 }
 
-# pack begins payload $1, unless it is here already; packed ends it.
+# pack begins payload $1, unless it is here already; packed ends it. Another
+# launch, or this one under another name of the host, may be doing the same: each
+# fills a folder $P of its own, and the first to finish says which one counts.
 pack() {
-kept=$skip
-[ ! -f "$1=whole" ] || skip=yes
+kept=$skip P=
+if [ -f "$1=whole" ]; then
+read -r P <"$1=whole"
+fi
+if [ "$P" ]; then
+skip=yes
+else
+P=$1-$T
+need "$P"
+fi
 }
 packed() {
-[ "$skip$bad" ] || true >"$1=whole"
+if [ ! "$skip$bad" ]; then
+set -C
+{ printf '%s\n' "$P" >"$1=whole"; } 2>/dev/null
+set +C
+fi
 skip=$kept
 }
 packs() {
-[ "$skip" ] || [ -f "$1=whole" ] || bad=unpacked
+P=
+if [ -f "$1=whole" ]; then
+read -r P <"$1=whole"
+fi
+[ "$skip" ] || [ "$P" ] || bad=unpacked
 }
 
 # put makes the file $2 of the next $1 bytes.
@@ -207,6 +224,17 @@ fi
 
 mode() {
 [ "$skip$bad" ] || chmod "$@" 2>/dev/null || bad="cannot set the mode of $2"
+}
+
+# These three are need, put and mode in the payload's folder.
+pneed() {
+for each; do
+[ "$skip$bad" ] || [ -d "$P/$each" ] || mkdir -p "$P/$each" 2>/dev/null || bad="cannot make the folder $P/$each"
+done
+}
+pput() { put "$1" "$P/$2"; }
+pmode() {
+[ "$skip$bad" ] || ( cd "$P" && chmod "$@" ) 2>/dev/null || bad="cannot set the mode of $P/$2"
 }
 
 # go starts the program "$@" of which the lines before told, in the folder $dir.
@@ -285,7 +313,6 @@ shift
 who self
 wrapper="$pid $born"
 (
-trap - HUP PIPE INT QUIT
 who self
 clock
 set -C
@@ -302,17 +329,17 @@ cannot "$p=began cannot be written: the disk is full"
 }
 printf '%s\n' "$M.started $pid" >&7
 exec 7>&-
+trap - HUP PIPE INT QUIT # not sooner: what is said to a session that is gone must not end the program
 umask "$um"
 if [ "$had" ]; then
 LC_ALL=$lang
 else
 unset LC_ALL
 fi
+set -- "$setsid" "$prog" "$@"
+[ "$reset" = no ] || set -- "$reset" --default-signal=INT,QUIT "$@"
 environment
-if [ "$reset" = yes ]; then
-exec env --default-signal=INT,QUIT "$setsid" "$prog" "$@"
-fi
-exec "$setsid" "$prog" "$@"
+exec "$@"
 ) >>"$p=out" 2>&1 &
 child=$!
 wait "$child"

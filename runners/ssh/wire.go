@@ -23,7 +23,7 @@ const bootstrap = `exec /bin/sh -c 'IFS= read -r l; eval "$l"'`
 // since data must never be taken for commands.
 func preamble(marker string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `M=%s T=%s; nl=$(printf '\n.'); nl=${nl%%.}; s=; while IFS= read -r l; do case $l in .) break;; esac; s=$s$l$nl; done; eval "$s"`+"\n", marker, marker[:8])
+	fmt.Fprintf(&b, `unset M T R S W P; M=%s T=%s; nl=$(printf '\n.'); nl=${nl%%.}; s=; while IFS= read -r l; do case $l in .) break;; esac; s=$s$l$nl; done; eval "$s"`+"\n", marker, marker[:8])
 	for line := range strings.Lines(script) {
 		if line != "\n" && line[0] != '#' {
 			b.WriteString(line)

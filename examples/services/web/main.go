@@ -1,10 +1,11 @@
 // Web shows and takes notes. It finds the stores through the registry, writes every note to all
-// of them, and answers when a majority has it.
+// of them, and answers when at least half of them have it: what the others missed, they catch up
+// when they are back.
 //
 //	GET /            the notes, for people
 //	GET /notes/KEY   {"text": "..."}
 //	PUT /notes/KEY   {"text": "..."}   takes the token
-//	GET /healthz     well while a majority of the stores is
+//	GET /healthz     well while at least half of the stores are
 package main
 
 import (
@@ -26,7 +27,7 @@ func main() { service.Main("web", run) }
 // Config is what the web server can be told.
 type Config struct {
 	service.Config
-	Stores int `json:"stores"` // how many stores there are to be: a majority of them must answer
+	Stores int `json:"stores"` // how many stores there are to be
 }
 
 func run(ctx context.Context) error {
@@ -41,7 +42,7 @@ func run(ctx context.Context) error {
 	if len(config.Registries) == 0 {
 		return errors.New("no registries are configured: there is nobody to ask for the stores")
 	}
-	web := &web{token: config.Token, majority: config.Stores/2 + 1, self: ln.ID, stores: service.NewFinder()}
+	web := &web{token: config.Token, enough: (config.Stores + 1) / 2, self: ln.ID, stores: service.NewFinder()}
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -60,10 +61,10 @@ func run(ctx context.Context) error {
 }
 
 type web struct {
-	token    string
-	majority int
-	self     string
-	stores   *service.Finder
+	token  string
+	enough int
+	self   string
+	stores *service.Finder
 }
 
 func (s *web) handler(ln *service.Listener) http.Handler {
@@ -72,7 +73,7 @@ func (s *web) handler(ln *service.Listener) http.Handler {
 	mux.HandleFunc("GET /notes/{key}", s.get)
 	mux.HandleFunc("PUT /notes/{key}", s.put)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		err := s.onMajority(r.Context(), func(ctx context.Context, store string) error {
+		err := s.onEnough(r.Context(), func(ctx context.Context, store string) error {
 			return service.Ask(ctx, http.MethodGet, store+"/healthz", "", nil, nil)
 		})
 		if err != nil {
@@ -84,9 +85,9 @@ func (s *web) handler(ln *service.Listener) http.Handler {
 	return mux
 }
 
-// onMajority does the same to all the stores at once, and fails where less than a majority of
+// onEnough does the same to all the stores at once, and fails where less than half of
 // them did it.
-func (s *web) onMajority(ctx context.Context, do func(ctx context.Context, store string) error) error {
+func (s *web) onEnough(ctx context.Context, do func(ctx context.Context, store string) error) error {
 	stores := s.stores.Found()
 	errs := make([]error, len(stores))
 	var wg sync.WaitGroup
@@ -104,12 +105,12 @@ func (s *web) onMajority(ctx context.Context, do func(ctx context.Context, store
 		}
 	}
 	switch {
-	case done >= s.majority:
+	case done >= s.enough:
 		return nil
 	case last != nil:
-		return fmt.Errorf("%d of %d stores that are needed answer: %w", done, s.majority, last)
+		return fmt.Errorf("%d of %d stores that are needed answer: %w", done, s.enough, last)
 	}
-	return fmt.Errorf("%d of %d stores that are needed are in the registry", done, s.majority)
+	return fmt.Errorf("%d of %d stores that are needed are in the registry", done, s.enough)
 }
 
 func unavailable(w http.ResponseWriter, err error) {
@@ -135,7 +136,7 @@ func (s *web) put(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	value := service.Value{Text: note.Text, Version: now()}
-	err := s.onMajority(r.Context(), func(ctx context.Context, store string) error {
+	err := s.onEnough(r.Context(), func(ctx context.Context, store string) error {
 		return service.Ask(ctx, http.MethodPut, store+"/values/"+key, s.token, value, nil)
 	})
 	if err != nil {

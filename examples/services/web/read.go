@@ -13,10 +13,10 @@ import (
 // now is the version of what is written now: of two writes, the later one holds.
 func now() int64 { return time.Now().UnixNano() }
 
-// newest asks all the stores for a value; of those that a majority knows of, the newest one holds.
+// newest asks all the stores for a value; the newest one holds.
 func (s *web) newest(ctx context.Context, key string) (newest service.Value, found bool, err error) {
 	var mu sync.Mutex
-	err = s.onMajority(ctx, func(ctx context.Context, store string) error {
+	err = s.onEnough(ctx, func(ctx context.Context, store string) error {
 		var v service.Value
 		err := service.Ask(ctx, http.MethodGet, store+"/values/"+key, "", nil, &v)
 		if errors.Is(err, service.ErrNotFound) {
@@ -39,7 +39,7 @@ func (s *web) newest(ctx context.Context, key string) (newest service.Value, fou
 func (s *web) all(ctx context.Context) (map[string]service.Value, error) {
 	var mu sync.Mutex
 	merged := map[string]service.Value{}
-	err := s.onMajority(ctx, func(ctx context.Context, store string) error {
+	err := s.onEnough(ctx, func(ctx context.Context, store string) error {
 		var have service.Values
 		if err := service.Ask(ctx, http.MethodGet, store+"/values", "", nil, &have); err != nil {
 			return err

@@ -85,7 +85,7 @@ const CanFindVariables = true
 // environment, and whether that can be known: not for another user's process.
 func HasVariable(pid int, variable string) (has, known bool) {
 	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
+	if err != nil || len(environ) == 0 { // empty while it is between two programs
 		return false, false
 	}
 	return bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+variable+"\x00")), true

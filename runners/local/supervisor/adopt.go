@@ -34,11 +34,19 @@ func Standing(p *records.Program) (state runners.State, found proc.Identity) {
 	case p.Process.PID != 0:
 		return lost(lostReason(p.Begun.Label))
 	}
-	if found, ok := marked(p.Begun.Marker); ok {
+	found, ok := marked(p.Begun.Marker)
+	if !ok { // it may be on its way through exec, and without an environment for a moment
+		time.Sleep(execTime)
+		found, ok = marked(p.Begun.Marker)
+	}
+	if ok {
 		return runners.State{Phase: runners.Running, PID: found.PID}, found
 	}
 	return lost(fmt.Sprintf("the supervisor of this run was killed when it was about to start %s: whether that ran is not known", p.Begun.Label))
 }
+
+// execTime is more than a program needs from its fork to its environment.
+const execTime = 20 * time.Millisecond
 
 // marked finds the process that was started with marker in its environment, and
 // leads its session. Processes that it began and that left its group have the

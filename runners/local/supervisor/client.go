@@ -97,8 +97,9 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	s.mu.Lock()
 	delete(s.clients, c)
 	s.mu.Unlock()
-	if s.leaveIfIdle() {
-		return // the end of our process is what closes the connection, and tells the client that we are gone
+	if bye != 0 && s.leaveIfIdle() {
+		s.keepOpen(c)
+		return
 	}
 	if bye != 0 {
 		c.done(bye, nil)
@@ -106,6 +107,15 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 		c.writer.Flush() // an answer that another goroutine is to write must not be lost: the client would take us for gone, and wait for that
 	}
 	conn.Close()
+	s.leaveIfIdle()
+}
+
+// keepOpen leaves it to the end of our process to close the connection: that
+// tells the client that we are gone.
+func (s *supervisor) keepOpen(c *client) {
+	s.mu.Lock()
+	s.parted = append(s.parted, c)
+	s.mu.Unlock()
 }
 
 // handle begins the answer to a request.

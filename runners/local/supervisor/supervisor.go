@@ -67,6 +67,7 @@ type supervisor struct {
 	unsaved  []records.Record      // ends that could not be written
 	lonely   bool                  // nobody has connected yet
 	leaving  bool
+	parted   []*client // that said goodbye when we were leaving
 }
 
 // Main supervises the programs of the run whose supervisor folder is dir, until

@@ -170,10 +170,11 @@ func (w *Writer) Send(message any) error {
 		w.sent.Broadcast()
 	}
 	w.writing = false
+	w.sent.Broadcast()
 	return w.err
 }
 
-// Flush returns when everything that was given to Send before was written, or cannot be.
+// Flush returns when what was sent is written, or cannot be.
 func (w *Writer) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

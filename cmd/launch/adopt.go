@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/launchplan/launch/engine"
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+	"github.com/launchplan/launch/runners/ec2"
+	"github.com/launchplan/launch/state"
+)
+
+func newAdoptCommand(g *globalOptions) *cobra.Command {
+	var (
+		vars  variableOptions
+		where cloudOptions
+	)
+	cmd := &cobra.Command{
+		Use:   "adopt RUN PLAN",
+		Short: "Rebuild a run whose record was lost, from the tags of its instances, as far as they tell",
+		Long: `Rebuild a run whose record was lost, from the tags of its instances, as far as they tell.
+
+RUN is its name or id as the tags have it ('launch clean' lists them), PLAN the
+plan that it was booted from, with its variables. Afterwards 'launch status'
+verifies its services, 'launch repair' brings up again what cannot be verified,
+and 'launch terminate' ends it.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAdopt(cmd.Context(), g, &vars, where, args[0], args[1], cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	vars.addFlags(cmd.Flags())
+	where.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, where cloudOptions, name, planArg string, stdout, stderr io.Writer) error {
+	dir, err := planDir(planArg)
+	if err != nil {
+		return err
+	}
+	given, err := vars.given()
+	if err != nil {
+		return err
+	}
+	eng, err := g.engineOptions(ctx, "adopt", true)
+	if err != nil {
+		return err
+	}
+	defer eng.DB.Close()
+	_, probe, _, err := engine.Load(eng, dir, plan.Inputs{Variables: given, RunName: name, RunID: engine.NewID()})
+	if err != nil {
+		return err
+	}
+	found, config, err := findRunsThings(ctx, probe, where, name)
+	if err != nil {
+		return err
+	}
+	if _, err := eng.DB.FindRun(ctx, found[0].RunID); err == nil {
+		return fmt.Errorf("run %s is known here already: nothing is to be adopted", found[0].Run)
+	}
+	tree, err := loadPlan(eng, dir, plan.Inputs{Variables: given, RunName: found[0].Run, RunID: found[0].RunID}, stderr)
+	if err != nil {
+		return err
+	}
+	var resources []runners.Resource
+	var useless []ec2.Found
+	for _, f := range found {
+		if f.KeyPair() {
+			useless = append(useless, f)
+		}
+		r, err := f.Resource()
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		resources = append(resources, r)
+	}
+	for id, err := range ec2.End(ctx, config, useless) { // a new one is made when a host has to be replaced
+		return fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", id, err)
+	}
+	view := newView(false, stdout, stderr)
+	defer view.close()
+	eng.Observe = view.event
+	s, err := engine.Create(ctx, eng, tree, found[0].Run, found[0].RunID, dir, engine.Settings{OnFailure: engine.Stop})
+	if err != nil {
+		return err
+	}
+	services, err := s.Adopt(ctx, resources)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "run %s is adopted: %s of %d found by their hosts' tags; `launch status %s` verifies them\n",
+		found[0].Run, count(services, "service"), len(tree.Services), found[0].Run)
+	return nil
+}
+
+// findRunsThings finds what the cloud has of one run, in the places that the plan's runner blocks name.
+func findRunsThings(ctx context.Context, tree *plan.Tree, where cloudOptions, name string) ([]ec2.Found, ec2.Config, error) {
+	configs, err := ec2Configs(tree)
+	if err != nil {
+		return nil, ec2.Config{}, err
+	}
+	if where != (cloudOptions{}) {
+		configs = []ec2.Config{{Region: where.region, Profile: where.profile, Endpoint: where.endpoint}}
+	}
+	if len(configs) == 0 {
+		return nil, ec2.Config{}, usagef("the plan has no service on EC2: only those can be found by their tags")
+	}
+	seen := map[string]bool{}
+	var found []ec2.Found
+	for _, c := range configs {
+		if seen[placeOf(c)] {
+			continue
+		}
+		seen[placeOf(c)] = true
+		all, err := ec2.Find(ctx, c)
+		if err != nil {
+			return nil, ec2.Config{}, err
+		}
+		for _, f := range all {
+			if f.Run == name || f.RunID == name {
+				found = append(found, f)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, ec2.Config{}, fmt.Errorf("%w: nothing in the cloud has the tags of run %q", state.ErrNoRun, name)
+	}
+	for _, f := range found {
+		if f.RunID != found[0].RunID {
+			return nil, ec2.Config{}, usagef("several runs are named %s; give the id: %s or %s", name, found[0].RunID, f.RunID)
+		}
+	}
+	return found, configs[0], nil
+}

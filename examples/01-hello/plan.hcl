@@ -1,0 +1,5 @@
+level "hello" {
+  service "greeting" {
+    boot { script = "echo hello, world" }
+  }
+}

@@ -1,0 +1,46 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+)
+
+// What a few bytes of a plan can blow up is refused before it is made.
+func TestValuesThatGrow(t *testing.T) {
+	big := `"` + strings.Repeat("x", 4<<10) + `"`
+	cases := map[string]string{
+		"template in a loop":      `[for i in range(1000) : "${local.big}${i}"]`,
+		"template loop":           "\"%{ for i in range(1000) }${local.big}%{ endfor }\"",
+		"separator":               `join(local.big, range(1000))`,
+		"format of a list":        `formatlist("%s%s", range(1000), local.big)`,
+		"each character":          `split("", local.big)`,
+		"matches":                 `regexall(".", local.big)`,
+		"replacement":             `replace(local.big, "x", local.big)`,
+		"regular replacement":     `replace(local.big, "/(.*)/", "$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1$1")`,
+		"indent":                  `indent(1000, replace(local.big, "x", "\n"))`,
+		"width":                   `format("%0100000d", 1)`,
+		"number as text":          `"${1e999999 * 1e999999}"`,
+		"number from text":        `tonumber("1e999999999")`,
+		"combinations":            `setproduct(range(1000), range(1000))`,
+		"texts written out":       `"` + strings.Repeat("${local.big}", 20) + `"`,
+		"document":                `jsondecode("[${join(",", local.big_list)}${local.big}]")`,
+		"distinct":                `distinct(concat(local.big_list, local.big_list, local.big_list, local.big_list, local.big_list, local.big_list))`,
+		"loops within each other": `length([for a in range(1000) : [for b in range(1000) : 1]])`,
+	}
+	src := "locals {\n  small = " + big + "\n  big = join(\"\", [for i in range(300) : local.small])\n  big_list = flatten([for i in range(3) : range(1000)])\n}\n"
+	first := strings.Count(src, "\n") + 1
+	for _, name := range keys(cases) {
+		src += "output \"x" + strings.ReplaceAll(name, " ", "_") + "\" { value = " + cases[name] + " }\n"
+	}
+	files := []SnapshotFile{{Dir: "/plans/main", Path: "plan.hcl", Mode: 0o644, Content: []byte(src)}}
+	_, diags := Load("/plans/main", testOptions(files))
+	refused := map[int]bool{} // by line
+	for _, d := range diags {
+		refused[d.Subject.Start.Line] = true
+	}
+	for i, name := range keys(cases) {
+		if !refused[first+i] {
+			t.Errorf("%s is not refused", name)
+		}
+	}
+}

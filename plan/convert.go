@@ -1,0 +1,103 @@
+package plan
+
+import (
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// quickConvert is convert.Convert for the large lists and maps that for expressions
+// make of services. These are tuples and objects at first, and cty compares the type of each element with that
+// of each other one to find one for all: ten thousand services would take a second.
+func quickConvert(value cty.Value, ty cty.Type) (cty.Value, error) {
+	const few = 64
+	plain, marks := value.Unmark()
+	if !plain.IsKnown() || plain.IsNull() || !ty.IsCollectionType() {
+		return convert.Convert(value, ty)
+	}
+	from := plain.Type()
+	switch {
+	case from.IsTupleType() && !ty.IsMapType() && len(from.TupleElementTypes()) > few:
+		elements := plain.AsValueSlice()
+		for i, element := range elements {
+			converted, err := convert.Convert(element, ty.ElementType())
+			if err != nil {
+				return value, cty.Path{cty.IndexStep{Key: cty.NumberIntVal(int64(i))}}.NewError(err)
+			}
+			elements[i] = converted
+		}
+		if ty.IsListType() && cty.CanListVal(elements) {
+			return cty.ListVal(elements).WithMarks(marks), nil
+		}
+		if ty.IsSetType() && cty.CanSetVal(elements) {
+			return cty.SetVal(elements).WithMarks(marks), nil
+		}
+	case from.IsObjectType() && ty.IsMapType() && len(from.AttributeTypes()) > few:
+		elements := plain.AsValueMap()
+		for name, element := range elements {
+			converted, err := convert.Convert(element, ty.ElementType())
+			if err != nil {
+				return value, cty.GetAttrPath(name).NewError(err)
+			}
+			elements[name] = converted
+		}
+		if cty.CanMapVal(elements) {
+			return cty.MapVal(elements).WithMarks(marks), nil
+		}
+	}
+	return convert.Convert(value, ty)
+}
+
+// quickArguments makes a function convert its arguments by quickConvert, which hcl
+// would do before it calls it.
+func quickArguments(f function.Function) function.Function {
+	params, varParam := f.Params(), f.VarParam()
+	collections := varParam != nil && varParam.Type.IsCollectionType()
+	for _, p := range params {
+		collections = collections || p.Type.IsCollectionType()
+	}
+	if !collections {
+		return f
+	}
+	open := func(p function.Parameter) function.Parameter {
+		p.Type, p.AllowDynamicType, p.AllowUnknown, p.AllowMarked = cty.DynamicPseudoType, true, true, true
+		return p
+	}
+	spec := &function.Spec{Description: f.Description()}
+	for _, p := range params {
+		spec.Params = append(spec.Params, open(p))
+	}
+	if varParam != nil {
+		p := open(*varParam)
+		spec.VarParam = &p
+	}
+	convertAll := func(args []cty.Value) ([]cty.Value, error) {
+		converted := make([]cty.Value, len(args))
+		for i, arg := range args {
+			param := varParam
+			if i < len(params) {
+				param = &params[i]
+			}
+			var err error
+			if converted[i], err = quickConvert(arg, param.Type); err != nil {
+				return nil, function.NewArgError(i, err)
+			}
+		}
+		return converted, nil
+	}
+	spec.Type = func(args []cty.Value) (cty.Type, error) {
+		converted, err := convertAll(args)
+		if err != nil {
+			return cty.NilType, err
+		}
+		return f.ReturnTypeForValues(converted)
+	}
+	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		converted, err := convertAll(args)
+		if err != nil {
+			return cty.NilVal, err
+		}
+		return f.Call(converted)
+	}
+	return function.New(spec)
+}

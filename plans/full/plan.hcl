@@ -1,0 +1,204 @@
+# The whole system on a fleet: base nodes with a NATS cluster and two dispatchers, engine nodes
+# with an agent each, then the same dispatch plan as plans/lightweight, file by file.
+
+description = "The notes system on a fleet: brokers, dispatchers and agents on VMs, and what is dispatched to them"
+
+locals {
+  base_on_ec2   = length(var.base_hosts) == 0
+  engine_on_ec2 = length(var.engine_hosts) == 0
+  base_count    = local.base_on_ec2 ? var.base_nodes : length(var.base_hosts)
+  engine_count  = local.engine_on_ec2 ? var.engine_nodes : length(var.engine_hosts)
+  dispatchers   = 2
+
+  # Nodes reach each other by their private addresses, this machine reaches them by the others.
+  inner = [for node in service.base : coalesce(node.private_address, node.address)]
+  outer = service.base[*].address
+
+  # One broker is no cluster.
+  cluster    = local.base_count > 1 ? "launch" : ""
+  inner_urls = join(",", [for host in local.inner : "tls://${host}:4222"])
+  outer_urls = join(",", [for host in local.outer : "tls://${host}:4222"])
+
+  # What every daemon finds in its work directory.
+  daemon = {
+    EPUHARNESS_CREDENTIALS = "credentials.json"
+    EPUHARNESS_TLS_CA      = "ca.pem"
+  }
+  here = {
+    EPUHARNESS             = executable("epuharness")
+    EPUHARNESS_URL         = local.outer_urls
+    EPUHARNESS_CREDENTIALS = service.secrets.credentials
+    EPUHARNESS_TLS_CA      = service.secrets.tls_ca
+  }
+}
+
+runner "ec2" "base" {
+  image           = var.image
+  instance_type   = var.base_type
+  security_groups = var.security_groups
+  subnet          = var.subnet
+  address         = var.address
+  ssh {
+    user = var.ssh_user
+    port = var.ssh_port
+  }
+}
+
+runner "ec2" "engine" {
+  image           = var.image
+  instance_type   = var.engine_type
+  security_groups = var.security_groups
+  subnet          = var.subnet
+  address         = var.address
+  ssh {
+    user = var.ssh_user
+    port = var.ssh_port
+  }
+}
+
+runner "ssh" "hosts" {
+  user          = var.ssh_user
+  port          = var.ssh_port
+  identity_file = var.identity_file
+}
+
+# Every machine of the fleet. Sending epuharness and running it there once shows that the node
+# is of the right kind; the services on it share what was sent.
+level "machines" {
+  service "base" {
+    count  = local.base_count
+    runner = local.base_on_ec2 ? runner.ec2.base : runner.ssh.hosts
+    host   = local.base_on_ec2 ? null : var.base_hosts[count.index]
+    boot {
+      program = var.epuharness
+      args    = ["version"]
+    }
+  }
+  service "engine" {
+    count  = local.engine_count
+    runner = local.engine_on_ec2 ? runner.ec2.engine : runner.ssh.hosts
+    host   = local.engine_on_ec2 ? null : var.engine_hosts[count.index]
+    boot {
+      program = var.epuharness
+      args    = ["version"]
+    }
+  }
+}
+
+# Credentials and certificates are made for this run, on this machine.
+level "secrets" {
+  service "secrets" {
+    boot {
+      script = "umask 077; exec \"$EPUHARNESS\" secrets . --hosts \"$HOSTS\" --output json > \"$LAUNCH_EXPORTS\""
+      env    = { EPUHARNESS = executable("epuharness"), HOSTS = join(",", distinct(concat(local.inner, local.outer))) }
+    }
+    exports = { credentials = string, tls_ca = string, tls_ca_content = string, tls_cert_content = string }
+    export "credentials_content" {
+      type      = string
+      sensitive = true
+    }
+    export "tls_key_content" {
+      type      = string
+      sensitive = true
+    }
+  }
+}
+
+level "brokers" {
+  service "broker" {
+    count = local.base_count
+    on    = service.base[count.index]
+
+    file "credentials.json" { content = service.secrets.credentials_content }
+    file "ca.pem" { content = service.secrets.tls_ca_content }
+    file "cert.pem" { content = service.secrets.tls_cert_content }
+    file "key.pem" { content = service.secrets.tls_key_content }
+
+    process {
+      program = var.epuharness
+      args = [
+        "broker", "--name", "broker-${count.index}", "--store", "store", "--listen", "${local.inner[count.index]}:4222",
+        "--cluster", local.cluster, "--cluster-listen", "${local.inner[count.index]}:6222",
+        "--routes", join(",", [for i, host in local.inner : "${host}:6222" if i != count.index && local.cluster != ""]),
+      ]
+      env = merge(local.daemon, { EPUHARNESS_TLS_CERT = "cert.pem", EPUHARNESS_TLS_KEY = "key.pem" })
+    }
+    ready { tcp = "${local.inner[count.index]}:4222" }
+  }
+}
+
+# One of them leads; the other takes over within seconds.
+level "dispatchers" {
+  service "dispatcher" {
+    count = local.dispatchers
+    on    = service.base[count.index % local.base_count]
+
+    file "credentials.json" { content = service.secrets.credentials_content }
+    file "ca.pem" { content = service.secrets.tls_ca_content }
+
+    process {
+      program = var.epuharness
+      args    = ["dispatcher", "--name", "dispatcher-${count.index}"]
+      env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls })
+    }
+  }
+
+  # Asked from here, as the dispatch plan will ask.
+  service "answer" {
+    ready {
+      command = [local.here.EPUHARNESS, "needs", "--timeout", "5s"]
+      env     = local.here
+      timeout = "2m"
+    }
+  }
+}
+
+level "engines" {
+  service "agent" {
+    count = local.engine_count
+    on    = service.engine[count.index]
+
+    attributes = { node = "engine-${count.index}", inner = coalesce(service.engine[count.index].private_address, service.engine[count.index].address) }
+
+    file "credentials.json" { content = service.secrets.credentials_content }
+    file "ca.pem" { content = service.secrets.tls_ca_content }
+
+    process {
+      program = var.epuharness
+      args    = ["agent", "--name", self.node, "--slots", var.slots, "--dir", "agent"]
+      env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls, EPU_HOST = self.inner })
+    }
+  }
+
+  # The dispatcher knows every one of them, and finds it well.
+  service "joined" {
+    ready {
+      program = "joined.sh"
+      args    = [for i in range(local.engine_count) : "engine-${i}"]
+      env     = local.here
+      timeout = "2m"
+    }
+  }
+}
+
+level "dispatch" {
+  plan = "../dispatch"
+  inputs = {
+    dispatcher_url = local.outer_urls
+    credentials    = service.secrets.credentials
+    tls_ca         = service.secrets.tls_ca
+    programs       = var.programs
+    replicas       = var.replicas
+    reach          = { for i, node in service.engine : "engine-${i}" => node.address }
+  }
+}
+
+output "dispatcher_url" { value = local.outer_urls }
+output "credentials" { value = service.secrets.credentials }
+output "tls_ca" { value = service.secrets.tls_ca }
+output "web" { value = level.dispatch.web }
+output "count" { value = level.dispatch.count }
+output "token" {
+  value     = level.dispatch.token
+  sensitive = true
+}
