@@ -129,11 +129,17 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 	}
 	started()
 	svc.host = owner.host
-	f := *owner.note.Facts
-	svc.note.Facts = &f
-	host := owner.snapshot()
-	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
+	s.onHostOf(svc)
 	return s.learnHost(svc)
+}
+
+// onHostOf takes over where the host is that a service shares.
+func (s *Session) onHostOf(svc *service) {
+	f := *svc.on.note.Facts
+	f.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	svc.note.Facts = &f
+	host := svc.on.snapshot()
+	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
 }
 
 // learnFacts keeps where the service's host is, for its row and for those who refer to it.
@@ -142,14 +148,10 @@ func (s *Session) learnFacts(svc *service, f runners.Facts) {
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
 }
 
-// learnHost tells the plan where the service's host is; what an earlier command learned of a boot program that has
-// ended stays known.
+// learnHost tells the plan of the host that the service has now, beside the exports that an earlier command recorded.
 func (s *Session) learnHost(svc *service) error {
-	if !s.booted(svc) {
-		s.learn(svc, nil)
-		return nil
-	}
 	svc.note.Facts.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
+	svc.exportsKnown = false
 	return s.restoreKnown(svc)
 }
 

@@ -40,6 +40,7 @@ type Options struct {
 	Environ []string // for programs on this machine and for runners
 	Command string   // for the lock and the journal: "launch boot"
 	Version string
+	WorkDir string // from where messages about a plan name its files
 	// LookupEnv and Executable are for evaluating a new plan: see plan.Options.
 	LookupEnv  func(string) (string, bool)
 	Executable func(string) (string, error)

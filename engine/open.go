@@ -63,7 +63,7 @@ func load(dir string, po plan.Options, in plan.Inputs) (*plan.Plan, *plan.Tree, 
 }
 
 func planOptions(opts Options) plan.Options {
-	po := plan.Options{LookupEnv: opts.LookupEnv, Executable: opts.Executable, Version: opts.Version}
+	po := plan.Options{WorkDir: opts.WorkDir, LookupEnv: opts.LookupEnv, Executable: opts.Executable, Version: opts.Version}
 	for _, t := range opts.Runners {
 		po.Runners = append(po.Runners, t.RunnerType)
 	}
@@ -170,6 +170,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	po.Source = plan.SnapshotSource(files)
 	po.LookupEnv = captured.LookupEnv
 	po.Executable = captured.Executable
+	po.WorkDir = "" // what is kept of a failure is read from anywhere
 	po.Version = "" // it was good enough when the run was made
 	variables, err := captured.Given()
 	if err != nil {

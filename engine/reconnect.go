@@ -11,7 +11,9 @@ import (
 func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (there bool, err error) {
 	if svc.on != nil {
 		there, err := s.reconnect(ctx, svc.on, started)
-		svc.host = svc.on.host
+		if svc.host = svc.on.host; svc.host != nil && svc.on.note.Facts != nil {
+			s.onHostOf(svc) // which may be another machine by now
+		}
 		return there, err
 	}
 	svc.connect.Lock()

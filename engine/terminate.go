@@ -285,7 +285,7 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 				continue
 			}
 			seen[svc.note.Facts.Address] = true
-			if r, err := s.hosts.runner(ctx, svc.spec.Runner); err == nil && svc.on == nil && provisioner(r) != nil {
+			if r, err := s.hosts.runner(ctx, svc.spec.Runner); err == nil && provisioner(r) != nil {
 				continue // its host is gone
 			}
 			if err := svc.host.Remove(ctx, ""); err != nil {

@@ -42,6 +42,7 @@ func BenchmarkDispatch(b *testing.B) {
 		rate := count / time.Since(began).Seconds()
 		b.StopTimer()
 		cancel()
+		machine = (machine + startRate(b, count)) / 2 // the machine is rarely alone
 		b.ReportMetric(rate, "processes/s")
 		b.ReportMetric(machine, "machine/s")
 		b.ReportMetric(rate/machine, "ratio")

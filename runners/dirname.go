@@ -18,10 +18,10 @@ const (
 // address has other characters, or is too long, part of its hash keeps
 // different addresses apart. The name of a name is that name again.
 func DirName(address string) string {
-	name := strings.NewReplacer("[", "@", "]", "").Replace(address)
+	name := strings.ReplaceAll(strings.ReplaceAll(address, "[", "@"), "]", "") // a Replacer would cost several KiB each time
 	safe := strings.Map(func(r rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune(".-_@", r):
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_', r == '@':
 			return r
 		}
 		return '_'

@@ -22,8 +22,10 @@ func main() {
 
 func run() int {
 	if len(os.Args) > 1 && os.Args[1] == superviseArg {
+		defer profile("supervise")()
 		return supervise(os.Args[2:])
 	}
+	defer profile("launch")()
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	root := newRootCommand()

@@ -84,7 +84,12 @@ func (g *globalOptions) engineOptions(ctx context.Context, command string, creat
 
 // loadOptions are what a plan is read with.
 func loadOptions() engine.Options {
+	here, err := os.Getwd()
+	if err != nil {
+		here = "" // messages name files in full then
+	}
 	return engine.Options{
+		WorkDir: here,
 		Runners: runnerTypes(), Environ: programEnviron(), Version: version,
 		LookupEnv: os.LookupEnv, Executable: findExecutable,
 	}

@@ -18,6 +18,8 @@ level "workers" {
 
   # Without ready, a process counts as verified while it is up.
   service "sleeper" {
-    process { command = ["sleep", "3600"] }
+    process { script = "echo $$ > pid; exec sleep 3600" }
   }
 }
+
+output "sleeper" { value = "${service.sleeper.work_dir}/pid" }

@@ -92,31 +92,17 @@ func (a *Agent) Run(ctx context.Context) error {
 	}()
 	a.ended.load(filepath.Join(a.Dir, processesDir), a.table.Live)
 	logs := &logServer{dir: filepath.Join(a.Dir, processesDir), live: &liveSet{}}
-	orders := make(chan *nats.Msg, ordersInbox)
-	pings := make(chan *nats.Msg, 64)
-	for subject, ch := range map[string]chan *nats.Msg{wire.OrdersSubject(a.Name): orders, wire.PingSubject("agent", a.Name): pings} {
-		sub, err := a.Conn.ChanSubscribe(subject, ch)
-		if err != nil {
-			return err
-		}
-		defer sub.Unsubscribe()
-	}
-	logRequests := make(chan *nats.Msg, 256)
-	sub, err := a.Conn.ChanSubscribe(wire.LogsSubject(a.Name), logRequests)
+	in, err := a.listen()
+	defer in.close()
 	if err != nil {
 		return err
 	}
-	defer sub.Unsubscribe()
-	work.Go(func() { logs.serve(ctx, logRequests) })
-	reconnected := make(chan struct{}, 1)
-	a.Conn.SetReconnectHandler(func(*nats.Conn) {
-		select {
-		case reconnected <- struct{}{}:
-		default:
-		}
-	})
-	defer a.Conn.SetReconnectHandler(nil)
+	work.Go(func() { logs.serve(ctx, in.logs) })
+	return a.loop(ctx, in, logs.live, &work)
+}
 
+// loop takes in what happens, one thing at a time.
+func (a *Agent) loop(ctx context.Context, in *inbound, live *liveSet, work *sync.WaitGroup) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -124,9 +110,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			a.leave()
 			return context.Cause(ctx)
-		case msg := <-orders:
+		case msg := <-in.orders:
 			err = a.takeOrders(ctx, msg.Data)
-		case msg := <-pings:
+		case msg := <-in.pings:
 			msg.Respond([]byte(`{}`)) // whoever asks notices when no answer comes
 		case p, open := <-a.events:
 			if !open {
@@ -138,15 +124,15 @@ func (a *Agent) Run(ctx context.Context) error {
 		case p := <-a.prepared:
 			a.busy--
 			err = a.finishPreparation(ctx, p)
-		case <-reconnected:
+		case <-in.reconnected:
 			a.sent = time.Time{}
 		case <-timer.C:
 		}
 		if err != nil {
 			return err
 		}
-		a.prepareNext(ctx, &work)
-		a.beat(logs.live)
+		a.prepareNext(ctx, work)
+		a.beat(live)
 		timer.Reset(a.untilBeat())
 	}
 }

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	askTimeout   = 3 * time.Second // one attempt; then the question is asked again
+	askFirst     = time.Second     // for one attempt; then the question is asked again: whoever got it may hang
+	askLast      = 8 * time.Second // to which that grows: whoever got it may be busy
 	retryFirst   = 10 * time.Millisecond
 	retryLast    = 250 * time.Millisecond
 	noticeAfter  = time.Second // of waiting for someone to answer, the user is told
@@ -95,8 +96,12 @@ func (c *Client) ask(ctx context.Context, subject string, question, result any) 
 		return "", &wire.Error{Code: wire.CodeInvalid, Message: "the request is larger than 1 MiB"}
 	}
 	defer c.noticeLater("no dispatcher answers; waiting for one")()
+	timeout := askFirst
 	for wait := retryFirst; ; wait = min(2*wait, retryLast) {
-		r, err := c.once(ctx, subject, data)
+		r, err := c.once(ctx, timeout, subject, data)
+		if errors.Is(err, context.DeadlineExceeded) {
+			timeout = min(2*timeout, askLast)
+		}
 		if err == nil && r.Error == nil {
 			if result == nil {
 				return r.More, nil
@@ -117,8 +122,8 @@ func (c *Client) ask(ctx context.Context, subject string, question, result any) 
 	}
 }
 
-func (c *Client) once(ctx context.Context, subject string, data []byte) (wire.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+func (c *Client) once(ctx context.Context, timeout time.Duration, subject string, data []byte) (wire.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var r wire.Response
 	msg, err := c.conn.RequestWithContext(ctx, subject, data)

@@ -83,7 +83,7 @@ func (c *Client) piece(ctx context.Context, agent string, req wire.LogsRequest) 
 		return wire.Logs{}, err
 	}
 	for wait := retryFirst; ; wait = min(2*wait, retryLast) {
-		attempt, cancel := context.WithTimeout(ctx, req.Wait.Std()+askTimeout)
+		attempt, cancel := context.WithTimeout(ctx, req.Wait.Std()+askLast)
 		msg, err := c.conn.RequestWithContext(attempt, wire.LogsSubject(agent), data)
 		cancel()
 		if err == nil {

@@ -108,6 +108,9 @@ func (h *Harness) spawn(r *Record, d Daemon) (*spawned, error) {
 	return &spawned{Daemon: d, notice: ready, log: logPath, logEnd: end}, nil
 }
 
+// errNotYet is a daemon that was still starting when nobody waited for it any more.
+var errNotYet = errors.New("does not answer yet")
+
 // answers waits until the daemon says that it answers.
 func (s *spawned) answers(ctx context.Context) (url string, err error) {
 	defer s.notice.Close()
@@ -117,7 +120,7 @@ func (s *spawned) answers(ctx context.Context) (url string, err error) {
 	var n notice
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s %s does not answer yet; its log is %s", s.Kind, s.Name, s.log)
+		return "", fmt.Errorf("%s %s %w; its log is %s", s.Kind, s.Name, errNotYet, s.log)
 	case err == nil && json.Unmarshal(data, &n) == nil && n.Ready:
 		return n.URL, nil
 	case n.Error != "":

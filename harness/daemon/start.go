@@ -153,7 +153,7 @@ func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, boot
 func firstCause(errs []error) error {
 	var causes []error
 	for _, err := range errs {
-		if err != nil && !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "does not answer yet") {
+		if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errNotYet) {
 			causes = append(causes, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/deploy"
@@ -156,6 +157,9 @@ func (h *Harness) alive() []Daemon {
 	return list
 }
 
+// lockWait is how long a command waits for another to be done with the harness.
+const lockWait = 5 * time.Second
+
 // lock keeps two commands from changing one harness at once.
 func (h *Harness) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
@@ -164,9 +168,9 @@ func (h *Harness) lock() (unlock func(), err error) {
 	if real, err := filepath.EvalSymlinks(h.Dir); err == nil {
 		h.Dir = real
 	}
-	f, err := proc.Lock(context.Background(), filepath.Join(h.Dir, "lock"), 0)
+	f, err := proc.Lock(context.Background(), filepath.Join(h.Dir, "lock"), lockWait)
 	if errors.Is(err, proc.ErrLocked) {
-		return nil, fmt.Errorf("another epuharness command works on %s just now", h.Dir)
+		return nil, fmt.Errorf("another epuharness command works on %s: %w", h.Dir, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the state directory: %w", err)

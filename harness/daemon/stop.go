@@ -91,7 +91,7 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 	if len(agents) == 0 {
 		return nil
 	}
-	all := len(chosen) == len(r.daemons())
+	all := len(chosen) == len(r.daemons()) && r.Deployment.Broker == nil // on a shared broker, others have theirs
 	there, err := h.present(ctx, r, agents, all)
 	if err != nil {
 		if force {
@@ -167,10 +167,12 @@ func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
 func (h *Harness) Kill() error {
 	if _, err := os.Stat(h.Dir); err == nil {
 		unlock, err := h.lock()
-		if err != nil {
+		if err != nil && !errors.Is(err, proc.ErrLocked) { // one that hangs cannot hold this up
 			return err
 		}
-		defer unlock()
+		if err == nil {
+			defer unlock()
+		}
 	}
 	if left := h.killAll(); len(left) > 0 {
 		return leftError(left)

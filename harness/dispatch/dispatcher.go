@@ -77,19 +77,15 @@ type session struct {
 	indexed    chan indexedQuery // queries that know how far the records must be read
 
 	leader   wire.Lease
-	term     uint64 // of the lease that is held; 0: none
-	leadFrom uint64 // the revision that must be read before leading
-	seen     uint64 // the revision that the watch has reached
+	until    *deadline // of the lease
+	term     uint64    // of the lease that is held; 0: none
+	leadFrom uint64    // the revision that must be read before leading
+	seen     uint64    // the revision that the watch has reached
 	loaded   bool
 	waiting  []indexedQuery
 	needs    []wire.Need
 	needsAt  time.Time
 	changed  bool
-}
-
-type indexedQuery struct {
-	msg      *nats.Msg
-	revision uint64
 }
 
 func (d *Dispatcher) session(ctx context.Context, lost <-chan struct{}) error {
@@ -112,6 +108,7 @@ func (d *Dispatcher) session(ctx context.Context, lost <-chan struct{}) error {
 		Dispatcher: d, core: NewCore(), store: store, buckets: buckets,
 		heartbeats: make(chan *nats.Msg, inbox), requests: make(chan *nats.Msg, inbox),
 		queries: make(chan *nats.Msg, inbox), pings: make(chan *nats.Msg, 64), indexed: make(chan indexedQuery, 64),
+		until: &deadline{base: time.Now()},
 	}
 	s.core.Throttle = d.Throttle
 	s.core.heard = d.heard
@@ -133,7 +130,7 @@ func (d *Dispatcher) session(ctx context.Context, lost <-chan struct{}) error {
 	}
 	leases := make(chan leaseEvent)
 	background.Go(func() {
-		l := &lease{kv: buckets.Lease, name: d.Name}
+		l := &lease{kv: buckets.Lease, name: d.Name, until: s.until}
 		if err := l.run(ctx, leases); err != nil {
 			cancel(err)
 		}
@@ -203,7 +200,9 @@ func (s *session) loop(ctx context.Context, lost <-chan struct{}, watcher jetstr
 			return err
 		}
 		if s.core.Leading() && requests == nil {
-			sub, err := s.Conn.ChanQueueSubscribe(wire.RequestSubject, "leader", s.requests)
+			// Not in a queue group: a leader that hangs would swallow its share of the
+			// requests after another has taken over.
+			sub, err := s.Conn.ChanSubscribe(wire.RequestSubject, s.requests)
 			if err != nil {
 				return err
 			}
@@ -279,6 +278,9 @@ func (s *session) lease(ctx context.Context, e leaseEvent) error {
 
 func (s *session) step(ctx context.Context, inputs []any) error {
 	now := time.Now()
+	if s.term != 0 && s.until.over(now) {
+		return errLeaseLost
+	}
 	if s.term != 0 && !s.core.Leading() && s.loaded && s.seen >= s.leadFrom {
 		if _, err := s.core.Step(ctx, now, s.store, inputs); err != nil {
 			return err
@@ -350,45 +352,6 @@ func (s *session) announceReady() {
 	if s.loaded && (s.core.Leading() || s.leader.Dispatcher != "" && s.leader.Dispatcher != s.Name && !s.leader.Released) && s.Ready != nil {
 		s.once.Do(s.Ready)
 	}
-}
-
-// index finds out, for queries, how far the records must have been read so that the
-// answer has everything that was written before the question, by any dispatcher.
-func (s *session) index(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case msg := <-s.queries:
-			last, err := s.store.last(ctx)
-			if err != nil {
-				s.respond(msg, refuse(wire.CodeNotReady, "the records cannot be read: %v", err))
-				continue
-			}
-			select {
-			case s.indexed <- indexedQuery{msg, last}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-func (s *session) answerQueries() {
-	kept := s.waiting[:0]
-	for _, q := range s.waiting {
-		if !s.loaded || s.seen < q.revision {
-			kept = append(kept, q)
-			continue
-		}
-		var query wire.Query
-		if err := wire.Decode(q.msg.Data, &query); err != nil {
-			s.respond(q.msg, refuse(wire.CodeInvalid, "%v", err))
-			continue
-		}
-		s.respond(q.msg, s.core.Query(time.Now(), query))
-	}
-	s.waiting = kept
 }
 
 func (s *session) respond(msg *nats.Msg, v any) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,7 +33,20 @@ type lease struct {
 	revision uint64
 	seen     time.Time // when the record last changed
 	held     bool
+	until    *deadline
 }
+
+// deadline is until when a dispatcher may lead by the last renewal that it knows of. A
+// dispatcher that was stopped and goes on sees by it that it leads no longer, before it
+// takes the agents' silence meanwhile for their death.
+type deadline struct {
+	base time.Time
+	ns   atomic.Int64
+}
+
+func (d *deadline) set(t time.Time) { d.ns.Store(int64(t.Sub(d.base))) }
+
+func (d *deadline) over(now time.Time) bool { return int64(now.Sub(d.base)) >= d.ns.Load() }
 
 // leaseEvents run for a session: they report who leads, and that this dispatcher does.
 type leaseEvent struct {
@@ -164,6 +178,7 @@ func (l *lease) write(ctx context.Context, next wire.Lease) (ok bool, err error)
 		return false, err
 	}
 	l.revision, l.record, l.seen = revision, next, started
+	l.until.set(started.Add(leaseGiveUp))
 	return true, nil
 }
 

@@ -1,7 +1,6 @@
 package dispatch_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 )
@@ -11,7 +10,7 @@ import (
 // delays and reorders. What must hold at every moment is checked at every write and
 // every start of a process; what must hold in the end, once the world is kind again.
 func TestProperties(t *testing.T) {
-	seeds := 250
+	seeds := 120
 	if testing.Short() {
 		seeds = 50
 	}
@@ -36,7 +35,7 @@ func FuzzProperties(f *testing.F) {
 		w.play(int(steps % 2000))
 		w.settle()
 		if w.failure != "" {
-			t.Fatal(fmt.Sprintf("%s\n%s", w.failure, w.tail()))
+			t.Fatalf("%s\n%s", w.failure, w.tail())
 		}
 	})
 }

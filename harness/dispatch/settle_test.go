@@ -3,7 +3,6 @@ package dispatch_test
 import (
 	"strings"
 
-	"github.com/launchplan/launch/harness/dispatch"
 	"github.com/launchplan/launch/harness/minder"
 	"github.com/launchplan/launch/harness/wire"
 )
@@ -108,5 +107,3 @@ func (w *world) checkEnd() {
 		}
 	}
 }
-
-var _ dispatch.Store = (*simStore)(nil)

@@ -60,7 +60,7 @@ func environment(own []string) []string {
 	for _, list := range [][]string{os.Environ(), own} {
 		for _, entry := range list {
 			name, _, ok := strings.Cut(entry, "=")
-			if !ok || strings.HasPrefix(name, "EPUHARNESS_") {
+			if !ok || strings.HasPrefix(name, "EPUHARNESS_") || name == "EPU_READY_FD" {
 				continue
 			}
 			if i, has := values[name]; has {

@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -30,9 +31,13 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*os.File, error
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || !time.Now().Before(deadline) {
+		if held := errors.Is(err, syscall.EWOULDBLOCK); !held && !errors.Is(err, syscall.EINTR) {
 			f.Close()
-			return nil, errors.Join(ErrLocked, err)
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if !time.Now().Before(deadline) {
+			f.Close()
+			return nil, ErrLocked
 		}
 		select {
 		case <-ctx.Done():

@@ -60,7 +60,7 @@ func (s *Sandbox) Set(name, value string) { s.env = append(s.env, name+"="+value
 // Run runs a command line at the top of the repository, and returns what it wrote and its status.
 func (s *Sandbox) Run(t *testing.T, command string) (output string, status int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // cleanups run commands, too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir, cmd.Env = s.Root, s.env

@@ -68,9 +68,14 @@ locals {
   web_urls = [for web in service.web : "http://${lookup(var.reach, web.node, web.host)}:${web.port}"]
 }
 
-output "web" {
-  value       = [for url in local.web_urls : "${url}/"]
+output "url" {
+  value       = "${local.web_urls[0]}/"
   description = "The notes, for people"
+}
+
+output "web" {
+  value       = local.web_urls
+  description = "All the web servers"
 }
 
 output "count" {

@@ -11,8 +11,12 @@ locals {
   dispatchers   = 2
 
   # Nodes reach each other by their private addresses, this machine reaches them by the others.
-  inner = [for node in service.base : coalesce(node.private_address, node.address)]
+  inner = [for node in service.base : compact([node.private_address, node.address])[0]]
   outer = service.base[*].address
+
+  # A machine that replaces another is a node of its own to the dispatcher.
+  nodes       = [for i, m in service.engine : "engine-${i}-${substr(sha256(compact([m.instance_id, m.address])[0]), 0, 6)}"]
+  engine_here = [for m in service.engine : compact([m.private_address, m.address])[0]]
 
   # One broker is no cluster.
   cluster    = local.base_count > 1 ? "launch" : ""
@@ -57,9 +61,10 @@ runner "ec2" "engine" {
 }
 
 runner "ssh" "hosts" {
-  user          = var.ssh_user
-  port          = var.ssh_port
-  identity_file = var.identity_file
+  user            = var.ssh_user
+  port            = var.ssh_port
+  identity_file   = var.identity_file
+  host_key_policy = var.host_key_policy
 }
 
 # Every machine of the fleet. Sending epuharness and running it there once shows that the node
@@ -92,7 +97,7 @@ level "secrets" {
       script = "umask 077; exec \"$EPUHARNESS\" secrets . --hosts \"$HOSTS\" --output json > \"$LAUNCH_EXPORTS\""
       env    = { EPUHARNESS = executable("epuharness"), HOSTS = join(",", distinct(concat(local.inner, local.outer))) }
     }
-    exports = { credentials = string, tls_ca = string, tls_ca_content = string, tls_cert_content = string }
+    exports = { credentials = string, tls_ca = string, tls_cert = string, tls_key = string, tls_ca_content = string, tls_cert_content = string }
     export "credentials_content" {
       type      = string
       sensitive = true
@@ -129,6 +134,8 @@ level "brokers" {
 
 # One of them leads; the other takes over within seconds.
 level "dispatchers" {
+  after = [level.brokers]
+
   service "dispatcher" {
     count = local.dispatchers
     on    = service.base[count.index % local.base_count]
@@ -143,22 +150,26 @@ level "dispatchers" {
     }
   }
 
-  # Asked from here, as the dispatch plan will ask.
-  service "answer" {
-    ready {
-      command = [local.here.EPUHARNESS, "needs", "--timeout", "5s"]
-      env     = local.here
-      timeout = "2m"
+  # Asked from here, as the dispatch plan will ask: so the dispatchers answer.
+  service "default_engine" {
+    boot {
+      command = [
+        local.here.EPUHARNESS, "engine", "define", "default", "--default",
+        "--slots", var.slots, "--base-need", local.engine_count, "--timeout", "2m",
+      ]
+      env = local.here
     }
   }
 }
 
 level "engines" {
+  after = [level.dispatchers]
+
   service "agent" {
     count = local.engine_count
     on    = service.engine[count.index]
 
-    attributes = { node = "engine-${count.index}", inner = coalesce(service.engine[count.index].private_address, service.engine[count.index].address) }
+    attributes = { node = local.nodes[count.index] }
 
     file "credentials.json" { content = service.secrets.credentials_content }
     file "ca.pem" { content = service.secrets.tls_ca_content }
@@ -166,7 +177,22 @@ level "engines" {
     process {
       program = var.epuharness
       args    = ["agent", "--name", self.node, "--slots", var.slots, "--dir", "agent"]
-      env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls, EPU_HOST = self.inner })
+      env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls, EPU_HOST = local.engine_here[count.index] })
+    }
+  }
+
+  # What provides nodes says which of them are ready, and which are gone.
+  service "node" {
+    count      = local.engine_count
+    attributes = { node = local.nodes[count.index] }
+    boot {
+      command = [local.here.EPUHARNESS, "node", "announce", self.node]
+      env     = local.here
+    }
+    terminate {
+      # Where nobody answers, nobody needs to be told.
+      script = "\"$EPUHARNESS\" node remove \"$NODE\" --timeout 5s || echo 'The dispatcher was not told.'"
+      env    = merge(local.here, { NODE = self.node })
     }
   }
 
@@ -174,7 +200,7 @@ level "engines" {
   service "joined" {
     ready {
       program = "joined.sh"
-      args    = [for i in range(local.engine_count) : "engine-${i}"]
+      args    = local.nodes
       env     = local.here
       timeout = "2m"
     }
@@ -182,14 +208,15 @@ level "engines" {
 }
 
 level "dispatch" {
-  plan = "../dispatch"
+  after = [level.engines]
+  plan  = "../dispatch"
   inputs = {
     dispatcher_url = local.outer_urls
     credentials    = service.secrets.credentials
     tls_ca         = service.secrets.tls_ca
     programs       = var.programs
     replicas       = var.replicas
-    reach          = { for i, node in service.engine : "engine-${i}" => node.address }
+    reach          = zipmap(local.nodes, service.engine[*].address)
   }
 }
 
@@ -198,7 +225,4 @@ output "credentials" { value = service.secrets.credentials }
 output "tls_ca" { value = service.secrets.tls_ca }
 output "web" { value = level.dispatch.web }
 output "count" { value = level.dispatch.count }
-output "token" {
-  value     = level.dispatch.token
-  sensitive = true
-}
+output "token_file" { value = level.dispatch.token_file }

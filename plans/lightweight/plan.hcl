@@ -53,6 +53,7 @@ level "dispatch" {
 output "dispatcher_url" { value = service.harness.dispatcher_url }
 output "credentials" { value = service.harness.credentials }
 output "state_directory" { value = service.harness.state_directory }
+output "url" { value = level.dispatch.url }
 output "web" { value = level.dispatch.web }
 output "count" { value = level.dispatch.count }
 output "token_file" { value = level.dispatch.token_file }

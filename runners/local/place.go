@@ -95,43 +95,71 @@ func (o ours) place(_ context.Context, service string, files []runners.File) err
 	if len(files) == 0 && o.as == nil {
 		return nil // the folder was made with that of the output
 	}
-	root, err := o.open("work", service, path.Join(".launch"))
+	work, err := o.openWork(service)
 	if err != nil {
-		return fmt.Errorf("make the work directory: %w", err)
+		return fmt.Errorf("open the work directory: %w", err)
 	}
-	defer root.Close()
+	defer work.Close()
 	for _, file := range files {
-		if err := o.write(root, path.Join("work", service), file); err != nil {
+		if err := o.write(work, "", file); err != nil {
 			return fmt.Errorf("write %s: %w", file.Path, err)
 		}
 	}
 	return nil
 }
 
-// write puts a file in place in one step, unless it is there as it should be.
+// openWork opens a service's work directory. Files are named from there, since each step of a path costs a system
+// call or two for each thing that is done with a file.
+func (o ours) openWork(service string) (*os.Root, error) {
+	if o.as == nil {
+		return os.OpenRoot(filepath.Join(o.root, "work", service)) // it was made with the folder of the output
+	}
+	root, err := o.open("work", service, ".launch")
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenRoot(path.Join("work", service))
+}
+
+// write puts a file in place in one step, unless it is there as it should be. Where there is none, nobody can be
+// reading it yet, and a half of it that a crash leaves is replaced before its program starts.
 func (o ours) write(root *os.Root, dir string, file runners.File) error {
 	if !filepath.IsLocal(file.Path) {
 		return fmt.Errorf("%q is not a path below the folder", file.Path)
 	}
-	for i, c := range file.Path {
+	name, mode := path.Join(dir, file.Path), fs.FileMode(file.Mode&0o777)
+	there, same := isSame(root, name, mode, file.Content)
+	if same && o.as == nil {
+		return nil
+	}
+	fresh := name
+	if there {
+		fresh += ".new-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(temporary.Add(1), 36)
+	}
+	err := o.create(root, fresh, mode, file.Content)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = o.mkdirs(root, path.Dir(name)); err == nil {
+			err = o.create(root, fresh, mode, file.Content)
+		}
+	}
+	if err == nil && there {
+		err = root.Rename(fresh, name)
+	}
+	if err != nil {
+		root.Remove(fresh)
+	}
+	return err
+}
+
+// mkdirs makes a folder and those that it is in.
+func (o ours) mkdirs(root *os.Root, dir string) error {
+	for i, c := range dir + "/" {
 		if c == '/' {
-			if err := o.mkdir(root, path.Join(dir, file.Path[:i]), 0o700); err != nil {
+			if err := o.mkdir(root, dir[:i], 0o700); err != nil {
 				return err
 			}
 		}
-	}
-	name, mode := path.Join(dir, file.Path), fs.FileMode(file.Mode&0o777)
-	if o.as == nil && isSame(root, name, mode, file.Content) {
-		return nil
-	}
-	fresh := name + ".new-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(temporary.Add(1), 36)
-	if err := o.create(root, fresh, mode, file.Content); err != nil {
-		root.Remove(fresh)
-		return err
-	}
-	if err := root.Rename(fresh, name); err != nil {
-		root.Remove(fresh)
-		return err
 	}
 	return nil
 }
@@ -156,13 +184,17 @@ func (o ours) create(root *os.Root, name string, mode fs.FileMode, content []byt
 	return nil
 }
 
-func isSame(root *os.Root, name string, mode fs.FileMode, content []byte) bool {
+// isSame tells whether something has the name, and whether it is the file as it should be.
+func isSame(root *os.Root, name string, mode fs.FileMode, content []byte) (there, same bool) {
 	info, err := root.Lstat(name)
-	if err != nil || info.Mode() != mode || info.Size() != int64(len(content)) {
-		return false
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist), false
+	}
+	if info.Mode() != mode || info.Size() != int64(len(content)) {
+		return true, false
 	}
 	data, err := root.ReadFile(name)
-	return err == nil && bytes.Equal(data, content)
+	return true, err == nil && bytes.Equal(data, content)
 }
 
 func (o ours) payload(_ context.Context, payload *runners.Payload) error {

@@ -274,12 +274,12 @@ func TestLostPrograms(t *testing.T) {
 	}
 	lost := func(id runners.ID, want string) {
 		t.Helper()
+		if res, err := h.Wait(t.Context(), id); err != nil || res.Outcome != runners.Lost {
+			t.Errorf("Wait %s = %+v, %v; want it lost", id, res, err)
+		}
 		state, err := h.Look(t.Context(), id)
 		if err != nil || state.Phase != runners.Ended || state.Result.Outcome != runners.Lost || !strings.Contains(state.Result.Reason, want) {
 			t.Errorf("Look %s = %+v, %v; want it lost, with %q", id, state, err, want)
-		}
-		if res, err := h.Wait(t.Context(), id); err != nil || res.Outcome != runners.Lost {
-			t.Errorf("Wait %s = %+v, %v; want it lost", id, res, err)
 		}
 	}
 
@@ -316,6 +316,62 @@ func TestLostPrograms(t *testing.T) {
 		if _, err := h.Look(t.Context(), id); err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\x1b") || len(err.Error()) > 1000 {
 			t.Errorf("Look with garbage in %s: %v; want an error that names the file", file, err)
 		}
-		gate.release(t)
+		if err := h.Stop(t.Context(), id, runners.Stop{}); file == "began" && (err == nil || !strings.Contains(err.Error(), path)) {
+			t.Errorf("Stop with garbage in %s: %v; want an error that names the file", file, err)
+		}
+		if file == "began" { // else Stop has ended it
+			gate.release(t)
+		}
 	}
+}
+
+// TestRemoveKeepsWhatItCannotEnd: a program whose record is damaged cannot be
+// ended, so it is not forgotten either.
+func TestRemoveKeepsWhatItCannotEnd(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	h := connect(t, s, envFor(t), "127.0.0.1")
+	m := h.(*host).m
+	gate := hold(t)
+	p := program("boot-1", gate.script)
+	if err := h.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	pid := gate.await(t)
+	file := m.prefix(p.ID, "") + "=began"
+	for _, bad := range []string{"launch1 1 1 1 1 - 1 1 TERM 1 1 .", "launch1 01 1 1 1 - 1 1 TERM 1 1 .", "launch1 0 1 1 1 - 1 1 TERM 1 1 .", "launch1 -1 1 1 1 - 1 1 TERM 1 1 .", "x"} {
+		write(t, file, bad)
+		if err := h.Remove(t.Context(), "web"); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("Remove with %q as record: %v; want an error that names %s", bad, err, file)
+		}
+	}
+	kill(t, -1, pid)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Remove(t.Context(), "web"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(h.WorkDir("web", "")); !os.IsNotExist(err) {
+		t.Errorf("the work directory is still there: %v", err)
+	}
+}
+
+// TestRecordRemoved: somebody cleans up while a program runs.
+func TestRecordRemoved(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	h := connect(t, s, envFor(t), "127.0.0.1")
+	gate := hold(t)
+	p := program("boot-1", gate.script)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if res, err := h.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "=began") {
+			t.Errorf("Run = %+v, %v; want an error that names the record", res, err)
+		}
+	})
+	gate.await(t)
+	if err := os.RemoveAll(filepath.Dir(h.WorkDir("web", ""))); err != nil {
+		t.Fatal(err)
+	}
+	gate.release(t)
+	wg.Wait()
 }

@@ -127,7 +127,7 @@ func (f *following) attach(ctx context.Context) (runners.Result, error) {
 		return runners.Result{}, err
 	}
 	if s.Phase == runners.NotStarted {
-		return runners.Result{}, fmt.Errorf("wait for %s on %s: it was not started there", f.id, f.m.end)
+		return runners.Result{}, f.gone(user)
 	}
 	if s.Phase == runners.Ended {
 		return f.gather(ctx, s)
@@ -188,10 +188,19 @@ func (f *following) wait(ctx context.Context) (runners.Result, error) {
 		if err != nil {
 			return f.unknown(ctx, err)
 		}
-		if s.Phase == runners.Ended {
+		switch s.Phase {
+		case runners.Ended:
 			return f.gather(ctx, s)
+		case runners.NotStarted:
+			user, _ := f.m.userOf(f.id)
+			return runners.Result{}, f.gone(user)
 		}
 	}
+}
+
+// gone is about a program of which the host knows nothing.
+func (f *following) gone(user string) error {
+	return fmt.Errorf("wait for %s on %s: there is no record %s=began: it was not started there, or somebody removed the record", f.id, f.m.end, f.m.prefix(f.id, user))
 }
 
 // unknown is what comes of a program that was lost sight of: where ctx has ended,
@@ -287,8 +296,12 @@ func (m *machine) halt(ctx context.Context, id runners.ID, why string, stop runn
 	if err != nil {
 		return fmt.Errorf("stop %s: %w", id, err)
 	}
-	if !ans.is("stopped") {
-		return fmt.Errorf("stop %s on %s: a process of its group is still there after SIGKILL", id, m.end)
+	switch {
+	case ans.is("stopped"):
+		return nil
+	case ans.is("damaged"):
+		user, _ := m.userOf(id)
+		return fmt.Errorf("stop %s on %s: its record %s=began is damaged: end it by hand and remove that file", id, m.end, m.prefix(id, user))
 	}
-	return nil
+	return fmt.Errorf("stop %s on %s: a process of its group is still there after SIGKILL", id, m.end)
 }

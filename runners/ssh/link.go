@@ -20,6 +20,8 @@ type link struct {
 	gone  chan struct{} // closed when the connection has ended
 	tasks sync.WaitGroup
 
+	first chan struct{} // held by the one who opens the first session, for all who wait for the host
+
 	mu      sync.Mutex
 	limit   int // of sessions
 	open    int
@@ -36,6 +38,7 @@ func newLink(m *machine, client *ssh.Client, conn net.Conn) *link {
 		limit:   m.r.config.MaxSessions,
 		hands:   make(map[*hand]bool),
 		changed: make(chan struct{}),
+		first:   make(chan struct{}, 1),
 	}
 	l.tasks.Go(func() {
 		err := client.Wait()
@@ -96,6 +99,28 @@ func (l *link) lost() bool {
 	default:
 		return false
 	}
+}
+
+// greet returns once the host has said where programs can run. A hundred services
+// of a host that connect at once need one session for that, not one each.
+func (l *link) greet(ctx context.Context) error {
+	select {
+	case l.first <- struct{}{}:
+		defer func() { <-l.first }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	l.mu.Lock()
+	known := len(l.hands) > 0
+	l.mu.Unlock()
+	if known {
+		return nil
+	}
+	h, err := l.acquire(ctx, "")
+	if err == nil {
+		l.release(h)
+	}
+	return err
 }
 
 // do carries out a request with a hand of user.

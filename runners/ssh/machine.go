@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,9 +74,7 @@ func (m *machine) reach(ctx context.Context, service string) error {
 	for {
 		l, err := m.connected(ctx, service)
 		if err == nil {
-			var h *hand
-			if h, err = l.acquire(ctx, ""); err == nil {
-				l.release(h)
+			if err = l.greet(ctx); err == nil {
 				return nil
 			}
 		}
@@ -279,10 +278,14 @@ func (m *machine) welcome(user string, hello answer) error {
 		return &hopelessError{fmt.Errorf("%s: the run's folder %q is not an absolute path", m.end, root)}
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.boot = hello.words[1]
+	first := user == "" && m.roots[""] == ""
 	if user == "" {
 		m.roots[""], m.shared = root, string(hello.parts["shared"])
+	}
+	m.mu.Unlock()
+	if want := m.r.config.WorkRoot; first && want != "" && !strings.HasPrefix(root, path.Clean(want)+"/") {
+		m.r.env.Note("", fmt.Sprintf("%s: nothing can be run from work_root %s, so the work directories are in %s", m.end, want, root))
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func TestCutOffHost(t *testing.T) {
 	must := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command(ip, args...).CombinedOutput(); err != nil {
-			t.Skipf("no network namespaces here: ip %s: %s", strings.Join(args, " "), out)
+			sshtest.Missing(t, fmt.Sprintf("a network namespace (ip %s: %s)", strings.Join(args, " "), out))
 		}
 	}
 	must("netns", "add", space)
@@ -183,6 +183,27 @@ func TestFewLogins(t *testing.T) {
 	wg.Wait()
 }
 
+// TestOneSession: many services of one host connect at once and need one session.
+func TestOneSession(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	r := runnerFor(t, configFor(s), envFor(t))
+	hosts := make([]runners.Host, 50)
+	var wg sync.WaitGroup
+	for i := range hosts {
+		wg.Go(func() {
+			var err error
+			if hosts[i], err = r.Connect(t.Context(), runners.Target{Service: fmt.Sprint(i), Host: "127.0.0.1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	l := hosts[0].(*host).m.link
+	if l.open != 1 || hosts[49].(*host).m.link != l {
+		t.Errorf("%d sessions were opened, want one", l.open)
+	}
+}
+
 func TestForwardingForbidden(t *testing.T) {
 	s := sshtest.Start(t, sshtest.Options{Config: []string{"AllowTcpForwarding no"}})
 	h := connect(t, s, envFor(t), "127.0.0.1")
@@ -254,8 +275,8 @@ func TestWorkRoot(t *testing.T) {
 			options := sshtest.Options{Home: home}
 			if c.mounts != "" {
 				// sshd needs its own folder where /tmp is hidden.
-				script := "set -e; H=" + home + " W=" + root + "; keep=$1; shift; mkdir -p /run/sshtest; mount -t tmpfs tmpfs /run/sshtest; mkdir /run/sshtest/d; mount --bind \"$keep\" /run/sshtest/d; " +
-					c.mounts + "; if [ ! -d \"$keep\" ]; then mount -o remount,rw /tmp; mkdir -p \"$keep\" $H; mount --bind /run/sshtest/d \"$keep\"; mount -o remount,ro /tmp; fi; exec \"$@\""
+				script := "set -e; H=" + home + " W=" + root + "; keep=$1; shift; mount -t tmpfs tmpfs /mnt; mkdir /mnt/d; mount --bind \"$keep\" /mnt/d; " +
+					c.mounts + "; if [ ! -d \"$keep\" ]; then mount -o remount,rw /tmp; mkdir -p \"$keep\" $H; mount --bind /mnt/d \"$keep\"; mount -o remount,ro /tmp; fi; exec \"$@\""
 				options.Inside = []string{unshare, "-m", "sh", "-c", script, "sh", "KEEP"}
 			}
 			s := sshtest.Start(t, options)

@@ -25,8 +25,8 @@ func preamble(marker string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `unset M T R S W P; M=%s T=%s; nl=$(printf '\n.'); nl=${nl%%.}; s=; while IFS= read -r l; do case $l in .) break;; esac; s=$s$l$nl; done; eval "$s"`+"\n", marker, marker[:8])
 	for line := range strings.Lines(script) {
-		if line != "\n" && line[0] != '#' {
-			b.WriteString(line)
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			b.WriteString(line + "\n")
 		}
 	}
 	b.WriteString(`while IFS= read -r l; do case $l in "$M "*) eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n.\n")
