@@ -269,12 +269,18 @@ func (w *world) supervisors() []int {
 	return found
 }
 
-// gone waits until a process is no more, by asking until it is so: there is no event for a process that is not a child.
+// gone waits until a process is no more.
 func (w *world) gone(pid int) {
 	w.t.Helper()
+	awaitEnd(w.t, pid)
+}
+
+// awaitEnd asks until a process is no more: there is no event for a process that is not a child.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
 	for end := time.Now().Add(patience); syscall.Kill(pid, 0) == nil; {
 		if time.Now().After(end) {
-			w.t.Fatalf("process %d goes on", pid)
+			t.Fatalf("process %d goes on", pid)
 		}
 		syscall.Select(0, nil, nil, nil, &syscall.Timeval{Usec: 5000})
 	}
