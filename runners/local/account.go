@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -92,7 +91,7 @@ func (h *host) root(name string) string {
 	if h.isUs(name) {
 		return h.runner.env.Dir
 	}
-	return filepath.Join(sharedTemp, "launch-"+h.runner.env.RunID+"-"+runners.DirName(name))
+	return guestRoot(h.runner.env.RunID, runners.DirName(name))
 }
 
 // files returns who handles the user's files.

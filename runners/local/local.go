@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/launchplan/launch/runners"
@@ -26,6 +27,8 @@ type runner struct {
 
 	payloads sync.Map // hash -> *sync.Mutex held while it is put in place
 	mine     sync.Map // runners.ID of each program that this runner asked for
+	guests   guests
+	removing chan struct{} // a token for each service whose files are being removed
 	ledger   ledger
 	sudo     bool // other users are reached through sudo, since only root can become them
 }
@@ -50,6 +53,7 @@ func New(_ context.Context, config Config, env runners.Env) (runners.Runner, err
 		env:        env,
 		supervisor: newConnector(filepath.Join(dir, "supervisor"), argv, environ),
 		sudo:       os.Geteuid() != 0,
+		removing:   make(chan struct{}, 2*runtime.NumCPU()), // each is a thread of ours while it waits for the disk
 	}, nil
 }
 

@@ -167,6 +167,9 @@ func (h *host) place(ctx context.Context, p *runners.Program) error {
 		}
 	}
 	files := h.files(p.User)
+	if !h.isUs(p.User) {
+		defer h.runner.guests.changed()
+	}
 	if err := files.place(ctx, p.ID.Service, p.Files); err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 		state, found := Standing(k)
 		p.pid, p.process, p.started, p.adopted, p.reaped = found.PID, found, k.Started, true, true
 		close(p.begin)
-		s.programs[p.id] = p
+		s.keep(p)
 		if state.Phase == runners.Running {
 			if k.Process.PID == 0 {
 				r := s.record(records.Start, p)

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -177,7 +179,7 @@ func (s *supervisor) find(id runners.ID) *program {
 	if p, ok := s.programs[id]; ok {
 		return p
 	}
-	for p := range s.active { // a check
+	for p := range s.checks {
 		if p.id == id {
 			return p
 		}
@@ -270,16 +272,13 @@ func (s *supervisor) stop(p *program, stop *runners.Stop) error {
 
 // remove ends and forgets the programs of a service, or all.
 func (s *supervisor) remove(service string) error {
-	of := func(p *program) bool { return service == "" || p.id.Service == service }
-	var all []*program
 	s.mu.Lock()
-	for _, p := range s.programs {
-		if of(p) {
-			all = append(all, p)
-		}
+	all := slices.Clone(s.services[service])
+	if service == "" {
+		all = slices.Collect(maps.Values(s.programs))
 	}
-	for p := range s.active {
-		if p.begun.Kind == runners.Check && of(p) {
+	for p := range s.checks {
+		if service == "" || p.id.Service == service {
 			all = append(all, p)
 		}
 	}
@@ -298,9 +297,7 @@ func (s *supervisor) remove(service string) error {
 	}
 	s.mu.Lock()
 	for _, p := range all {
-		if s.programs[p.id] == p {
-			delete(s.programs, p.id)
-		}
+		s.forget(p)
 	}
 	s.mu.Unlock()
 	return nil

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -69,11 +70,33 @@ func (s *supervisor) start(c *client, r *wire.Request) *program {
 		Kind: w.Kind, Label: w.Label, Marker: w.Marker, Timeout: w.Timeout, Stop: w.Stop, User: w.User,
 	}, w.Output)
 	if w.Kind != runners.Check {
-		s.programs[r.ID] = p
+		s.keep(p)
+	} else {
+		s.checks[p] = struct{}{}
 	}
 	s.active[p] = struct{}{}
 	s.work.Go(func() { s.live(p, c, r) })
 	return p
+}
+
+// keep has the program found by its ID. mu is held.
+func (s *supervisor) keep(p *program) {
+	s.programs[p.id] = p
+	s.services[p.id.Service] = append(s.services[p.id.Service], p)
+}
+
+// forget is the inverse of keep. mu is held.
+func (s *supervisor) forget(p *program) {
+	if s.programs[p.id] != p {
+		return
+	}
+	delete(s.programs, p.id)
+	rest := slices.DeleteFunc(s.services[p.id.Service], func(other *program) bool { return other == p })
+	if len(rest) == 0 {
+		delete(s.services, p.id.Service)
+	} else {
+		s.services[p.id.Service] = rest
+	}
 }
 
 // errNotBegun is the startErr of a program that was stopped before its start.
@@ -143,9 +166,8 @@ func (s *supervisor) notStarted(p *program, err error) {
 	p.startErr = err
 	s.mu.Lock()
 	delete(s.active, p)
-	if s.programs[p.id] == p {
-		delete(s.programs, p.id)
-	}
+	delete(s.checks, p)
+	s.forget(p)
 	s.mu.Unlock()
 	close(p.begin)
 	close(p.done)
@@ -248,6 +270,7 @@ func (s *supervisor) end(p *program, result runners.Result) {
 	}
 	s.mu.Lock()
 	delete(s.active, p)
+	delete(s.checks, p)
 	if left {
 		s.left[p] = struct{}{}
 	}

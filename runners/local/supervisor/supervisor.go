@@ -60,8 +60,10 @@ type supervisor struct {
 	mu       sync.Mutex
 	listener *net.UnixListener
 	programs map[runners.ID]*program // durable ones and processes, until they are forgotten
+	services map[string][]*program   // the same, by service: removing one must not look at all
 	clients  map[*client]struct{}
 	active   map[*program]struct{} // all that have not ended, checks too
+	checks   map[*program]struct{} // those of them that are checks: a few at any time
 	left     map[*program]struct{} // ended, but of their group something may be there
 	unsaved  []records.Record      // ends that could not be written
 	lonely   bool                  // nobody has connected yet
@@ -130,7 +132,9 @@ func run(ctx context.Context, dir string, ready func()) error {
 		forks:    make(chan struct{}, 2*runtime.NumCPU()),
 		leave:    leave,
 		programs: map[runners.ID]*program{},
+		services: map[string][]*program{},
 		active:   map[*program]struct{}{},
+		checks:   map[*program]struct{}{},
 		clients:  map[*client]struct{}{},
 		left:     map[*program]struct{}{},
 		lonely:   true,
