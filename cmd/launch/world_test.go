@@ -241,8 +241,13 @@ func (w *world) wantNothingLeft(run string) {
 	}
 }
 
+// wantNoProcess checks that nothing runs any more. A supervisor that adopted programs of one that was killed looks now and
+// then whether they are gone, so it may leave a little later.
 func (w *world) wantNoProcess() {
 	w.t.Helper()
+	for _, pid := range w.processes(" " + superviseArg + " ") {
+		awaitEnd(w.t, pid)
+	}
 	for _, pid := range w.processes("") {
 		cmdline, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		w.t.Errorf("process %d is left: %q", pid, cmdline)
