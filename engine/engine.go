@@ -4,7 +4,6 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -284,6 +283,3 @@ func (s *Session) changeRun(status state.RunStatus, cause string, change func(*s
 	s.news.announce(ticket, Event{Type: EventRun, Run: run.Name, Status: string(status), Text: cause})
 	return ticket
 }
-
-// interrupted says whether ctx was ended by hand, as opposed to by a bound of our own.
-func interrupted(ctx context.Context) bool { return ctx.Err() != nil }

@@ -74,12 +74,6 @@ func (m *masker) text(s string) string {
 	return r.Replace(s)
 }
 
-// active says whether there is anything to mask.
-func (m *masker) active() bool {
-	r, _ := m.current()
-	return r != nil
-}
-
 // disguises are the forms in which a secret turns up in output. Base64 of a longer
 // text that contains the secret has one of three forms, depending on what stands
 // before it; the characters at both ends that mix with neighbours are left out.
