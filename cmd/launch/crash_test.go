@@ -257,6 +257,7 @@ func (c *crashRun) lead(command string) {
 		for _, pid := range c.processes("sleep 600") {
 			if strings.Contains(c.environ(pid), "LAUNCH_SERVICE=stays\x00") {
 				syscall.Kill(pid, syscall.SIGKILL)
+				awaitEnd(c.t, pid) // before that it is found healthy
 			}
 		}
 	}

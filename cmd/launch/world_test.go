@@ -241,8 +241,13 @@ func (w *world) wantNothingLeft(run string) {
 	}
 }
 
+// wantNoProcess checks that nothing runs any more. A supervisor that adopted programs of one that was killed looks now and
+// then whether they are gone, so it may leave a little later.
 func (w *world) wantNoProcess() {
 	w.t.Helper()
+	for _, pid := range w.processes(" " + superviseArg + " ") {
+		awaitEnd(w.t, pid)
+	}
 	for _, pid := range w.processes("") {
 		cmdline, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		w.t.Errorf("process %d is left: %q", pid, cmdline)
@@ -269,12 +274,18 @@ func (w *world) supervisors() []int {
 	return found
 }
 
-// gone waits until a process is no more, by asking until it is so: there is no event for a process that is not a child.
+// gone waits until a process is no more.
 func (w *world) gone(pid int) {
 	w.t.Helper()
+	awaitEnd(w.t, pid)
+}
+
+// awaitEnd asks until a process is no more: there is no event for a process that is not a child.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
 	for end := time.Now().Add(patience); syscall.Kill(pid, 0) == nil; {
 		if time.Now().After(end) {
-			w.t.Fatalf("process %d goes on", pid)
+			t.Fatalf("process %d goes on", pid)
 		}
 		syscall.Select(0, nil, nil, nil, &syscall.Timeval{Usec: 5000})
 	}
