@@ -12,6 +12,14 @@ build: ## every binary, into bin/
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... ./examples/services/...
 
+# What plans/full sends to its nodes, which may be of another system than this machine.
+NODE_OS ?= $(shell $(GO) env GOOS)
+NODE_ARCH ?= $(shell $(GO) env GOARCH)
+.PHONY: plans/full/bin
+plans/full/bin: ## the programs for the nodes of plans/full
+	@mkdir -p $@
+	CGO_ENABLED=0 GOOS=$(NODE_OS) GOARCH=$(NODE_ARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@/ ./cmd/epuharness ./examples/services/...
+
 run: build ## boot plans/lightweight and show its status
 	@mkdir -p -m 700 $(RUN_STATE)
 	bin/launch --state $(RUN_STATE) boot plans/lightweight

@@ -78,10 +78,7 @@ func (s *Session) Resume(ctx context.Context) error {
 func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) error {
 	if s.set.OnFailure == Continue {
 		if reason := s.unusable(svc); reason != "" {
-			if svc.status() != state.Pending {
-				return nil // what was begun earlier is left as it is
-			}
-			return s.skip(svc, reason).Wait()
+			return s.leave(svc, reason)
 		}
 	}
 	switch svc.status() {
@@ -126,6 +123,22 @@ func (s *Session) reverify(ctx context.Context, svc *service, started func()) er
 	s.currently(svc)
 	started()
 	return s.verify(ctx, svc)
+}
+
+// leave lets a service be, since what it uses is not there. One that an earlier command had under way
+// is failed until that is mended; its program goes on, and is attached to again.
+func (s *Session) leave(svc *service, reason string) error {
+	switch st := svc.status(); st {
+	case state.Pending:
+		return s.skip(svc, reason).Wait()
+	case state.Ready, state.Failed, state.Skipped:
+		return nil
+	default:
+		return s.fail(svc, &Failure{
+			Service: svc.address(), Phase: phaseOf(st), Host: svc.snapshot().Host, Source: source(svc.spec.Range), Reason: reason,
+			Hint: "`launch resume` goes on with it when that is mended",
+		})
+	}
 }
 
 // unskip makes what an earlier failure kept from starting eligible again.

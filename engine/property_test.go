@@ -30,7 +30,7 @@ func TestAnyHistory(t *testing.T) {
 	if given, err := strconv.ParseUint(os.Getenv("LAUNCH_TEST_SEED"), 10, 64); err == nil {
 		seed = given
 	}
-	runs := 40
+	runs := 30
 	if os.Getenv("LAUNCH_LONG") != "" {
 		runs = 3000
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/state"
@@ -144,6 +145,12 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 		if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil { // what its terminate program would work with
 			s.Note(svc.address(), "its work directory could not be removed: "+err.Error())
 		}
+	}
+	if svc.host != nil && len(svc.note.Groups) > 0 {
+		return s.fail(svc, &Failure{ // a second one beside the first would be worse
+			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
+			Reason: "it is not brought up again, since what runs of it could not be ended: " + strings.Join(problems, "; "),
+		})
 	}
 	if unreachable && svc.host == nil {
 		s.replaceHost(ctx, svc)

@@ -179,12 +179,15 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		return problems, nil // the next terminate goes on from here
 	}
 	started()
+	var left []string
 	for _, name := range svc.note.Groups {
 		id := runners.ID{Service: runners.DirName(svc.address()), Name: name}
 		if err := svc.host.Stop(ctx, id, runners.Stop{Signal: ending.Signal, Grace: ending.Grace}); err != nil {
 			problem("its programs could not be stopped: " + err.Error())
+			left = append(left, name)
 		}
 	}
+	svc.note.Groups = left
 	for i, p := range ending.Gone {
 		if f := s.await(ctx, svc, p, fmt.Sprintf("gone-%d", i), patient); f != nil {
 			problem(f.Reason)

@@ -138,7 +138,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 }
 
 // crashSample is how many points of each command are tried where LAUNCH_LONG does not ask for all.
-const crashSample = 6
+const crashSample = 4
 
 // crashPoints are the points of a command: as many as it has commits, before and after each.
 func crashPoints(t *testing.T, bin string, place crashPlace, command string) []string {
@@ -162,7 +162,7 @@ func crashPoints(t *testing.T, bin string, place crashPlace, command string) []s
 
 // countCommits finds out how many commits a command makes: the first point that is never reached.
 func countCommits(t *testing.T, bin string, place crashPlace, command string) int {
-	low, high := 1, 256
+	low, high := 1, 64
 	for low < high {
 		middle := (low + high) / 2
 		c := newCrashRun(t, bin, place)
@@ -174,6 +174,9 @@ func countCommits(t *testing.T, bin string, place crashPlace, command string) in
 		} else {
 			high = middle
 		}
+	}
+	if low == 64 {
+		t.Fatalf("%s makes more commits than were looked for", command)
 	}
 	return low - 1
 }

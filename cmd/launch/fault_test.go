@@ -287,18 +287,18 @@ func TestGarbageRecords(t *testing.T) {
 		w.must(syscall.Kill(pid, syscall.SIGKILL))
 		w.gone(pid)
 	}
-	filepath.WalkDir(filepath.Join(w.state, "runs"), func(path string, e os.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() && e.Name() == "records" {
-			w.must(os.WriteFile(path, []byte("\x00garbage\xff\n{\"pid\":-1}\n"), 0o600))
-		}
-		return nil
-	})
-	r := w.launch("status", "r")
-	if r.status != exitOK && r.status != exitFailed {
-		r.want(exitFailed)
+	found, _ := filepath.Glob(filepath.Join(w.state, "runs", "*", "supervisor", "records"))
+	if len(found) != 1 {
+		t.Fatalf("records: %q", found)
 	}
-	r.not("panic")
-	w.launch("terminate", "r").not("panic")
+	records := found[0]
+	w.must(os.WriteFile(records, []byte("\x00garbage\xff\n{\"pid\":-1}\n"), 0o600))
+	w.launch("status", "r").want(exitFailed, "records of this run's programs are damaged", "supervisor/records:1").not("panic")
+	w.launch("repair", "r").want(exitFailed, "it is not brought up again, since what runs of it could not be ended").not("panic")
+	w.launch("terminate", "r").want(exitFailed, "supervisor/records:1", "run r is not terminated").not("panic")
+	if n := len(w.processes("sleep 600")); n != 1 {
+		t.Errorf("%d processes run, not the first one alone", n)
+	}
 }
 
 // strace makes fsync fail: the command says so and stops, and the next one goes on.

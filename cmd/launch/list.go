@@ -90,7 +90,7 @@ func newPurgeCommand(g *globalOptions) *cobra.Command {
 				return err
 			}
 			for _, r := range runs {
-				if r.Status != state.RunTerminated || time.Since(r.Since) < olderThan {
+				if r.Status != state.RunTerminated || max(0, time.Since(r.Since)) < olderThan { // a clock may have been set back
 					continue
 				}
 				if err := purge(cmd, eng, r); err != nil {

@@ -97,7 +97,7 @@ func serviceOf(ctx context.Context, g *globalOptions, command string, args []str
 	}
 	run, err := findHistory(ctx, eng.DB, name)
 	if err == nil {
-		err = hasService(ctx, eng.DB, run, address)
+		address, err = fullAddress(ctx, eng.DB, run, address)
 	}
 	if err != nil {
 		eng.DB.Close()
@@ -105,22 +105,38 @@ func serviceOf(ctx context.Context, g *globalOptions, command string, args []str
 	return eng, run, address, err
 }
 
-// hasService says which services there are where the one that was asked for is not among them.
-func hasService(ctx context.Context, db *state.DB, run state.Run, address string) error {
+// fullAddress finds the service that is meant: by its address, or by the end of it where only one ends so. Where there
+// is none, the error says which there are.
+func fullAddress(ctx context.Context, db *state.DB, run state.Run, meant string) (string, error) {
 	rows, err := db.Services(ctx, run.ID)
 	if err != nil {
-		return err
+		return "", err
 	}
-	var known []string
+	var known, ending []string
 	for _, row := range rows {
-		if row.Address == address {
-			return nil
+		if row.Address == meant {
+			return meant, nil
 		}
-		if len(known) < 10 {
-			known = append(known, row.Address)
+		if strings.HasSuffix(row.Address, "."+meant) {
+			ending = append(ending, row.Address)
 		}
+		known = append(known, row.Address)
 	}
-	return usagef("run %s has no service %q; it has %s%s", run.Name, address, strings.Join(known, ", "), map[bool]string{true: ", …"}[len(rows) > len(known)])
+	switch {
+	case len(ending) == 1:
+		return ending[0], nil
+	case len(ending) > 1:
+		return "", usagef("several services of run %s are called so: %s", run.Name, someOf(ending))
+	}
+	return "", usagef("run %s has no service %q; it has %s", run.Name, meant, someOf(known))
+}
+
+// someOf lists names, the first ten of many.
+func someOf(names []string) string {
+	if len(names) > 10 {
+		return strings.Join(names[:10], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
 }
 
 // logFiles finds the logs of a service's phases, oldest first.

@@ -68,7 +68,7 @@ func age(at time.Time) string {
 	if at.IsZero() {
 		return "-"
 	}
-	d := time.Since(at)
+	d := max(0, time.Since(at)) // the clock may have been set back
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -1,7 +1,6 @@
 package dispatch_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 )
@@ -36,7 +35,7 @@ func FuzzProperties(f *testing.F) {
 		w.play(int(steps % 2000))
 		w.settle()
 		if w.failure != "" {
-			t.Fatal(fmt.Sprintf("%s\n%s", w.failure, w.tail()))
+			t.Fatalf("%s\n%s", w.failure, w.tail())
 		}
 	})
 }

@@ -38,6 +38,7 @@ func sections() []section {
 		{"store", store},
 		{"growth", growth},
 		{"lightweight", lightweight},
+		{"fleet", fleet},
 		{"packages", packages},
 	}
 }

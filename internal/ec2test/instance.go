@@ -62,7 +62,7 @@ func (i *instance) state(now time.Time) instanceState {
 func (s *Server) start(sp spec, token, reservation string, index int, now time.Time) *instance {
 	s.seq++
 	i := &instance{
-		id: fmt.Sprintf("i-%017x", 0xec2_0000_0000+s.seq), reservation: reservation, token: token,
+		id: fmt.Sprintf("i-%08x%09x", s.salt, s.seq), reservation: reservation, token: token,
 		index: index, seq: s.seq, spec: sp, launched: now,
 		private: netip.AddrFrom4([4]byte{127, s.network[0], byte(s.seq >> 8), byte(s.seq)}),
 		tags:    &tagSet{resource: "instance"},

@@ -224,6 +224,19 @@ func (m *machine) runUserPrograms(programs []userProgram) {
 	m.console.printf("Cloud-init finished\n")
 }
 
+// Running tells the processes that run on machines of the endpoint, and on which.
+func (s *Server) Running() map[int]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := map[int]string{}
+	for _, p := range processes() {
+		if id := p.variable(marker); s.instances[id] != nil {
+			found[p.pid] = id
+		}
+	}
+	return found
+}
+
 // environment is what a login on the machine has.
 func (m *machine) environment() []string {
 	return []string{

@@ -64,6 +64,7 @@ type Server struct {
 	mu        sync.Mutex // guards everything below
 	rng       *rand.Rand
 	seq       int
+	salt      uint32  // of ids: machines of two endpoints are never taken for each other
 	network   [2]byte // second octets of this endpoint's private and public addresses
 	instances map[string]*instance
 	order     []*instance // in the order of their launch: what paging walks
@@ -95,6 +96,7 @@ func New(opt Options) (*Server, error) {
 		report:    Report{Calls: map[string]int{}, Errors: map[string]int{}},
 	}
 	// Two endpoints at a time, in two test processes, must not share addresses.
+	s.salt = rand.Uint32()
 	second := byte(64 + rand.IntN(64))
 	s.network = [2]byte{second, second + 64}
 	s.setFaults(opt.Faults)

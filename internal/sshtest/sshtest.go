@@ -27,7 +27,8 @@ import (
 // Options of a Server.
 type Options struct {
 	Address string   // to listen on; empty: 127.0.0.1. "0.0.0.0" answers every address in 127.0.0.0/8
-	Config  []string // more lines of sshd_config
+	Config  []string // more lines of sshd_config, but for SetEnv, of which sshd takes only one
+	Env     []string // more variables that sessions have: NAME=VALUE
 	Shell   string   // what runs commands instead of the user's login shell, as in SHELL -c COMMAND
 	Sh      string   // what stands in for /bin/sh: "busybox sh", "bash"
 	Path    string   // the PATH of programs; empty: that of the test
@@ -117,7 +118,7 @@ func Start(t testing.TB, o Options) *Server {
 		"PidFile " + dir + "/pid",
 		"StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
 		"PrintMotd no", "PrintLastLog no", "LogLevel INFO",
-		fmt.Sprintf("SetEnv HOME=%s PATH=%s", s.Home, path),
+		fmt.Sprintf("SetEnv HOME=%s PATH=%s %s", s.Home, path, strings.Join(o.Env, " ")),
 	}
 	if o.Shell != "" || o.Sh != "" {
 		lines = append(lines, "ForceCommand "+s.force(o))

@@ -11,12 +11,12 @@ locals {
   dispatchers   = 2
 
   # Nodes reach each other by their private addresses, this machine reaches them by the others.
-  inner = [for node in service.base : coalesce(node.private_address, node.address)]
+  inner = [for node in service.base : compact([node.private_address, node.address])[0]]
   outer = service.base[*].address
 
   # A machine that replaces another is a node of its own to the dispatcher.
-  nodes       = [for i, m in service.engine : "engine-${i}-${substr(sha256(coalesce(m.instance_id, m.address)), 0, 6)}"]
-  engine_here = [for m in service.engine : coalesce(m.private_address, m.address)]
+  nodes       = [for i, m in service.engine : "engine-${i}-${substr(sha256(compact([m.instance_id, m.address])[0]), 0, 6)}"]
+  engine_here = [for m in service.engine : compact([m.private_address, m.address])[0]]
 
   # One broker is no cluster.
   cluster    = local.base_count > 1 ? "launch" : ""
@@ -61,9 +61,10 @@ runner "ec2" "engine" {
 }
 
 runner "ssh" "hosts" {
-  user          = var.ssh_user
-  port          = var.ssh_port
-  identity_file = var.identity_file
+  user            = var.ssh_user
+  port            = var.ssh_port
+  identity_file   = var.identity_file
+  host_key_policy = var.host_key_policy
 }
 
 # Every machine of the fleet. Sending epuharness and running it there once shows that the node

@@ -115,3 +115,9 @@ variable "identity_file" {
   default     = null
   description = "The key for hosts that are there already; instances get one of their own"
 }
+
+variable "host_key_policy" {
+  type        = string
+  default     = null
+  description = "For hosts that are there already: \"strict\" (known_hosts decides) or \"accept-new\""
+}

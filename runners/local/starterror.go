@@ -41,7 +41,7 @@ func explain(t target, errno syscall.Errno) error {
 		}
 		return fmt.Errorf("%s may not be executed by this user", t.path)
 	case syscall.ENOEXEC:
-		return fmt.Errorf("%s is neither a program for this machine nor a script that begins with #!", t.path)
+		return fmt.Errorf("%s is neither a program for this machine nor a script with a #! line", t.path)
 	case syscall.E2BIG:
 		return fmt.Errorf("its arguments and its environment are larger than this machine allows")
 	case syscall.EAGAIN, syscall.ENOMEM:

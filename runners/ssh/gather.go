@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/launchplan/launch/runners"
 )
@@ -128,18 +129,18 @@ func (h *host) Discard(_ context.Context, id runners.ID) error {
 	return nil
 }
 
-// takeSpent returns lines that forget output, and checks, once there are enough of those.
+// takeSpent returns a line that forgets output, and checks, once there are enough of those.
 func (m *machine) takeSpent(user string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	lines := ""
+	var lines []string
 	if hushed := m.hushed[user]; len(hushed) > 0 {
 		m.hushed[user] = nil
-		lines = line(append([]string{"hush"}, hushed...)...)
+		lines = append(lines, line(append([]string{"hush"}, hushed...)...))
 	}
 	if spent := m.spent[user]; len(spent) >= spentBatch {
 		m.spent[user] = nil
-		lines += line(append([]string{"spent"}, spent...)...)
+		lines = append(lines, line(append([]string{"spent"}, spent...)...))
 	}
-	return lines
+	return strings.Join(lines, "; ")
 }

@@ -84,6 +84,9 @@ func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found
 		ans, err := m.do(ctx, user, func() request { return request{pieces: pieces, once: true} })
 		switch reason := printable(string(ans.data)); {
 		case err != nil && hopeless(err):
+			if user != "" {
+				err = errors.Join(err, m.delist(ctx, p.ID, user))
+			}
 			return nil, false, fail(err)
 		case err != nil:
 			return nil, false, err
@@ -121,6 +124,13 @@ func (m *machine) enlist(ctx context.Context, id runners.ID, user string) error 
 		return &runners.StartError{Program: id.String(), Err: errors.New(printable(string(ans.data)))}
 	}
 	return nil
+}
+
+// delist takes that back where launch cannot become the user, who so has nothing there.
+func (m *machine) delist(ctx context.Context, id runners.ID, user string) error {
+	m.setUser(id, "")
+	_, err := m.do(ctx, "", func() request { return ask("not_as", m.records(id.Service, ""), id.Name, user) })
+	return err
 }
 
 // askFirst is the size from which on a payload is not sent on suspicion that the

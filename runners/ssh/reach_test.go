@@ -275,8 +275,8 @@ func TestWorkRoot(t *testing.T) {
 			options := sshtest.Options{Home: home}
 			if c.mounts != "" {
 				// sshd needs its own folder where /tmp is hidden.
-				script := "set -e; H=" + home + " W=" + root + "; keep=$1; shift; mkdir -p /run/sshtest; mount -t tmpfs tmpfs /run/sshtest; mkdir /run/sshtest/d; mount --bind \"$keep\" /run/sshtest/d; " +
-					c.mounts + "; if [ ! -d \"$keep\" ]; then mount -o remount,rw /tmp; mkdir -p \"$keep\" $H; mount --bind /run/sshtest/d \"$keep\"; mount -o remount,ro /tmp; fi; exec \"$@\""
+				script := "set -e; H=" + home + " W=" + root + "; keep=$1; shift; mount -t tmpfs tmpfs /mnt; mkdir /mnt/d; mount --bind \"$keep\" /mnt/d; " +
+					c.mounts + "; if [ ! -d \"$keep\" ]; then mount -o remount,rw /tmp; mkdir -p \"$keep\" $H; mount --bind /mnt/d \"$keep\"; mount -o remount,ro /tmp; fi; exec \"$@\""
 				options.Inside = []string{unshare, "-m", "sh", "-c", script, "sh", "KEEP"}
 			}
 			s := sshtest.Start(t, options)

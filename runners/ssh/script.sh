@@ -324,7 +324,6 @@ wrap() {
 	who self
 	wrapper="$pid $born"
 	(
-		trap - HUP PIPE INT QUIT
 		who self
 		clock
 		set -C
@@ -341,6 +340,7 @@ wrap() {
 		}
 		printf '%s\n' "$M.started $pid" >&7
 		exec 7>&-
+		trap - HUP PIPE INT QUIT # not sooner: what is said to a session that is gone must not end the program
 		umask "$um"
 		if [ "$had" ]; then
 			LC_ALL=$lang
@@ -575,7 +575,29 @@ stop() {
 	fi
 }
 
-# names of the other users that have programs in folder $1.
+# as records, before anything is made as user $3, that program $2 of folder $1 is
+# that user's; not_as takes it back where launch cannot become that user.
+as() {
+	bad=
+	need "$1"
+	{ printf '%s' "$3" >"$1/$2=as" && printf '%s' "$3" >"$R/.programs/$3=as"; } 2>/dev/null || bad="cannot write $1/$2=as"
+	[ ! "$bad" ] || { printf '%s' "$bad"; answer failed; return; }
+	answer ok
+}
+not_as() {
+	rm -f "$1/$2=as"
+	others= name=
+	set +f
+	for each in "$R"/.programs/*/*=as; do
+		[ ! -e "$each" ] || read -r name <"$each"
+		[ "$name" != "$3" ] || others=yes
+	done
+	set -f
+	[ "$others" ] || rm -f "$R/.programs/$3=as"
+	answer ok
+}
+
+# users tells the other users that have programs in folder $1.
 users() {
 	set +f
 	for each in "$1"/*=as; do
@@ -583,12 +605,6 @@ users() {
 	done
 	set -f
 	answer users
-}
-as() {
-	need "$1"
-	{ printf '%s' "$3" >"$1/$2=as" && printf '%s' "$3" >"$R/.programs/$3=as"; } 2>/dev/null || bad="cannot write $1/$2=as"
-	[ ! "$bad" ] || { printf '%s' "$bad"; answer failed; return; }
-	answer ok
 }
 
 # erase ends all programs below $1 and removes the folders "$@", unless some cannot be ended.

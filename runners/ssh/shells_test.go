@@ -56,7 +56,7 @@ func TestShells(t *testing.T) {
 		options     sshtest.Options
 	}{
 		{"busybox", "busybox", sshtest.Options{Sh: "busybox sh"}},
-		{"bash", "bash", sshtest.Options{Sh: "bash", Config: []string{"SetEnv LC_ALL=C.UTF-8"}}},
+		{"bash", "bash", sshtest.Options{Sh: "bash", Env: []string{"LC_ALL=C.UTF-8"}}},
 		{"fish", "fish", sshtest.Options{Shell: "fish"}},
 		{"tcsh", "tcsh", sshtest.Options{Shell: "tcsh"}},
 		{"banner", "sh", sshtest.Options{Shell: noisy}},

@@ -36,8 +36,8 @@ func (r *reaper) reaped(pid int, take func() (syscall.WaitStatus, bool)) {
 	p := r.child(pid)
 	if p == nil {
 		r.forking.Lock() // a fork may be about to say whose it is
-		r.forking.Unlock()
 		p = r.child(pid)
+		r.forking.Unlock()
 	}
 	if p == nil { // an orphan that our programs left
 		take()

@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 	"github.com/launchplan/launch/runners/local/records"
 )
 
@@ -269,6 +268,3 @@ func (s *supervisor) saveUnsaved() {
 		s.unsaved = s.unsaved[1:]
 	}
 }
-
-// boot is what records say about the machine.
-func boot() *proc.Identity { return &proc.Identity{Boot: proc.BootID()} }

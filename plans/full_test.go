@@ -1,0 +1,187 @@
+package plans
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/launchplan/launch/internal/ec2test"
+	"github.com/launchplan/launch/internal/sandbox"
+)
+
+// The full plan is booted on instances of an endpoint that speaks the EC2 API: with real SSH
+// servers, brokers, dispatchers, agents and processes. A machine dies and is replaced, and what
+// stood on it is brought up again; at the end nothing is left.
+func TestFullPlan(t *testing.T) {
+	box := sandbox.New(t)
+	cloud := newCloud(t, box)
+	plan := copyOfFull(t, box)
+
+	boot := box.Must(t, "launch boot "+plan+" -n fleet --var-file "+variables(t, box, cloud))
+	if !strings.Contains(boot, "run fleet is ready") {
+		t.Fatalf("boot:\n%s", boot)
+	}
+	box.Must(t, "launch status fleet")
+
+	engine := instanceOf(t, box, "machines.engine[0]")
+	if err := cloud.Kill(engine); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := box.Run(t, "launch status fleet"); status != 1 {
+		t.Errorf("status, with a machine dead, ends with %d:\n%s", status, out)
+	}
+	box.Must(t, "launch repair fleet")
+	box.Must(t, "launch status fleet")
+	if again := instanceOf(t, box, "machines.engine[0]"); again == engine {
+		t.Errorf("the repair left %s in place", engine)
+	}
+
+	box.Must(t, "launch terminate fleet")
+	left := cloud.Report()
+	if diff := cmp.Diff(map[string]int{"terminated": 6}, left.States); diff != "" || left.KeyPairs != 0 {
+		t.Errorf("left of 5 machines and one that replaced another (-want +got):\n%s%d key pairs", diff, left.KeyPairs)
+	}
+	if left := cloud.Running(); len(left) > 0 {
+		t.Errorf("processes are left on machines that have ended: %v", left)
+	}
+}
+
+// The same plan on hosts that are there already.
+func TestFullPlanOnHosts(t *testing.T) {
+	box := sandbox.New(t)
+	cloud := newCloud(t, box)
+	plan := copyOfFull(t, box)
+
+	// The hosts are instances of another run, of which this one knows their addresses only.
+	hosts := filepath.Join(box.Home, "hosts")
+	write(t, filepath.Join(hosts, "plan.hcl"), fmt.Sprintf(`
+		runner "ec2" "fleet" {
+		  image         = "ami-12345678"
+		  instance_type = "t3.micro"
+		  ssh {
+		    user = %q
+		    port = %d
+		  }
+		}
+		level "hosts" {
+		  service "host" {
+		    count  = 3
+		    runner = runner.ec2.fleet
+		    boot { script = "mkdir -p -m 700 $HOME/.ssh" }
+		  }
+		}
+		output "hosts" { value = service.host[*].private_address }
+	`, login(), cloud.SSHPort))
+	box.Must(t, "launch boot "+hosts+" -n hosts")
+	var addresses []string
+	if err := json.Unmarshal([]byte(box.Must(t, "launch output hosts hosts -o json")), &addresses); err != nil || len(addresses) != 3 {
+		t.Fatalf("hosts %v: %v", addresses, err)
+	}
+	keys, err := filepath.Glob(filepath.Join(box.Home, ".local/state/launch/runs/*/ec2-key"))
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys %v: %v", keys, err)
+	}
+	file := variables(t, box, cloud)
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(f, "base_hosts = [%q]\nengine_hosts = [%q, %q]\nidentity_file = %q\nhost_key_policy = \"accept-new\"\n", addresses[0], addresses[1], addresses[2], keys[0])
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	box.Must(t, "launch boot "+plan+" -n fleet --var-file "+file)
+	box.Must(t, "launch status fleet")
+	box.Must(t, "launch terminate fleet")
+	if left := cloud.Running(); len(left) > 0 {
+		t.Errorf("processes are left on the hosts: %v", left)
+	}
+	box.Must(t, "launch terminate hosts")
+}
+
+func newCloud(t *testing.T, box *sandbox.Sandbox) *ec2test.Server {
+	cloud, err := ec2test.New(ec2test.Options{
+		Pending: ec2test.Delay{Min: 200 * time.Millisecond, Max: 400 * time.Millisecond},
+		Boot:    ec2test.Delay{Min: 100 * time.Millisecond, Max: 200 * time.Millisecond},
+		Ending:  100 * time.Millisecond,
+		OpenSSH: ec2test.FindSSHD() != "",
+		Faults:  ec2test.Faults{NotFoundFor: 100 * time.Millisecond, TagsHiddenFor: 200 * time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cloud.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, line := range cloud.Env() {
+		name, value, _ := strings.Cut(line, "=")
+		box.Set(name, value)
+	}
+	box.Set("AWS_CONFIG_FILE", os.DevNull)
+	return cloud
+}
+
+// copyOfFull is the plan with the epuharness that it sends to its nodes.
+func copyOfFull(t *testing.T, box *sandbox.Sandbox) string {
+	dir := filepath.Join(box.Home, "plans")
+	box.Must(t, fmt.Sprintf("cp -R plans %[1]s && mkdir -p %[1]s/full/bin && cp bin/epuharness %[1]s/full/bin/", dir))
+	return filepath.Join(dir, "full")
+}
+
+func variables(t *testing.T, box *sandbox.Sandbox, cloud *ec2test.Server) string {
+	file := filepath.Join(box.Home, "fleet.vars")
+	write(t, file, fmt.Sprintf("image = \"ami-12345678\"\nssh_user = %q\nssh_port = %d\naddress = \"private\"\n", login(), cloud.SSHPort))
+	return file
+}
+
+// login is who runs the test: the machines' programs run as that user.
+func login() string {
+	if user := os.Getenv("USER"); user != "" {
+		return user
+	}
+	return "root"
+}
+
+func instanceOf(t *testing.T, box *sandbox.Sandbox, service string) string {
+	t.Helper()
+	var run struct {
+		Levels []struct {
+			Services []struct {
+				Address    string `json:"address"`
+				InstanceID string `json:"instance_id"`
+			} `json:"services"`
+		} `json:"levels"`
+	}
+	out := box.Must(t, "launch status fleet --cached -o json")
+	if err := json.Unmarshal([]byte(out), &run); err != nil {
+		t.Fatalf("status: %v\n%s", err, out)
+	}
+	for _, level := range run.Levels {
+		for _, s := range level.Services {
+			if s.Address == service {
+				return s.InstanceID
+			}
+		}
+	}
+	t.Fatalf("there is no service %s", service)
+	return ""
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
