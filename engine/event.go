@@ -57,6 +57,9 @@ func newAnnouncer(observe func(Event)) *announcer {
 	a := &announcer{queue: make(chan announcement, 1024)}
 	a.done.Go(func() {
 		for n := range a.queue {
+			if n.wait {
+				<-n.ticket.Done() // without hurrying the writer: nothing depends on when observers hear of it
+			}
 			if n.wait && n.ticket.Wait() != nil {
 				continue // it did not happen as far as anyone can tell; whoever wrote it reports why
 			}

@@ -3,6 +3,9 @@ package state
 import "time"
 
 const (
+	// tarryMost is how long changes that nobody waits for are left for others to join them.
+	tarryMost = 2 * time.Millisecond
+
 	// lingerMost is how long a change waits for company at most. With the commit itself it stays below the 10 ms that
 	// anyone may have to wait, and a level of 1,000 services (some 3,000 changes in 1.3 s) costs about 150 commits.
 	lingerMost = 8 * time.Millisecond

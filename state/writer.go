@@ -3,7 +3,9 @@ package state
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +26,7 @@ type Writer struct {
 	run string
 
 	arrived chan struct{} // holds one token where queue may have something
+	wanted  chan struct{} // holds one token where somebody may have begun to wait for a change
 	closing chan struct{}
 	ended   chan struct{}
 	failed  error // of the first commit that failed; belongs to write until ended is closed
@@ -38,6 +41,8 @@ type Writer struct {
 type queued struct {
 	change Change
 	since  time.Time
+	wanted atomic.Bool   // somebody waits
+	hurry  chan struct{} // the writer's wanted
 	done   chan struct{} // closed when err is final
 	err    error
 }
@@ -59,7 +64,7 @@ func (db *DB) Writer(run string) *Writer {
 	}
 	w := &Writer{
 		db: db, run: run,
-		arrived: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
+		arrived: make(chan struct{}, 1), wanted: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if db.writers == nil {
 		w.closed = true
@@ -75,7 +80,7 @@ func (db *DB) Writer(run string) *Writer {
 // Submit queues a change and returns at once; Wait on the ticket returns when it is durable. Later
 // submissions never become durable before earlier ones. What the change's slices hold must not be altered afterwards.
 func (w *Writer) Submit(c Change) Ticket {
-	q := &queued{change: c.complete(), since: time.Now(), done: make(chan struct{})}
+	q := &queued{change: c.complete(), since: time.Now(), hurry: w.wanted, done: make(chan struct{})}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,6 +100,7 @@ func (w *Writer) Submit(c Change) Ticket {
 // Write is Submit and Wait. It waits for durability even where ctx has ended, within a bound: last words count.
 func (w *Writer) Write(ctx context.Context, c Change) error {
 	t := w.Submit(c)
+	t.queued.want()
 	select {
 	case <-t.queued.done:
 		return t.queued.err
@@ -142,12 +148,25 @@ type Ticket struct{ queued *queued }
 // Wait returns when the change is durable, or could not be made so. After a failed commit every later
 // change fails too: the store must be opened again to know what is in it.
 func (t Ticket) Wait() error {
+	if t.queued == nil {
+		return nil // the zero Ticket: there was nothing to write
+	}
+	t.queued.want()
 	<-t.queued.done
 	return t.queued.err
 }
 
-// Done is closed when Wait would return at once.
+// Done is closed when Wait would return at once. Unlike Wait it does not hurry the writer.
 func (t Ticket) Done() <-chan struct{} { return t.queued.done }
+
+// want tells the writer that somebody waits.
+func (q *queued) want() {
+	q.wanted.Store(true)
+	select {
+	case q.hurry <- struct{}{}:
+	default: // the token is there
+	}
+}
 
 // write commits batch after batch until the writer is closed and its queue empty.
 func (w *Writer) write() {
@@ -193,13 +212,15 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 			return w.take(nil) // what came before the closing
 		}
 	}
+	began := time.Now()
+	batch = w.tarry(batch)
 	wait := p.wait(len(batch), during)
 	if wait == 0 {
 		return batch
 	}
 
 	start, last := time.Now(), time.Duration(0)
-	end := time.NewTimer(wait)
+	end := time.NewTimer(wait - start.Sub(began))
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()
@@ -218,6 +239,24 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 		}
 	}
 	p.learn(last)
+	return batch
+}
+
+// tarry waits a moment while nobody waits for any change of the batch. Mostly somebody soon does for a later one: the
+// end of a service's boot is followed by its dependant's beginning, which would have to wait for two commits otherwise.
+func (w *Writer) tarry(batch []*queued) []*queued {
+	end := time.NewTimer(tarryMost)
+	defer end.Stop()
+	for len(batch) < batchMost && !slices.ContainsFunc(batch, func(q *queued) bool { return q.wanted.Load() }) {
+		select {
+		case <-w.wanted: // of this batch, of what came since, or of one that is done with
+			batch = w.take(batch)
+		case <-end.C:
+			return w.take(batch)
+		case <-w.closing:
+			return w.take(batch)
+		}
+	}
 	return batch
 }
 

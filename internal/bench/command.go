@@ -54,14 +54,19 @@ func lastLines(s string) string {
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }
 
-// watchMemory returns the sum of the most that a process and its children with the same program ever held.
+// watchMemory returns the sum of the most that a process and its supervisor ever held. What both have of the same
+// binary is in memory once, and counted once.
 func watchMemory(pid int, stop chan struct{}) int64 {
 	ticker := time.NewTicker(sampled)
 	defer ticker.Stop()
 	most := map[int]int64{}
 	for {
 		for _, p := range family(pid) {
-			most[p] = max(most[p], highWater(p))
+			held := memory(p, "VmHWM")
+			if p != pid {
+				held -= memory(p, "RssFile")
+			}
+			most[p] = max(most[p], held)
 		}
 		select {
 		case <-ticker.C:
@@ -102,11 +107,12 @@ func isSupervisor(pid string) bool {
 	return bytes.Contains(line, []byte("\x00supervise\x00"))
 }
 
-func highWater(pid int) int64 {
+// memory is a figure of /proc/PID/status.
+func memory(pid int, name string) int64 {
 	content, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.SplitSeq(string(content), "\n") {
 		var kib int64
-		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+		if _, err := fmt.Sscanf(line, name+": %d kB", &kib); err == nil {
 			return kib << 10
 		}
 	}

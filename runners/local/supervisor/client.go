@@ -24,6 +24,7 @@ type client struct {
 	conn    *net.UnixConn
 	writer  *wire.Writer
 	environ []string
+	names   map[string]int  // where in environ each variable is
 	gone    context.Context // ends with the connection
 
 	mu    sync.Mutex
@@ -71,7 +72,8 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	conn.SetReadDeadline(time.Time{})
 	gone, leave := context.WithCancel(ctx)
 	defer leave()
-	c.environ, c.gone = wire.Unpack(hello.Environ), gone
+	c.gone = gone
+	c.inherit(wire.Unpack(hello.Environ))
 	s.mu.Lock()
 	if s.leaving {
 		s.mu.Unlock()
@@ -312,21 +314,29 @@ func (c *client) environment(p *wire.Program) []string {
 	if p.Bare {
 		return own
 	}
-	env := make([]string, 0, len(c.environ)+len(own))
-	for _, v := range c.environ {
-		if !overridden(v, own) {
+	env := make([]string, len(c.environ), len(c.environ)+len(own))
+	copy(env, c.environ)
+	for _, v := range own {
+		name, _, _ := strings.Cut(v, "=")
+		if i, inherited := c.names[name]; inherited {
+			env[i] = v
+		} else {
 			env = append(env, v)
 		}
 	}
-	return append(env, own...)
+	return env
 }
 
-func overridden(v string, by []string) bool {
-	name, _, _ := strings.Cut(v, "=")
-	for _, o := range by {
-		if len(o) > len(name) && o[len(name)] == '=' && o[:len(name)] == name {
-			return true
+// inherit keeps what programs inherit, with the place of each name. Of a name that is there twice the last one counts.
+func (c *client) inherit(environ []string) {
+	c.names = make(map[string]int, len(environ))
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if i, twice := c.names[name]; twice {
+			c.environ[i] = v
+			continue
 		}
+		c.names[name] = len(c.environ)
+		c.environ = append(c.environ, v)
 	}
-	return false
 }
