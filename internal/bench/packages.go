@@ -41,12 +41,8 @@ func benchmarks() []benchmark {
 			{"Durable", "ns/op", 0, false, "a durable program"},
 			{"Check", "ns/op", 0, false, "a check"},
 		}},
-		{"runners/ssh", ".", "1x", []metric{
-			{"Fleet", "ratio", 1.3, false, "50 hosts, against the raw library"},
-		}},
-		{"runners/ec2", ".", "1x", []metric{
-			{"Fleet", "calls", 100, false, "API calls for 1,850 instances"},
-			{"Fleet", "ratio", 1.1, false, "against the endpoint's own minimum"},
+		{"runners/ssh", "FiftyHosts", "1x", []metric{
+			{"FiftyHosts", "launch/raw", 1.3, false, "50 hosts, against the raw library"},
 		}},
 		{"harness", "Dispatch", "1x", []metric{
 			{"Dispatch", "ratio", 0.5, true, "the machine's own start rate"},
