@@ -31,7 +31,7 @@ func benchmarks() []benchmark {
 			{"Validate/blocks-10000", "ns/service", 100e3, false, "a second for 10,000"},
 			{"Prepare", "ns/op", 0, false, "a service's programs, evaluated"},
 		}},
-		{"state", "Transitions/writers=(1|100)$|Level|Open", "300x", []metric{
+		{"state", "Transitions/writers=(1|100)$|Open/existing", "300x", []metric{
 			{"Transitions/writers=1", "transitions/s", 0, true, "each waits for its own commit"},
 			{"Transitions/writers=100", "transitions/s", 0, true, "shared commits"},
 			{"Open/existing", "ns/op", 0, false, "what a command pays before it can read"},
