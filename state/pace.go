@@ -53,11 +53,14 @@ func (p *pace) wait(n int, during bool) time.Duration {
 		p.rest--
 		return 0
 	}
-	if n < lingerEnough && (p.busy || p.load >= loadIsOne) {
+	if n < lingerEnough && p.loaded() {
 		return lingerMost
 	}
 	return 0
 }
+
+// loaded says whether changes come from many sides, so that a wait pays.
+func (p *pace) loaded() bool { return p.busy || p.load >= loadIsOne }
 
 // learn takes how long after the beginning of a wait the last change came.
 func (p *pace) learn(last time.Duration) {

@@ -213,7 +213,9 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 		}
 	}
 	began := time.Now()
-	batch = w.tarry(batch)
+	if !p.loaded() {
+		batch = w.tarry(batch)
+	}
 	wait := p.wait(len(batch), during)
 	if wait == 0 {
 		return batch

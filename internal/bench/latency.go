@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	chain      = 50 // levels of one service each
-	ports      = 8
+	chain = 50 // levels of one service each
+	ports = 8
 	// shortProbe is the interval at which a probe is first repeated; it grows by half each time, and the ports open
 	// within the first two.
 	shortProbe = 100 * time.Millisecond

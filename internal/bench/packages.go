@@ -31,7 +31,7 @@ func benchmarks() []benchmark {
 			{"Validate/blocks-10000", "ns/service", 100e3, false, "a second for 10,000"},
 			{"Prepare", "ns/op", 0, false, "a service's programs, evaluated"},
 		}},
-		{"state", "Transitions/writers=(1|100)$|Level|Open", "300x", []metric{
+		{"state", "Transitions/writers=(1|100)$|Open/existing", "300x", []metric{
 			{"Transitions/writers=1", "transitions/s", 0, true, "each waits for its own commit"},
 			{"Transitions/writers=100", "transitions/s", 0, true, "shared commits"},
 			{"Open/existing", "ns/op", 0, false, "what a command pays before it can read"},
@@ -41,12 +41,8 @@ func benchmarks() []benchmark {
 			{"Durable", "ns/op", 0, false, "a durable program"},
 			{"Check", "ns/op", 0, false, "a check"},
 		}},
-		{"runners/ssh", ".", "1x", []metric{
-			{"Fleet", "ratio", 1.3, false, "50 hosts, against the raw library"},
-		}},
-		{"runners/ec2", ".", "1x", []metric{
-			{"Fleet", "calls", 100, false, "API calls for 1,850 instances"},
-			{"Fleet", "ratio", 1.1, false, "against the endpoint's own minimum"},
+		{"runners/ssh", "FiftyHosts", "1x", []metric{
+			{"FiftyHosts", "launch/raw", 1.3, false, "50 hosts, against the raw library"},
 		}},
 		{"harness", "Dispatch", "1x", []metric{
 			{"Dispatch", "ratio", 0.5, true, "the machine's own start rate"},

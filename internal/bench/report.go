@@ -75,6 +75,8 @@ func over(a, b time.Duration) float64 { return a.Seconds() / b.Seconds() }
 
 func show(d time.Duration) string {
 	switch {
+	case d < 100*time.Microsecond:
+		return fmt.Sprintf("%.1f µs", d.Seconds()*1e6)
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.2f ms", d.Seconds()*1e3)
 	case d < time.Second:
