@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,10 +41,13 @@ func (f *Failure) mask(m *masker) {
 	}
 }
 
-// source is where in the plan a range begins, for messages.
+// source is where in the plan a range begins, for messages. They are kept, and read from anywhere, so the name is whole.
 func source(r hcl.Range) string {
 	if r.Filename == "" {
 		return ""
+	}
+	if whole, err := filepath.Abs(r.Filename); err == nil {
+		r.Filename = whole
 	}
 	return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line)
 }
