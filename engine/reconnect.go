@@ -2,12 +2,24 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/launchplan/launch/runners"
 )
 
+// A goneError says that a host which launch made is gone, or impaired.
+type goneError struct{ error }
+
+// gone says whether err is that.
+func gone(err error) bool {
+	var g *goneError
+	return errors.As(err, &g)
+}
+
 // reconnect reaches the host of a service that has one already. It makes no new
-// host: where launch made it and it is gone or impaired, there is false, and a note says so.
+// host: where launch made it and it is gone or impaired, the error is a *goneError. there is false where a
+// service has no single host.
 func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (there bool, err error) {
 	if svc.on != nil {
 		there, err := s.reconnect(ctx, svc.on, started)
@@ -33,8 +45,7 @@ func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (
 	}
 	if p := provisioner(r); p != nil {
 		if err := p.Inspect(ctx, svc.address()); err != nil {
-			s.Note(svc.address(), "its host is not as it should be: "+err.Error())
-			return false, nil
+			return false, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
 		}
 	}
 	target, diags := svc.spec.Target()

@@ -152,10 +152,16 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 			Reason: "it is not brought up again, since what runs of it could not be ended: " + strings.Join(problems, "; "),
 		})
 	}
-	if unreachable && svc.host == nil {
+	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	if unreachable && svc.host == nil && !pool { // a pool replaces its own
 		s.replaceHost(ctx, svc)
 	}
 	s.currently(svc)
+	if pool {
+		if err := s.resize(ctx, svc); err != nil {
+			return s.fail(svc, fromError(svc, PhaseProvision, err))
+		}
+	}
 	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
@@ -184,4 +190,17 @@ func (s *Session) replaceHost(ctx context.Context, svc *service) {
 		}
 	}
 	svc.note.Facts = nil
+}
+
+// resize makes the service's pool what the present plan says.
+func (s *Session) resize(ctx context.Context, svc *service) error {
+	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	if err != nil {
+		return err
+	}
+	p := provisioner(r)
+	if p == nil {
+		return nil
+	}
+	return p.Request(ctx, []runners.Want{{Service: svc.address()}})
 }

@@ -112,12 +112,15 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 	bound, cancel := context.WithTimeout(ctx, statusConnect)
 	there, err := s.reconnect(bound, svc, started)
 	cancel()
+	if gone(err) {
+		return fromError(svc, PhaseVerify, err), nil
+	}
 	if err != nil {
 		return fromError(svc, PhaseConnect, err), nil
 	}
 	pool := svc.note.Facts != nil && svc.note.Facts.Pool
 	if !there && !pool {
-		return &Failure{Service: svc.address(), Phase: PhaseVerify, Source: source(svc.spec.Range), Reason: "its host is gone or impaired"}, nil
+		return &Failure{Service: svc.address(), Phase: PhaseVerify, Source: source(svc.spec.Range), Reason: "it has no host"}, nil
 	}
 	if pool {
 		if err := s.inspect(ctx, svc); err != nil {

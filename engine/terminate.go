@@ -150,6 +150,10 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	bound, cancel := context.WithTimeout(ctx, endConnect)
 	there, err := s.reconnect(bound, svc, started)
 	cancel()
+	if gone(err) {
+		s.Note(svc.address(), err.Error())
+		return nil, nil // what ran there went with it
+	}
 	if err != nil {
 		return nil, &unreachedError{err}
 	}

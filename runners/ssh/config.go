@@ -1,7 +1,6 @@
 package ssh
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -111,13 +110,9 @@ func parseHostKeys(text string) ([]ssh.PublicKey, error) {
 // A Duration is written "10s" in a plan and in JSON.
 type Duration time.Duration
 
-// UnmarshalJSON reads a string such as "1m30s".
-func (d *Duration) UnmarshalJSON(data []byte) error {
-	var text string
-	if err := json.Unmarshal(data, &text); err != nil {
-		return fmt.Errorf("a duration is written as a string such as \"30s\": %w", err)
-	}
-	v, err := time.ParseDuration(text)
+// UnmarshalText reads "1m30s"; that it reads text is how a plan knows to take a string.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
 	if err != nil {
 		return fmt.Errorf("%q is not a duration such as \"30s\" or \"5m\"", text)
 	}
@@ -125,5 +120,5 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes what UnmarshalJSON reads.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }

@@ -30,13 +30,13 @@ const (
 // A gate lets as many through as it has room for.
 type gate chan struct{}
 
-// enter waits for a place and returns how to leave it; leaving twice does no harm.
+// enter waits for a place and returns how to leave it; leaving twice does no harm, nor does it where there was none.
 func (g gate) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case g <- struct{}{}:
 		return sync.OnceFunc(func() { <-g }), nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return func() {}, context.Cause(ctx)
 	}
 }
 
