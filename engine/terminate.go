@@ -182,7 +182,9 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ctx.Err() != nil {
 		return problems, nil // the next terminate goes on from here
 	}
-	started()
+	if ending.Terminate != nil || len(ending.Gone) > 0 || svc.spec.HasProcess {
+		started() // it may take its time; what only has to be looked after keeps its place: few at once cost less memory
+	}
 	var left []string
 	for _, name := range svc.note.Groups {
 		id := runners.ID{Service: runners.DirName(svc.address()), Name: name}
