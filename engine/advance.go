@@ -82,5 +82,4 @@ const (
 	PhaseBoot      = "boot"
 	PhaseVerify    = "verify"
 	PhaseTerminate = "terminate"
-	PhaseRelease   = "release"
 )

@@ -26,7 +26,6 @@ const (
 	processSettle = 100 * time.Millisecond
 	// lastWords bounds what is still written and undone after an interrupt.
 	lastWords = 30 * time.Second
-	// goneTimeout bounds a gone probe that states no timeout of its own.
 	tailLines = 10      // of a failed program's output, shown with the failure
 	tailBytes = 8 << 10 // what is held of it
 )
