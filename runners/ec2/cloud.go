@@ -1,18 +1,22 @@
 package ec2
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/time/rate"
 )
 
@@ -44,6 +48,7 @@ const (
 type cloud struct {
 	ec2     *ec2.Client
 	scaling *autoscaling.Client
+	http    *http.Client // of both
 	region  string
 	limit   *rate.Limiter
 	note    func(text string)
@@ -67,32 +72,56 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("no AWS region: set region in the runner block, AWS_REGION, or a region in ~/.aws/config")
 	}
-	client := &http.Client{Transport: transport()}
+	client := httpClient(cfg)
 	retryer := newRetryer()
 	return &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
-			o.HTTPClient, o.Retryer = client, retryer
+			o.HTTPClient, o.Retryer = sendsWhole(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
 		scaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
-			o.HTTPClient, o.Retryer = client, retryer
+			o.HTTPClient, o.Retryer = sendsWhole(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
+		http:   client,
 		region: cfg.Region,
 		limit:  rate.NewLimiter(callRate, callBurst),
 		note:   note,
 	}, nil
 }
 
-func transport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = keptConnections
-	t.ResponseHeaderTimeout = answerTimeout
-	return t
+// httpClient is the SDK's own, with what the configuration says of it
+// (AWS_CA_BUNDLE), and our limits.
+func httpClient(cfg aws.Config) *http.Client {
+	sdk, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		sdk = awshttp.NewBuildableClient()
+	}
+	return sdk.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = keptConnections
+		t.ResponseHeaderTimeout = answerTimeout
+	}).Freeze().(*http.Client)
+}
+
+// sendsWhole hands a request's body to client as a copy. The SDK closes the body
+// when the answer begins; where the endpoint is near, the transport may not have
+// seen the body's end by then, takes the close for a failure, and drops the
+// connection with the answer.
+func sendsWhole(client *http.Client) smithyhttp.ClientDoFunc {
+	return func(r *http.Request) (*http.Response, error) {
+		if r.Body != nil {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		return client.Do(r)
+	}
 }
 
 // newRetryer is the SDK's adaptive one, except that what will not change by
@@ -141,8 +170,4 @@ func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Contex
 }
 
 // close lets go of idle connections.
-func (c *cloud) close() {
-	if client, ok := c.ec2.Options().HTTPClient.(*http.Client); ok {
-		client.CloseIdleConnections()
-	}
-}
+func (c *cloud) close() { c.http.CloseIdleConnections() }
