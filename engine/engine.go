@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -255,9 +254,6 @@ func (s *Session) Note(service, text string) {
 	ticket := s.writer.Submit(state.Change{Event: state.Event{Kind: "note", Service: service, Cause: text}})
 	s.news.announce(ticket, Event{Type: EventNote, Service: service, Text: text})
 }
-
-// runDir is the run's private folder in the state directory.
-func runDir(dir, runID string) string { return filepath.Join(dir, "runs", runID) }
 
 // setRun writes the run's new status.
 func (s *Session) setRun(status state.RunStatus, cause string) state.Ticket {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/launchplan/launch/plan"
@@ -60,7 +59,7 @@ func (h *hosts) runner(ctx context.Context, spec *plan.Runner) (runners.Runner, 
 
 func (h *hosts) open(ctx context.Context, name string, config []byte) (runners.Runner, error) {
 	dir := runDir(h.opts.Dir, h.run.ID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeRunDir(h.opts.Dir, h.run.ID); err != nil {
 		return nil, err
 	}
 	for _, t := range h.opts.Runners {

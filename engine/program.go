@@ -12,8 +12,8 @@ import (
 
 // Files of launch's own in a work directory.
 const (
-	attributesFile = ".launch/attributes.json"
-	exportsFile    = ".launch/exports." // and the boot attempt's name, so that a retry does not read the last one's
+	attributesFile = ".launch-attributes.json"
+	exportsFile    = ".launch-exports." // and the boot attempt's name, so that a retry does not read the last one's
 )
 
 // program turns what a plan says into what a host runs, with the environment that every program finds.

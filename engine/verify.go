@@ -55,17 +55,19 @@ func (s *Session) check(ctx context.Context, svc *service, how patience) (*Failu
 	process := s.watchProcess(ctx, svc, how, len(probes) == 0, cancel)
 
 	failures := make([]*Failure, len(probes))
-	var wg sync.WaitGroup
-	for i, p := range probes {
-		wg.Go(func() {
-			failures[i] = s.await(ctx, svc, p, fmt.Sprintf("ready-%d", i), how)
-			if failures[i] != nil {
-				cancel(failures[i]) // all must hold, so the others need not be waited for
-			}
-		})
+	try := func(i int) {
+		failures[i] = s.await(ctx, svc, probes[i], fmt.Sprintf("ready-%d", i), how)
+		if failures[i] != nil {
+			cancel(failures[i]) // all must hold, so the others need not be waited for
+		}
 	}
-	wg.Wait()
+	var wg sync.WaitGroup
+	for i := 1; i < len(probes); i++ {
+		wg.Go(func() { try(i) })
+	}
 	if len(probes) > 0 {
+		try(0) // mostly the only one
+		wg.Wait()
 		cancel(nil)
 	}
 	if f := process(); f != nil {

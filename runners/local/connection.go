@@ -74,7 +74,7 @@ func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*co
 	return c, nil
 }
 
-func (c *connection) read(reader io.Reader) {
+func (c *connection) read(reader *bufio.Reader) {
 	defer close(c.ended)
 	for {
 		var reply wire.Reply

@@ -45,6 +45,11 @@ func (d *delivery) rest() error {
 	if d == nil {
 		return nil
 	}
+	if d.file == nil { // most programs write nothing
+		if info, err := os.Lstat(d.path); err == nil && info.Size() == 0 && info.Mode().IsRegular() {
+			return nil
+		}
+	}
 	err := d.open()
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = io.WriteString(d.to, "[launch: the file with the output of this program was removed]\n")

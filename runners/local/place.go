@@ -93,7 +93,7 @@ func (o ours) mkdir(root *os.Root, dir string, mode fs.FileMode) error {
 
 func (o ours) place(_ context.Context, service string, files []runners.File) error {
 	if len(files) == 0 && o.as == nil {
-		return nil // the folder was made with that of the output
+		return nil // the folder is there already
 	}
 	work, err := o.openWork(service)
 	if err != nil {
@@ -108,13 +108,57 @@ func (o ours) place(_ context.Context, service string, files []runners.File) err
 	return nil
 }
 
+// placeFresh writes files into a folder that was made a moment ago: nobody else knows of it.
+func placeFresh(dir string, files []runners.File) error {
+	for _, file := range files {
+		if err := createFresh(dir, file); err != nil {
+			return fmt.Errorf("write %s: %w", file.Path, err)
+		}
+	}
+	return nil
+}
+
+func createFresh(dir string, file runners.File) error {
+	if !filepath.IsLocal(file.Path) {
+		return fmt.Errorf("%q is not a path below the folder", file.Path)
+	}
+	name := filepath.Join(dir, filepath.FromSlash(file.Path))
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(name), 0o700); err == nil {
+			f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return fill(f, fs.FileMode(file.Mode&0o777), file.Content, nil)
+}
+
+// fill writes the content of a new file and closes it.
+func fill(f *os.File, mode fs.FileMode, content []byte, owner *account) error {
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if owner != nil {
+		if err := f.Chown(int(owner.UID), int(owner.GID)); err != nil {
+			return err
+		}
+	}
+	if mode != 0o600 {
+		return f.Chmod(mode)
+	}
+	return nil
+}
+
 // openWork opens a service's work directory. Files are named from there, since each step of a path costs a system
 // call or two for each thing that is done with a file.
 func (o ours) openWork(service string) (*os.Root, error) {
 	if o.as == nil {
-		return os.OpenRoot(filepath.Join(o.root, "work", service)) // it was made with the folder of the output
+		return os.OpenRoot(filepath.Join(o.root, "work", service)) // it is made before anything is placed there
 	}
-	root, err := o.open("work", service, ".launch")
+	root, err := o.open("work", service)
 	if err != nil {
 		return nil, err
 	}
@@ -169,19 +213,7 @@ func (o ours) create(root *os.Root, name string, mode fs.FileMode, content []byt
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	if o.as != nil {
-		if err := f.Chown(int(o.as.UID), int(o.as.GID)); err != nil {
-			return err
-		}
-	}
-	if mode != 0o600 {
-		return f.Chmod(mode)
-	}
-	return nil
+	return fill(f, mode, content, o.as)
 }
 
 // isSame tells whether something has the name, and whether it is the file as it should be.
@@ -228,6 +260,9 @@ func (o ours) payload(_ context.Context, payload *runners.Payload) error {
 }
 
 func (o ours) read(_ context.Context, dir, name string, max int) ([]byte, error) {
+	if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+		return nil, err // mostly it is not there
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err

@@ -159,18 +159,24 @@ func lookPath(name, path, dir string) string {
 
 // place makes the work directory, and puts the payload and the files in place.
 func (h *host) place(ctx context.Context, p *runners.Program) error {
-	work := filepath.Join(h.workRoot(""), p.ID.Service)
-	if p.Kind != runners.Check || h.isUs(p.User) {
+	work, us := filepath.Join(h.workRoot(""), p.ID.Service), h.isUs(p.User)
+	fresh := false
+	if us || p.Kind != runners.Check {
 		// The output's file is ours, whoever the program runs as.
-		if err := makeWorkDir(work, p.Kind != runners.Check); err != nil {
+		var err error
+		if fresh, err = makeWorkDir(work); err != nil {
 			return fmt.Errorf("make the work directory: %w", err)
 		}
 	}
 	files := h.files(p.User)
-	if !h.isUs(p.User) {
+	if !us {
 		defer h.runner.guests.changed()
 	}
-	if err := files.place(ctx, p.ID.Service, p.Files); err != nil {
+	if us && fresh {
+		if err := placeFresh(work, p.Files); err != nil {
+			return err
+		}
+	} else if err := files.place(ctx, p.ID.Service, p.Files); err != nil {
 		return err
 	}
 	if p.Payload == nil {
@@ -180,34 +186,18 @@ func (h *host) place(ctx context.Context, p *runners.Program) error {
 	return lock.(*oncePlaced).do(func() error { return files.payload(ctx, p.Payload) })
 }
 
-// makeWorkDir makes the folder of a service, and in it the one for launch's own
-// files where that is asked for.
-func makeWorkDir(work string, own bool) error {
-	last := work
-	if own {
-		last = filepath.Join(work, ".launch")
-	}
-	if _, err := os.Lstat(last); err == nil {
-		return nil
-	}
-	err := mkdir(work)
+// makeWorkDir makes the folder of a service, and tells whether there was none.
+func makeWorkDir(work string) (fresh bool, err error) {
+	err = os.Mkdir(work, 0o700)
 	if errors.Is(err, fs.ErrNotExist) { // the first service of the run
-		if err = mkdir(filepath.Dir(work)); err == nil {
-			err = mkdir(work)
+		if err = os.Mkdir(filepath.Dir(work), 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+			err = os.Mkdir(work, 0o700)
 		}
 	}
-	if err == nil && own {
-		err = mkdir(last)
-	}
-	return err
-}
-
-func mkdir(dir string) error {
-	err := os.Mkdir(dir, 0o700)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 func (h *host) payloadDir(p *runners.Program) string {

@@ -68,7 +68,7 @@ func (s throughSudo) place(ctx context.Context, service string, files []runners.
 	if err != nil {
 		return err
 	}
-	return s.sudo(ctx, archive, nil, unpack, s.root, path.Join(dir, ".launch"))
+	return s.sudo(ctx, archive, nil, unpack, s.root, dir)
 }
 
 func (s throughSudo) payload(ctx context.Context, payload *runners.Payload) error {

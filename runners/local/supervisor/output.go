@@ -14,7 +14,7 @@ import (
 // OutputFile is the file, relative to a supervisor's folder, that takes the
 // output of a program: it lies in the service's work directory.
 func OutputFile(id runners.ID) string {
-	return filepath.Join("..", "work", id.Service, ".launch", id.Name+".out")
+	return filepath.Join("..", "work", id.Service, ".launch-"+id.Name+".out")
 }
 
 // openOutput opens what takes the program's output: a file, or for a check a

@@ -4,6 +4,7 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
@@ -96,23 +97,43 @@ type Started struct {
 const MaxFrame = 8 << 20
 
 // Read reads one frame into message.
-func Read(r io.Reader, message any) error {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+func Read(r *bufio.Reader, message any) error {
+	head, err := r.Peek(headSize)
+	if err != nil {
 		return err
 	}
-	size := binary.BigEndian.Uint32(head[:])
+	size := binary.BigEndian.Uint32(head)
 	if size > MaxFrame {
 		return fmt.Errorf("a message of %d bytes is more than the %d that are allowed", size, MaxFrame)
 	}
-	var body bytes.Buffer // grows with what arrives, not with what is announced
-	if n, err := io.CopyN(&body, r, int64(size)); err != nil {
-		if err == io.EOF && n < int64(size) {
-			err = io.ErrUnexpectedEOF
+	r.Discard(headSize)
+	if int(size) <= r.Size() { // nearly all: no copy of it is made
+		body, err := r.Peek(int(size))
+		if err != nil {
+			return cutShort(err, size)
 		}
-		return err
+		defer r.Discard(int(size))
+		return decode(body, message)
 	}
-	if err := json.Unmarshal(body.Bytes(), message); err != nil {
+	var body bytes.Buffer // grows with what arrives, not with what is announced
+	if _, err := io.CopyN(&body, r, int64(size)); err != nil {
+		return cutShort(err, size)
+	}
+	return decode(body.Bytes(), message)
+}
+
+// headSize is that of the length before each frame.
+const headSize = 4
+
+func cutShort(err error, size uint32) error {
+	if err == io.EOF && size > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func decode(body []byte, message any) error {
+	if err := json.Unmarshal(body, message); err != nil {
 		return fmt.Errorf("a message that cannot be read: %w", err)
 	}
 	return nil

@@ -1,0 +1,29 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// runDir is where a run has its logs and its runners' files.
+func runDir(dir, runID string) string { return filepath.Join(dir, "runs", runID) }
+
+// makeRunDir makes the run's folder.
+func makeRunDir(dir, runID string) error {
+	run := runDir(dir, runID)
+	err := os.Mkdir(run, 0o700)
+	if errors.Is(err, fs.ErrNotExist) { // the first run of this state directory
+		all := filepath.Dir(run)
+		if err = os.MkdirAll(all, 0o700); err != nil {
+			return err
+		}
+		keepApart(all)
+		err = os.Mkdir(run, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
