@@ -231,7 +231,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			t.Errorf("the password is in the argv of %s", d.Name)
 		}
 	}
-	grep := exec.Command("grep", "-rl", secret, r.h.Dir)
+	grep := exec.Command("grep", "-rlF", "-e", secret, r.h.Dir) // it may begin with a dash
 	found, _ := grep.Output()
 	if got := strings.TrimSpace(string(found)); got != r.record.Credentials {
 		t.Errorf("the password is in %s", got)
