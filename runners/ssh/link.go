@@ -96,6 +96,7 @@ func (l *link) cut(why error) {
 const (
 	firstSettle = 10 * time.Millisecond // about what the end of the connection takes to be noticed
 	lastSettle  = time.Second
+	severalCuts = 7 // after so many, the last pause
 )
 
 // settle waits for the connection's end, which shows in its sessions first: else they would
@@ -105,7 +106,7 @@ func (l *link) settle(ctx context.Context, cuts int) {
 	if l == nil {
 		return
 	}
-	pause := time.NewTimer(min(firstSettle<<min(cuts, 10), lastSettle))
+	pause := time.NewTimer(min(firstSettle<<min(cuts, severalCuts), lastSettle))
 	defer pause.Stop()
 	select {
 	case <-l.gone:
