@@ -2,6 +2,7 @@ package harness_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -144,20 +145,23 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestPausedLeader stops the leader until another leads, and has it go on: it must not
-// take the silence in which it was stopped for the agents' death.
+// TestPausedLeader stops the leader until another leads and has found an agent dead, and has
+// it go on: it must not take the silence in which it was stopped for the others' death.
 func TestPausedLeader(t *testing.T) {
-	d := agents(2, 10)
-	d.Engines[0].Heartbeat = wire.Duration(200 * time.Millisecond)
+	d := agents(3, 10)
+	// Longer than a busy machine keeps an agent from running; the test waits for it once.
+	d.Engines[0].Heartbeat, d.Engines[0].Warning, d.Engines[0].Missing = wire.Duration(400*time.Millisecond), 4, 8
 	d.Dispatchers = append(d.Dispatchers, deploy.Dispatcher{Name: "pd-2"})
 	r := newRig(t, d)
 	r.define("sleeper", "sleep", "3600")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := r.scheduleMany(ctx, "before", 8, wire.Parameters{Definition: "sleeper"}); err != nil {
+	lives := wire.Parameters{Definition: "sleeper", Constraints: map[string]wire.Values{"node": {"node-00", "node-01"}}}
+	dies := wire.Parameters{Definition: "sleeper", Constraints: map[string]wire.Values{"node": {"node-02"}}, Restart: wire.RestartNever}
+	if err := errors.Join(r.scheduleMany(ctx, "before", 8, lives), r.scheduleMany(ctx, "witness", 1, dies)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.records(ctx, func(all map[string]wire.Process) bool { return inState(all, wire.Running) == 8 }); err != nil {
+	if _, err := r.records(ctx, func(all map[string]wire.Process) bool { return inState(all, wire.Running) == 9 }); err != nil {
 		t.Fatal(err)
 	}
 	st, err := r.h.Status(ctx)
@@ -175,14 +179,20 @@ func TestPausedLeader(t *testing.T) {
 		if err := leader.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.scheduleMany(ctx, "while", 2, wire.Parameters{Definition: "sleeper"}); err != nil {
+		if err := r.h.KillNamed("node", "node-02"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.scheduleMany(ctx, "while", 2, lives); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.records(ctx, func(all map[string]wire.Process) bool { return inState(all, wire.Failed) == 1 }); err != nil {
 			t.Fatal(err)
 		}
 		if err := leader.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := r.scheduleMany(ctx, "after", 2, wire.Parameters{Definition: "sleeper"}); err != nil {
+	if err := r.scheduleMany(ctx, "after", 2, lives); err != nil {
 		t.Fatal(err)
 	}
 	all, err := r.records(ctx, func(all map[string]wire.Process) bool { return inState(all, wire.Running) == 12 })
@@ -221,7 +231,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			t.Errorf("the password is in the argv of %s", d.Name)
 		}
 	}
-	grep := exec.Command("grep", "-rl", secret, r.h.Dir)
+	grep := exec.Command("grep", "-rlF", "-e", secret, r.h.Dir) // it may begin with a dash
 	found, _ := grep.Output()
 	if got := strings.TrimSpace(string(found)); got != r.record.Credentials {
 		t.Errorf("the password is in %s", got)

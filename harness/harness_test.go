@@ -115,7 +115,12 @@ func (r *rig) scheduleMany(ctx context.Context, prefix string, count int, params
 	return group.Wait()
 }
 
-// records follows the process records until done says that they are as they should be.
+// lookEvery is how often the machine is looked at where no record tells of a change: an
+// agent that comes back ends what runs elsewhere now, and that is on no record.
+const lookEvery = 50 * time.Millisecond
+
+// records follows the process records until done says that they, and the machine, are as
+// they should be.
 func (r *rig) records(ctx context.Context, done func(map[string]wire.Process) bool) (map[string]wire.Process, error) {
 	conn, err := broker.Connect(ctx, r.record.Address("records"))
 	if err != nil {
@@ -137,10 +142,16 @@ func (r *rig) records(ctx context.Context, done func(map[string]wire.Process) bo
 	}
 	defer watcher.Stop()
 	loaded := false
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return processes, ctx.Err()
+		case <-look.C:
+			if loaded && len(watcher.Updates()) == 0 && done(processes) {
+				return processes, nil
+			}
 		case e := <-watcher.Updates():
 			if e == nil {
 				loaded = true

@@ -223,7 +223,7 @@ func TestTooManyReplicas(t *testing.T) {
 	box := sandbox.New(t)
 	box.Set("EPUHARNESS_STATE", filepath.Join(box.Home, "h"))
 	url := strings.TrimSpace(box.Must(t, "epuharness start plans/lightweight/harness/deployment.hcl"))
-	out, status := box.Run(t, "launch boot plans/dispatch -n many --var replicas=3 --var placed_within=1s --var dispatcher_url="+url+" --var credentials=$EPUHARNESS_STATE/credentials.json")
+	out, status := box.Run(t, "launch boot plans/dispatch -n many --var replicas=3 --var placed_within=10s --var dispatcher_url="+url+" --var credentials=$EPUHARNESS_STATE/credentials.json")
 	for _, want := range []string{"storage.store[", "WAITING", "has a process with the exclusive tag"} {
 		if status != 1 || !strings.Contains(out, want) {
 			t.Errorf("status %d, without %q:\n%s", status, want, out)

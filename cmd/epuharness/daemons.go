@@ -73,6 +73,7 @@ func (g *globals) runBroker(ctx context.Context, o broker.Options, routes string
 		return err
 	}
 	daemon.Tell(s.ClientURL(), nil)
+	fmt.Fprintln(g.out, s.ClientURL()) // for whoever let it choose its port
 	<-ctx.Done()
 	s.Shutdown()
 	s.WaitForShutdown()

@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -33,12 +31,6 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
 			env.Setenv("DEPLOYMENTS", deployments)
-			free, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
-			}
-			free.Close()
-			env.Setenv("PORT", strconv.Itoa(free.Addr().(*net.TCPAddr).Port))
 			env.Defer(func() {
 				kill := exec.Command("epuharness", "kill")
 				kill.Env = env.Vars

@@ -37,6 +37,13 @@ const (
 	publishTimeout = 5 * time.Second        // after which the outcome of a write counts as unknown
 	reconnectWait  = 100 * time.Millisecond // a local broker is back within a second
 	pingInterval   = 10 * time.Second       // a dead connection is noticed after two
+
+	// A cluster does not answer a question about its buckets while it elects a leader, and
+	// no event tells a client that it has one. So each question is repeated: first soon, as
+	// an answer takes some milliseconds and an election some hundreds; then less often, for
+	// a cluster that takes long has enough to do.
+	answerFirst = 100 * time.Millisecond
+	answerLast  = 3 * time.Second
 )
 
 // CheckURL refuses URLs that cannot be a broker's, and those with credentials in

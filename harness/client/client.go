@@ -226,7 +226,7 @@ func (c *Client) watch(ctx context.Context, p wire.Process, round int, want wire
 	if err != nil {
 		return p, err
 	}
-	kv, err := js.KeyValue(ctx, wire.RecordsBucket)
+	kv, err := broker.Records(ctx, js)
 	if err != nil {
 		return p, err
 	}

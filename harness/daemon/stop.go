@@ -91,6 +91,11 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 	if len(agents) == 0 {
 		return nil
 	}
+	if force {
+		for _, d := range chosen {
+			h.saved(d).Proc.Signal(syscall.SIGCONT) // one that was frozen does its part in order
+		}
+	}
 	all := len(chosen) == len(r.daemons()) && r.Deployment.Broker == nil // on a shared broker, others have theirs
 	there, err := h.present(ctx, r, agents, all)
 	if err != nil {
@@ -154,6 +159,7 @@ func (h *Harness) terminateAll(ctx context.Context, r *Record, ids []string) err
 // stopDaemon asks a daemon to end, and kills it where it does not.
 func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
 	d.Proc.Signal(syscall.SIGTERM)
+	d.Proc.Signal(syscall.SIGCONT) // one that is frozen would not take the other
 	ctx, cancel := context.WithTimeout(ctx, stopDaemon)
 	defer cancel()
 	if d.Proc.Alive() && d.Proc.Wait(ctx) != nil {

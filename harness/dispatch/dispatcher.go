@@ -21,7 +21,7 @@ const (
 	stepInputs    = 4096                   // inputs taken into one step
 	sessionRetry  = 100 * time.Millisecond // between attempts to work with a broker that fails
 	needsEvery    = 200 * time.Millisecond // at most so often are changed needs published
-	prepareWithin = 3 * time.Second        // a cluster that has no leader yet does not answer at all
+	prepareWithin = 15 * time.Second       // questions are repeated within it; a cluster that takes longer is asked anew
 )
 
 // A Dispatcher is one daemon among those that keep the records. One of them leads.

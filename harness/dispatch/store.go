@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/wire"
 )
 
@@ -23,7 +24,7 @@ type bucketStore struct {
 }
 
 func newBucketStore(ctx context.Context, js jetstream.JetStream, bucket string) (*bucketStore, error) {
-	stream, err := js.Stream(ctx, "KV_"+bucket)
+	stream, err := broker.Answer(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, "KV_"+bucket) })
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}

@@ -16,6 +16,9 @@ import (
 	"github.com/launchplan/launch/harness/wire"
 )
 
+// patience is for what must happen; it only ends a test that hangs.
+const patience = time.Minute
+
 // The test binary is the minder when it is started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "minder" {
@@ -35,7 +38,7 @@ func mind(t *testing.T, dir string) (*Client, []Process) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, all, err := Connect(ctx, dir, []string{self, "minder"})
 	if err != nil {
@@ -70,7 +73,7 @@ func start(t *testing.T, c *Client, dir, id, script string, env ...string) wire.
 // await returns the next event of a process in a state.
 func await(t *testing.T, c *Client, target wire.Target, state State) Process {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
 	for {
 		select {
 		case p, open := <-c.Events:
@@ -169,7 +172,7 @@ func TestStopEndsTheGroup(t *testing.T) {
 // awaitFile waits until a file that a process writes has a line.
 func awaitFile(t *testing.T, path string) string {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -298,7 +301,7 @@ func TestEndsWithItsLastProcess(t *testing.T) {
 	target := start(t, c, dir, "p", "true")
 	await(t, c, target, Ended)
 	c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := id.Wait(ctx); err != nil {
 		t.Fatal("the minder goes on with nothing to mind")

@@ -100,6 +100,7 @@ func (s *Server) end(i *instance, reason stateReason, now time.Time) {
 		return
 	}
 	i.endedAt, i.goneAt, i.reason = now, now.Add(s.opt.Ending), reason
+	time.AfterFunc(s.opt.Ending, s.changes.tell)
 	if i.machine != nil {
 		i.machine.powerOff()
 	}

@@ -31,6 +31,7 @@ type machine struct {
 	authorized []ssh.PublicKey
 	openSSH    bool
 	reaper     *reaper
+	changes    *changes
 	console    console
 
 	off      context.CancelFunc
@@ -46,7 +47,7 @@ type machine struct {
 func (s *Server) newMachine(i *instance, after time.Duration) *machine {
 	m := &machine{
 		id: i.id, dir: filepath.Join(s.opt.Root, i.id), userData: i.userData, openSSH: s.opt.OpenSSH,
-		reaper: &s.reaper, restart: make(chan time.Duration, 1), hangs: make(chan struct{}, 1),
+		reaper: &s.reaper, changes: &s.changes, console: console{changes: &s.changes}, restart: make(chan time.Duration, 1), hangs: make(chan struct{}, 1),
 	}
 	for _, a := range []netip.Addr{i.private, i.public} {
 		if a.IsValid() {
@@ -88,6 +89,7 @@ func (m *machine) live(ctx context.Context, after time.Duration) {
 		m.reaper.end(m.id, filepath.Dir(m.dir))
 		m.programs.Wait()
 		os.RemoveAll(m.dir)
+		m.changes.tell()
 	}()
 	for first := true; ; first = false {
 		select {
@@ -101,6 +103,7 @@ func (m *machine) live(ctx context.Context, after time.Duration) {
 			down = func() {}
 		}
 		m.answers.Store(err == nil)
+		m.changes.tell()
 		again := false
 		select {
 		case <-ctx.Done():
@@ -248,14 +251,16 @@ func (m *machine) environment() []string {
 
 // console keeps the last 64 KB, as the real one does.
 type console struct {
-	mu   sync.Mutex
-	text []byte
+	changes *changes
+	mu      sync.Mutex
+	text    []byte
 }
 
 const consoleSize = 64 << 10
 
 func (c *console) Write(p []byte) (int, error) {
 	c.mu.Lock()
+	defer c.changes.tell()
 	defer c.mu.Unlock()
 	c.text = append(c.text, p...)
 	if over := len(c.text) - consoleSize; over > 0 {

@@ -60,6 +60,7 @@ type Server struct {
 	ctx      context.Context // ends with Close; machines live in it
 	machines sync.WaitGroup
 	reaper   reaper
+	changes  changes
 
 	mu        sync.Mutex // guards everything below
 	rng       *rand.Rand
@@ -148,6 +149,32 @@ func (s *Server) prepare() error {
 		s.opt.Root, s.ownsRoot = root, true
 	}
 	return nil
+}
+
+// changes tells whoever waits that something has happened.
+type changes struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+// Changed is closed at the next change that takes place by itself: a machine has booted,
+// written to its console or ended, an instance is terminated. Take it before you look.
+func (s *Server) Changed() <-chan struct{} {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
+	if s.changes.next == nil {
+		s.changes.next = make(chan struct{})
+	}
+	return s.changes.next
+}
+
+func (c *changes) tell() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next != nil {
+		close(c.next)
+		c.next = nil
+	}
 }
 
 // Close ends the endpoint and its machines with every process on them.

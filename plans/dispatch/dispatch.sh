@@ -22,7 +22,7 @@ main() {
 	case $what in
 	define) define "$@" ;;
 	run) run "$@" ;;
-	end) ended || { quietly "$EPUHARNESS" process terminate "$1" && quietly "$EPUHARNESS" process remove "$1"; } ;;
+	end) ended || end "$1" ;;
 	undefine) ended || "$EPUHARNESS" definition remove "$1" ;;
 	boot-mode-off) ended || "$EPUHARNESS" boot-mode off ;;
 	*) fail "dispatch.sh does not know how to $what" ;;
@@ -46,6 +46,15 @@ run() {
 	"$EPUHARNESS" process logs "$1" --tail 2000 --timeout 5s || :
 	exit 1
 } >&2
+
+# end asks first whether a dispatcher answers: the next leads within 3 s of a leader's death, so
+# that one which says nothing for longer is dead, and the time that a process may take to end
+# need not pass before that is said.
+end() {
+	quietly "$EPUHARNESS" process describe "$1" --timeout 5s
+	quietly "$EPUHARNESS" process terminate "$1"
+	quietly "$EPUHARNESS" process remove "$1"
+}
 
 # ended says whether the dispatcher itself was taken down: its credentials go last.
 ended() {

@@ -148,11 +148,19 @@ func TestTimeoutWithoutLaunch(t *testing.T) {
 	}
 }
 
+// hasty is how soon a host counts as away in tests that wait for it: as soon as a busy
+// machine can still tell one that is away from one that is slow.
+var hasty = Config{
+	Keepalive:      Duration(500 * time.Millisecond),
+	ConnectTimeout: Duration(2 * time.Second), // a key exchange beside other tests
+	Patience:       Duration(3 * time.Second),
+}
+
 // TestFrozenHost freezes sshd for longer than the keepalive waits, but for less than the patience.
 func TestFrozenHost(t *testing.T) {
 	s := sshtest.Start(t, sshtest.Options{})
 	c := configFor(s)
-	c.Keepalive, c.ConnectTimeout = Duration(200*time.Millisecond), Duration(500*time.Millisecond)
+	c.Keepalive, c.ConnectTimeout = hasty.Keepalive, hasty.ConnectTimeout
 	h := connectWith(t, c, envFor(t), "127.0.0.1")
 	gate := hold(t)
 	var wg sync.WaitGroup
@@ -182,7 +190,7 @@ func TestHostThatStaysAway(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := sshtest.Start(t, sshtest.Options{})
 			config := configFor(s)
-			config.Keepalive, config.ConnectTimeout, config.Patience = Duration(200*time.Millisecond), Duration(300*time.Millisecond), Duration(time.Second)
+			config.Keepalive, config.ConnectTimeout, config.Patience = hasty.Keepalive, hasty.ConnectTimeout, hasty.Patience
 			h := connectWith(t, config, envFor(t), "127.0.0.1")
 			gate := hold(t)
 			ctx := t.Context()

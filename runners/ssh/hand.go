@@ -121,7 +121,7 @@ func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answ
 	if _, err := io.WriteString(h.in, preamble(marker)+marker+" "+greeting+"\n"); err != nil {
 		h.close()
 		<-hello.done
-		return nil, answer{}, h.refusal(hello)
+		return nil, answer{}, h.refusal(ctx, hello)
 	}
 	select {
 	case <-hello.done:
@@ -131,7 +131,7 @@ func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answ
 		return nil, answer{}, context.Cause(ctx)
 	}
 	if hello.err != nil {
-		return nil, answer{}, h.refusal(hello)
+		return nil, answer{}, h.refusal(ctx, hello)
 	}
 	return h, hello.answer, nil
 }
@@ -145,7 +145,8 @@ func orCut(err error) error {
 }
 
 // refusal explains a session that ended before it was ready: what it printed says why.
-func (h *hand) refusal(hello *work) error {
+func (h *hand) refusal(ctx context.Context, hello *work) error {
+	h.link.settle(ctx, severalCuts) // a connection that ends shows in its sessions first
 	if h.link.lost() {
 		return errCut
 	}

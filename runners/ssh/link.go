@@ -92,6 +92,29 @@ func (l *link) cut(why error) {
 	l.conn.Close()
 }
 
+// Pauses after a session was cut on a connection that does not end.
+const (
+	firstSettle = 10 * time.Millisecond // about what the end of the connection takes to be noticed
+	lastSettle  = time.Second
+	severalCuts = 7 // after so many, the last pause
+)
+
+// settle waits for the connection's end, which shows in its sessions first: else they would
+// be tried on it again and again in the moment between. Where the session was cut alone, it
+// waits a while, ever longer with the cuts in a row.
+func (l *link) settle(ctx context.Context, cuts int) {
+	if l == nil {
+		return
+	}
+	pause := time.NewTimer(min(firstSettle<<min(cuts, severalCuts), lastSettle))
+	defer pause.Stop()
+	select {
+	case <-l.gone:
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+}
+
 func (l *link) lost() bool {
 	select {
 	case <-l.gone:

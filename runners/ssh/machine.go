@@ -71,7 +71,7 @@ func hopeless(err error) bool {
 
 // reach returns once programs can run on the host, however long it boots, until ctx ends.
 func (m *machine) reach(ctx context.Context, service string) error {
-	for {
+	for cuts := 0; ; cuts++ {
 		l, err := m.connected(ctx, service)
 		if err == nil {
 			if err = l.greet(ctx); err == nil {
@@ -81,6 +81,7 @@ func (m *machine) reach(ctx context.Context, service string) error {
 		if !errors.Is(err, errCut) {
 			return m.explain(ctx, err)
 		}
+		l.settle(ctx, cuts)
 	}
 }
 
@@ -97,6 +98,7 @@ func (m *machine) do(ctx context.Context, user string, request func() request) (
 			}
 		}
 		if errors.Is(err, errCut) && cuts < maxCuts {
+			l.settle(ctx, cuts)
 			continue
 		}
 		return answer{}, m.explain(ctx, err)

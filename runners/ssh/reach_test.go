@@ -118,7 +118,7 @@ func TestCutOffHost(t *testing.T) {
 	must("-n", space, "link", "set", "lo", "up")
 	s := sshtest.Start(t, sshtest.Options{Address: network + ".2", Inside: []string{ip, "netns", "exec", space}})
 	config := configFor(s)
-	config.Keepalive, config.ConnectTimeout, config.Patience = Duration(300*time.Millisecond), Duration(400*time.Millisecond), Duration(time.Second)
+	config.Keepalive, config.ConnectTimeout, config.Patience = hasty.Keepalive, hasty.ConnectTimeout, hasty.Patience
 	h := connectWith(t, config, envFor(t), network+".2")
 	gate := hold(t)
 	results := make(chan error, 1)
