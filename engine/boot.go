@@ -81,6 +81,9 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 			return s.leave(svc, reason)
 		}
 	}
+	if s.otherKind(svc) {
+		return s.rebuild(ctx, svc, otherKindReason, started)
+	}
 	switch svc.status() {
 	case state.Ready:
 		return s.reverify(ctx, svc, started)

@@ -116,6 +116,17 @@ func (l *loader) decodeServiceBlock(b *serviceBlock, block *hcl.Block) hcl.Diagn
 	}
 }
 
+// does names what the service runs, "" where it runs nothing to come up.
+func (b *serviceBlock) does() string {
+	switch {
+	case b.boot != nil:
+		return "boot"
+	case b.process != nil:
+		return "process"
+	}
+	return ""
+}
+
 // checkForm checks that the blocks of a service go together.
 func (b *serviceBlock) checkForm() hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -123,7 +134,7 @@ func (b *serviceBlock) checkForm() hcl.Diagnostics {
 		diags = append(diags, failure(b.process.rng, "Both boot and process",
 			"Service %q has a \"boot\" and a \"process\" block. A program that ends belongs in boot, one that stays in process; make two services of them if it needs both.", b.name))
 	}
-	if b.boot == nil && b.process == nil && len(b.ready) == 0 {
+	if b.does() == "" && len(b.ready) == 0 && b.runner == nil { // a runner may make a machine, which is something
 		diags = append(diags, failure(b.rng, "Service that does nothing",
 			"Service %q has neither boot nor process nor ready: there is nothing to bring up and nothing to verify.", b.name))
 	}

@@ -242,11 +242,16 @@ func (t *template) request(b *batch) *ec2.RunInstancesInput {
 // fingerprint tells whether two requests with one token are the same. It is
 // keyed with a secret of the run, since user data may hold secrets, too.
 func (r *Runner) fingerprint(in *ec2.RunInstancesInput) (string, error) {
+	return r.keyed(in)
+}
+
+// keyed is a keyed hash of a value: it tells equal ones, and nothing else.
+func (r *Runner) keyed(value any) (string, error) {
 	key, err := makeKey(filepath.Join(r.env.Dir, hostKeyFile))
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(in)
+	text, err := json.Marshal(value)
 	if err != nil {
 		return "", err
 	}

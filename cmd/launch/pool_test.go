@@ -1,0 +1,156 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/launchplan/launch/internal/ec2test"
+	"github.com/launchplan/launch/runners/ec2"
+)
+
+// member is one of the instances of the world's only pool, and since when its group is there.
+func (w *world) member(cloud *ec2test.Server) (id string, group time.Time) {
+	w.t.Helper()
+	found, err := ec2.Find(w.t.Context(), ec2.Config{Region: "us-west-2", Endpoint: cloud.URL})
+	w.must(err)
+	for _, f := range found {
+		switch f.Kind {
+		case "instance":
+			id = f.ID
+		case "scaling-group":
+			group = f.Created
+		}
+	}
+	return id, group
+}
+
+// verified runs status until it ends with 0: the group replaces a member by itself, which is nothing that a test could wait on.
+func (w *world) verified(run string) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		r := w.launch("status", run)
+		if r.status == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.want(0)
+		}
+	}
+}
+
+// A pool from its boot to its end: a member dies, its size changes, its group is deleted.
+func TestPool(t *testing.T) {
+	credentials(t)
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{Pending: ec2test.Delay{Min: 50 * time.Millisecond}, Ending: 20 * time.Millisecond})
+	plan := w.plan("shop", poolPlan)
+	w.launch("boot", plan, "-n", "shop").want(0, "pool.workers ready")
+	w.launch("status", "shop").want(0)
+	member, group := w.member(cloud)
+
+	none := 0
+	cloud.SetFaults(ec2test.Faults{Capacity: &none})
+	w.must(cloud.Kill(member))
+	w.launch("status", "shop").want(1, "has 1 of 2 instances in service")
+	cloud.SetFaults(ec2test.Faults{})
+	w.verified("shop")
+
+	// Another size, in place.
+	w.launch("reload", "shop", plan, "--var", "size=4").want(2, "~ pool.workers is given another size", "1 service unchanged")
+	w.launch("reload", "shop", plan, "--var", "size=4", "-y").want(0, "~ pool.workers is given another size")
+	w.size(cloud, 4)
+	w.launch("reload", "shop", plan, "--var", "size=1", "-y").want(0)
+	w.launch("status", "shop").want(0)
+	if _, now := w.member(cloud); !now.Equal(group) {
+		t.Errorf("the group of %v was made again at %v", group, now)
+	}
+	w.launch("history", "shop").want(0).not("pool.workers: ready -> terminating")
+
+	// Machines of something else: another group.
+	w.launch("reload", "shop", plan, "--var", "size=2", "--var", "user_data=#!/bin/sh\ntrue", "-y").want(0, "~ pool.workers is ended and brought up again", "made of something else")
+	_, second := w.member(cloud)
+	if second.Equal(group) {
+		t.Error("a changed user_data leaves the group as it was")
+	}
+	w.launch("status", "shop").want(0)
+
+	// Deleted behind launch's back: status tells, repair makes it again.
+	w.launch("clean", "shop", "--yes", "--state", w.path("other")).want(0)
+	w.launch("status", "shop").want(1, "is gone")
+	w.launch("repair", "shop").want(0, "it was gone")
+	w.launch("status", "shop").want(0)
+	w.size(cloud, 2)
+
+	if got := strings.Count(w.content("app"), "\n"); got != 1 {
+		t.Errorf("what uses the pool was booted %d times:\n%s", got, w.content("app"))
+	}
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, cloud.Report().Started)
+}
+
+// size checks how many machines the pool has.
+func (w *world) size(cloud *ec2test.Server, want int) {
+	w.t.Helper()
+	if got := cloud.Report().States["running"]; got != want {
+		w.t.Errorf("the pool has %d machines, want %d", got, want)
+	}
+}
+
+// credentials are for what this process asks of an endpoint.
+func credentials(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEC2TEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+}
+
+// A pool becomes instances and a pool again: what it was before is ended each time.
+func TestPoolAndInstance(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	form := func(pool string) string {
+		return w.plan("shop", fmt.Sprintf(`
+			runner "ec2" "w" {
+			  image         = "ami-12345678"
+			  instance_type = "t3.micro"
+			  %s
+			  ssh {
+			    user = "tester"
+			    port = %d
+			  }
+			}
+			level "one" {
+			  service "w" { runner = runner.ec2.w }
+			}
+		`, pool, cloud.SSHPort))
+	}
+	w.launch("boot", form("pool { size = 2 }"), "-n", "shop").want(0)
+	w.launch("reload", "shop", form(""), "-y").want(0, "one.w is ended and brought up again")
+	w.size(cloud, 1)
+	if left := cloud.Report(); left.Groups+left.Templates != 0 {
+		t.Errorf("left of the pool: %+v", left)
+	}
+	w.launch("status", "shop").want(0)
+	w.launch("reload", "shop", form("pool { size = 3 }"), "-y").want(0)
+	w.size(cloud, 3)
+	w.launch("status", "shop").want(0)
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, 6)
+}
+
+// What cannot be started is told at once, and a boot that was killed at any commit goes on or is ended.
+func TestPoolWithoutCapacity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	none := 0
+	cloud := w.cloud(ec2test.Options{Faults: ec2test.Faults{Capacity: &none}})
+	w.launch("boot", w.plan("shop", poolPlan), "-n", "shop").want(1, "cannot start an instance", "InsufficientInstanceCapacity")
+	cloud.SetFaults(ec2test.Faults{})
+	w.launch("resume", "shop").want(0)
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, 2)
+}
