@@ -4,6 +4,9 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -142,7 +145,7 @@ func TestPoolAndInstance(t *testing.T) {
 	w.ended(cloud, 6)
 }
 
-// What cannot be started is told at once, and a boot that was killed at any commit goes on or is ended.
+// What cannot be started is told at once; a resume goes on when it can be.
 func TestPoolWithoutCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -153,4 +156,76 @@ func TestPoolWithoutCapacity(t *testing.T) {
 	w.launch("resume", "shop").want(0)
 	w.launch("terminate", "shop").want(0)
 	w.ended(cloud, 2)
+}
+
+// A launch that is killed around any commit while it makes, resizes or deletes a pool loses nothing of it.
+func TestKilledWithPool(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many programs")
+	}
+	bin := buildCrashLaunch(t)
+	for _, command := range []string{"boot", "reload", "replace", "terminate"} {
+		t.Run(command, func(t *testing.T) {
+			reached := 0
+			for n, killed := 1, true; killed; n++ {
+				for _, side := range []string{"before", "after"} {
+					killed = poolKilledAt(t, bin, command, fmt.Sprintf("%d:%s", n, side))
+					if killed {
+						reached++
+					}
+				}
+				if os.Getenv("LAUNCH_LONG") == "" {
+					n += rand.IntN(4) // a sample
+				}
+			}
+			if reached == 0 {
+				t.Error("it was never killed")
+			}
+			t.Logf("killed at %d points", reached)
+		})
+	}
+}
+
+func poolKilledAt(t *testing.T, bin, command, point string) (killed bool) {
+	t.Helper()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	plan := w.plan("shop", poolPlan)
+	args := map[string][]string{
+		"boot":      {"boot", plan, "-n", "shop"},
+		"reload":    {"reload", "shop", plan, "--var", "size=3", "--yes"},
+		"replace":   {"reload", "shop", plan, "--var", "user_data=#!/bin/sh", "--yes"},
+		"terminate": {"terminate", "shop"},
+	}[command]
+	if command != "boot" {
+		w.launch("boot", plan, "-n", "shop").want(0)
+	}
+	cmd := exec.Command(bin, args...)
+	env := w.env
+	w.env = append(w.env, "LAUNCH_TEST_KILL_AT_WRITE="+point)
+	first := w.start(cmd).end()
+	w.env = env
+	killed = first.status == -1
+	if !killed {
+		first.want(0)
+	}
+	switch command {
+	case "boot":
+		if w.launch("resume", "shop").status == exitNoRun {
+			w.launch(args...).want(0) // it was killed before there was a run
+		}
+	case "reload", "replace": // before the new plan was recorded, the run is what it was
+		w.launch("resume", "shop").want(0)
+		w.launch(args...).want(0)
+	}
+	if command != "terminate" {
+		w.launch("status", "shop").want(0)
+		w.size(cloud, map[string]int{"boot": 2, "reload": 3, "replace": 2}[command])
+	}
+	if left := cloud.Report(); command != "terminate" && (left.Groups != 1 || left.Templates != 1) {
+		t.Errorf("%s killed at %s: %d groups, %d templates", command, point, left.Groups, left.Templates)
+	}
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, cloud.Report().Started)
+	return killed
 }
