@@ -166,6 +166,7 @@ func TestKilledWithPool(t *testing.T) {
 	bin := buildCrashLaunch(t)
 	for _, command := range []string{"boot", "reload", "replace", "terminate"} {
 		t.Run(command, func(t *testing.T) {
+			t.Parallel()
 			reached := 0
 			for n, killed := 1, true; killed; n++ {
 				for _, side := range []string{"before", "after"} {
@@ -175,7 +176,7 @@ func TestKilledWithPool(t *testing.T) {
 					}
 				}
 				if os.Getenv("LAUNCH_LONG") == "" {
-					n += rand.IntN(4) // a sample
+					n += rand.IntN(8) // a sample
 				}
 			}
 			if reached == 0 {
