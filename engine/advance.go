@@ -14,18 +14,14 @@ import (
 // about to do something that others can see; later changes never overtake this one.
 func (s *Session) advance(svc *service, to state.Status, cause string) state.Ticket {
 	cause = s.masker.text(cause)
-	encoded, err := json.Marshal(svc.note)
-	if err != nil {
-		panic(fmt.Sprintf("encode the detail of %s: %v", svc.address(), err)) // strings and numbers only
-	}
 	svc.mu.Lock()
 	from := svc.row.Status
-	svc.row.Status, svc.row.Since, svc.row.Detail = to, time.Now(), encoded
+	svc.row.Status, svc.row.Since = to, time.Now()
 	if to != state.Failed {
 		svc.row.Error, svc.row.Phase = "", phaseOf(to)
 	}
-	row := svc.row
 	svc.mu.Unlock()
+	row := svc.record()
 
 	ticket := s.writer.Submit(state.Change{
 		Event: state.Event{
@@ -36,6 +32,17 @@ func (s *Session) advance(svc *service, to state.Status, cause string) state.Tic
 	})
 	s.news.announce(ticket, serviceEvent(row, svc.note.Failure, cause))
 	return ticket
+}
+
+// record is the row as the store is to have it, with the note. It is for the service's worker.
+func (svc *service) record() state.Service {
+	encoded, err := json.Marshal(svc.note)
+	if err != nil {
+		panic(fmt.Sprintf("encode the detail of %s: %v", svc.address(), err)) // strings and numbers only
+	}
+	row := svc.snapshot()
+	row.Detail = encoded
+	return row
 }
 
 // fail moves a service to failed with the explanation that operators get.

@@ -112,8 +112,8 @@ type service struct {
 	connect sync.Mutex // held while host is being set by more than one service's worker
 
 	mu           sync.Mutex
-	row          state.Service // guarded by mu
-	note         detail        // decoded row.Detail; touched by the service's worker only
+	row          state.Service // guarded by mu; without Detail, which is note
+	note         detail        // touched by the service's worker only
 	wrote        []string      // attempts that wrote something, the outcome of which is about to be recorded
 	host         runners.Host  // nil: not connected; touched by the service's worker only
 	exportsKnown bool          // this command has seen the boot program end, or read its exports again
@@ -245,6 +245,7 @@ func (svc *service) decodeDetail() error {
 	if err := json.Unmarshal(svc.row.Detail, &svc.note); err != nil {
 		return fmt.Errorf("the state store's record of service %s cannot be read: %w", svc.row.Address, err)
 	}
+	svc.row.Detail = nil
 	return nil
 }
 

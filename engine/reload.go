@@ -96,7 +96,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	rows := make(map[string]state.Service, len(s.services))
 	known := map[string]bool{}
 	for _, svc := range s.services {
-		rows[svc.address()] = svc.snapshot()
+		rows[svc.address()] = svc.record()
 		known[svc.address()] = true
 	}
 	old := s.services

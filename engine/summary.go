@@ -14,6 +14,9 @@ type Summary struct {
 	Services map[state.Status]int       `json:"services"` // how many there are in each status
 	Failed   []*Failure                 `json:"failed"`
 	Outputs  map[string]json.RawMessage `json:"outputs"`
+
+	// Unrecorded says that the store broke before all of this was in it, so that the next command may find it otherwise.
+	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
 // Summary counts the run's services.

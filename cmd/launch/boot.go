@@ -116,7 +116,8 @@ func drive(s *engine.Session, view view, do func() error) error {
 	err := do()
 	summary := s.Summary()
 	closeErr := s.Close() // tells the last events
-	view.end(summary, err)
+	summary.Unrecorded = closeErr != nil
+	view.end(summary, errors.Join(err, closeErr))
 	if err == nil {
 		return closeErr
 	}

@@ -320,7 +320,7 @@ func TestDiskFails(t *testing.T) {
 			r := w.sh(strace + ` -f -b execve -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=` + when + ` launch boot p -n r`)
 			r.not("panic").not("goroutine")
 			if r.status != exitOK { // strace counts by thread, so that it may never come to that
-				r.want(exitFailed, filepath.Join(w.state, "launch.db"))
+				r.want(exitFailed, filepath.Join(w.state, "launch.db")).not("run r is ready")
 			}
 			if again := w.launch("resume", "r"); again.status == exitNoRun {
 				w.launch("boot", w.path("p"), "-n", "r").want(exitOK)
@@ -347,7 +347,7 @@ func TestDiskFull(t *testing.T) {
 			r := w.sh(fmt.Sprintf("ulimit -f %d; exec launch boot p -n r", blocks))
 			r.not("panic").not("goroutine")
 			if r.status != exitOK {
-				r.want(exitFailed)
+				r.want(exitFailed).not("run r is ready")
 			}
 			if again := w.launch("resume", "r"); again.status == exitNoRun {
 				w.launch("boot", w.path("p"), "-n", "r").want(exitOK)

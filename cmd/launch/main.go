@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ func main() {
 func run() int {
 	room := make([]byte, headroom)
 	defer runtime.KeepAlive(room)
+	debug.SetGCPercent(collectAt)
 	if len(os.Args) > 1 && os.Args[1] == superviseArg {
 		defer profile("supervise")()
 		return supervise(os.Args[2:])
@@ -36,10 +38,16 @@ func run() int {
 	return report(os.Stderr, err)
 }
 
-// headroom is never touched, so it takes no memory. It counts for the garbage
-// collector, which lets the heap grow to twice its size: without it the few
-// megabytes that launch has would be walked again for each few megabytes more.
-const headroom = 8 << 20
+const (
+	// headroom is never touched, so it takes no memory. It counts for the garbage
+	// collector, which lets the heap grow by a part of its size: without it the few
+	// megabytes that launch has would be walked again for each few megabytes more.
+	headroom = 20 << 20
+
+	// collectAt is that part in percent. Half as much as by default makes a run of
+	// 100,000 services, nearly all of which stays, fit into a quarter less memory.
+	collectAt = 50
+)
 
 // superviseArg is the hidden subcommand that keeps a run's programs on this
 // machine. It is answered before anything else is set up, since a boot waits for it.

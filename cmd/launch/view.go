@@ -145,6 +145,9 @@ func (v *plainView) close()              {}
 
 // summaryLine is a run's outcome in a line: "run shop is ready: 12 services ready in 1.2s".
 func summaryLine(s engine.Summary, took time.Duration) string {
+	if s.Unrecorded {
+		return fmt.Sprintf("run %s: the state store broke, so what came of it is not all recorded; `launch status %s` tells what is (%s)", s.Run, s.Run, short(took))
+	}
 	var parts []string
 	for _, st := range statusOrder {
 		if n := s.Services[st]; n > 0 {

@@ -113,7 +113,7 @@ func (b *bench) portOpens(ctx context.Context) error {
     process { command = [%q, %q, "127.0.0.1:%d", "%dms"] }
     ready { tcp = "127.0.0.1:%d" }
   }
-`, i, b.stamp, stampOf(stamps, i), port, 20+25*i, port)
+`, i, b.opener, stampOf(stamps, i), port, 20+25*i, port)
 	}
 	text.WriteString("}\n")
 	plan, err := b.planOf(text.String())

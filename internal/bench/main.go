@@ -47,6 +47,7 @@ func sections() []section {
 type bench struct {
 	launch string // the binary under test
 	stamp  string // a small program that writes down when it began and ended
+	opener string // one that opens a port, and writes down when
 	root   string // of the repository
 	dir    string // everything is made in here, and removed at the end
 	rounds int
@@ -81,9 +82,9 @@ func run(ctx context.Context) error {
 	if err := b.isolate(); err != nil {
 		return err
 	}
-	b.stamp = filepath.Join(b.dir, "stamp")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.stamp, "./internal/bench/stamp").CombinedOutput(); err != nil {
-		return fmt.Errorf("build the stamp: %w\n%s", err, out)
+	b.stamp, b.opener = filepath.Join(b.dir, "stamp"), filepath.Join(b.dir, "opener")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.dir+"/", "./internal/bench/stamp", "./internal/bench/opener").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the programs to measure with: %w\n%s", err, out)
 	}
 
 	began := time.Now()

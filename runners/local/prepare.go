@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/supervisor"
 	"github.com/launchplan/launch/runners/local/wire"
 )
 
@@ -44,9 +43,6 @@ func (h *host) prepare(ctx context.Context, p *runners.Program) (*wire.Program, 
 		Dir:     t.dir,
 		Timeout: p.Timeout,
 		Stop:    p.Stop,
-	}
-	if p.Kind != runners.Check {
-		w.Output = supervisor.OutputFile(p.ID)
 	}
 	if err := h.become(w, p, t); err != nil {
 		return nil, &runners.StartError{Program: label(p), Err: err}

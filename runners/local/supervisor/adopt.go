@@ -76,7 +76,7 @@ func marked(marker string) (proc.Identity, bool) {
 // adopt takes over what the records of a dead supervisor tell about.
 func (s *supervisor) adopt(known []*records.Program) {
 	for _, k := range known {
-		p := newProgram(k.ID, k.Begun, OutputFile(k.ID))
+		p := newProgram(k.ID, k.Begun)
 		state, found := Standing(k)
 		p.pid, p.process, p.started, p.adopted, p.reaped = found.PID, found, k.Started, true, true
 		close(p.begin)

@@ -257,10 +257,7 @@ func (s *supervisor) stop(p *program, stop *runners.Stop) error {
 	if stop == nil {
 		stop = &p.begun.Stop
 	}
-	select {
-	case p.stops <- ending{runners.Stopped, *stop}:
-	default: // it is being ended
-	}
+	p.wish(ending{runners.Stopped, *stop})
 	<-p.done
 	if p.startErr != nil {
 		return nil

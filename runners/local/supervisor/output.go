@@ -22,7 +22,7 @@ func OutputFile(id runners.ID) string {
 // it open; finish does not wait for those.
 func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (output *os.File, finish func(), err error) {
 	if p.begun.Kind != runners.Check {
-		output, err = os.OpenFile(p.output, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
+		output, err = os.OpenFile(OutputFile(p.id), os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
 		return output, func() {}, err
 	}
 	from, to, err := os.Pipe()
@@ -118,8 +118,8 @@ func (s *supervisor) trimOutputs() {
 	var files []string
 	for _, set := range []map[*program]struct{}{s.active, s.left} {
 		for p := range set {
-			if p.output != "" {
-				files = append(files, p.output)
+			if p.begun.Kind != runners.Check {
+				files = append(files, OutputFile(p.id))
 			}
 		}
 	}

@@ -20,7 +20,6 @@ import (
 type program struct {
 	id      runners.ID
 	begun   records.Begun
-	output  string        // the file that takes its output; a check has none
 	begin   chan struct{} // closed when it was started, or could not be
 	done    chan struct{} // closed when it has ended, and its group too where that must go
 	exited  chan syscall.WaitStatus
@@ -46,9 +45,9 @@ type ending struct {
 	stop    runners.Stop
 }
 
-func newProgram(id runners.ID, begun records.Begun, output string) *program {
+func newProgram(id runners.ID, begun records.Begun) *program {
 	return &program{
-		id: id, begun: begun, output: output,
+		id: id, begun: begun,
 		begin:  make(chan struct{}),
 		done:   make(chan struct{}),
 		exited: make(chan syscall.WaitStatus, 1),
@@ -68,7 +67,7 @@ func (s *supervisor) start(c *client, r *wire.Request) *program {
 	}
 	p := newProgram(r.ID, records.Begun{
 		Kind: w.Kind, Label: w.Label, Marker: w.Marker, Timeout: w.Timeout, Stop: w.Stop, User: w.User,
-	}, w.Output)
+	})
 	if w.Kind != runners.Check {
 		s.keep(p)
 	} else {
@@ -276,7 +275,20 @@ func (s *supervisor) end(p *program, result runners.Result) {
 	}
 	s.mu.Unlock()
 	close(p.done)
+	p.mu.Lock()
+	p.stops = nil // a run has thousands that have ended
+	p.mu.Unlock()
 	s.leaveIfIdle()
+}
+
+// wish asks for the program's end, unless that has come or is being brought about.
+func (p *program) wish(e ending) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case p.stops <- e:
+	default:
+	}
 }
 
 // state is what Look tells.

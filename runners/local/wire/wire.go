@@ -60,7 +60,6 @@ type Program struct {
 	Bare    bool   // Env is the whole environment
 	Marker  string // NAME=value that tells the program's processes
 	Dir     string
-	Output  string        `json:",omitempty"` // file that takes its output; for a check, that comes in Replies
 	Timeout time.Duration `json:",omitempty"`
 	Stop    runners.Stop
 	User    string      `json:",omitempty"` // run through sudo, which is asked again to end it
