@@ -199,7 +199,7 @@ func (s *Session) requestHosts(ctx context.Context) error {
 				return err
 			}
 			p := provisioner(r)
-			if p == nil || p.AtLevel() {
+			if p == nil || p.AtLevel() || svc.spec.HasUserData() { // which may need values of services before it
 				continue
 			}
 			target, diags := svc.spec.Target()

@@ -52,7 +52,7 @@ func (s *Session) Compare(tree *plan.Tree) *Difference {
 			d.Depends = append(d.Depends, spec.Address)
 			redone[spec.Address] = true
 		case spec.Fingerprint(prepared, former.row.Host, s.run.Key) != former.row.Fingerprint:
-			if svc.note.Facts.Pool && spec.Runner.SamePool(svc.spec.Runner) {
+			if svc.note.Facts.Pool && spec.Runner.SamePool(svc.spec.Runner) && sameUserData(svc.spec, prepared.UserData) {
 				d.Resized = append(d.Resized, spec.Address) // what others know of it stays
 				continue
 			}
@@ -68,6 +68,12 @@ func (s *Session) Compare(tree *plan.Tree) *Difference {
 		}
 	}
 	return d
+}
+
+// sameUserData says whether a service's machines were told the same, as far as this command knows the values for that.
+func sameUserData(former *plan.Service, now string) bool {
+	then, diags := former.UserData()
+	return !diags.HasErrors() && then == now
 }
 
 // Reload makes tree the run's plan, and the run what that plan says: what went is ended, what is new or changed is

@@ -13,7 +13,7 @@ import (
 func serviceSchema() *hcl.BodySchema {
 	return &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{
-			{Name: "count"}, {Name: "for_each"}, {Name: "enabled"}, {Name: "runner"}, {Name: "on"}, {Name: "host"},
+			{Name: "count"}, {Name: "for_each"}, {Name: "enabled"}, {Name: "runner"}, {Name: "on"}, {Name: "host"}, {Name: "user_data"},
 			{Name: "attributes"}, {Name: "exports"},
 		},
 		Blocks: []hcl.BlockHeaderSchema{
@@ -42,6 +42,7 @@ func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) h
 	b.runner = attributeExpression(content, "runner")
 	b.on = attributeExpression(content, "on")
 	b.host = attributeExpression(content, "host")
+	b.userData = attributeExpression(content, "user_data")
 	diags = append(diags, exclusive(content)...)
 	if attr := content.Attributes["attributes"]; attr != nil {
 		diags = append(diags, b.decodeAttributes(attr)...)
@@ -72,6 +73,7 @@ func exclusive(content *hcl.BodyContent) hcl.Diagnostics {
 	pairs := []struct{ a, b, why string }{
 		{"count", "for_each", "Both say how many instances there are."},
 		{"on", "runner", "A service that runs on another one's host shares its connection too."},
+		{"on", "user_data", "A service that runs on another one's host has no machine of its own."},
 		{"on", "host", "A service that runs on another one's host has none of its own."},
 	}
 	for _, pair := range pairs {

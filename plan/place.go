@@ -64,6 +64,9 @@ func hostMistake(t *RunnerType, block *runnerBlock, b *serviceBlock) *hcl.Diagno
 	switch {
 	case block.isPool():
 		return poolMistake(t, b)
+	case b.userData != nil:
+		return failure(b.userData.Range(), "User data without a pool",
+			"\"user_data\" of a service is for the machines of a pool. Service %q has a host: say in its \"boot\" what is to be done there, or in its runner block what its machine is told.", b.name)
 	case t.Host != MayHaveHost && b.does() == "" && len(b.ready) == 0:
 		return failure(b.rng, "Service that does nothing",
 			"Service %q has neither boot nor process nor ready: there is nothing to bring up and nothing to verify.", b.name)

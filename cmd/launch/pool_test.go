@@ -230,3 +230,67 @@ func poolKilledAt(t *testing.T, bin, command, point string) (killed bool) {
 	w.ended(cloud, cloud.Report().Started)
 	return killed
 }
+
+// What a pool's machines are told can be made of what earlier services have: it is asked for when their turn has come,
+// masked everywhere, and the pool is made anew when it changes.
+func TestPoolIsToldOfServices(t *testing.T) {
+	credentials(t)
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	form := func(token string, size int) string {
+		return w.plan("shop", fmt.Sprintf(`
+			runner "ec2" "w" {
+			  image         = "ami-12345678"
+			  instance_type = "t3.micro"
+			  pool { size = %d }
+			}
+			level "base" {
+			  service "broker" {
+			    boot { script = "echo token=%s > $LAUNCH_EXPORTS" }
+			    export "token" {
+			      type      = string
+			      sensitive = true
+			    }
+			  }
+			}
+			level "pool" {
+			  service "workers" {
+			    runner    = runner.ec2.w
+			    user_data = "#!/bin/sh\necho ${service.broker.token} >> %s\n"
+			  }
+			}
+		`, size, token, w.path("told")))
+	}
+	told := func(token string) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); !strings.Contains(w.content("told"), token); { // by a machine of the endpoint, of which there is no event
+			if time.Now().After(deadline) {
+				t.Fatalf("no machine was told %s:\n%s", token, w.content("told"))
+			}
+		}
+	}
+	plan := form("first-token-of-the-broker", 1)
+	w.launch("validate", plan).want(0)
+	w.launch("boot", plan, "--dry-run").want(0, "user_data", "known after base.broker")
+	w.launch("boot", plan, "-n", "shop").want(0)
+	told("first-token-of-the-broker")
+	w.launch("status", "shop").want(0)
+	_, first := w.member(cloud)
+
+	w.launch("reload", "shop", form("first-token-of-the-broker", 2), "-y").want(0)
+	w.size(cloud, 2)
+	if _, now := w.member(cloud); !now.Equal(first) {
+		t.Error("another size made another group")
+	}
+	w.launch("reload", "shop", form("second-token-of-the-broker", 2), "-y").want(0, "made of something else")
+	told("second-token-of-the-broker")
+	w.launch("status", "shop").want(0)
+	w.launch("repair", "shop").want(0)
+	w.size(cloud, 2)
+	w.launch("history", "shop", "-o", "json").want(0).not("token-of-the-broker")
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, cloud.Report().Started)
+	if out := w.sh("grep -rl -e -token-of-the-broker --exclude-dir=files $LAUNCH_STATE | grep -v -e launch.db || true").want(0); out.stdout != "" {
+		t.Errorf("the token is in\n%s", out.stdout)
+	}
+}

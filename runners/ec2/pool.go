@@ -1,6 +1,7 @@
 package ec2
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,12 +47,8 @@ func (r *Runner) pool(service string) (runners.Resource, poolRecord, bool) {
 	return runners.Resource{}, poolRecord{}, false
 }
 
-func (r *Runner) putPool(ctx context.Context, service, status string, asked time.Time) error {
+func (r *Runner) putPool(ctx context.Context, service, status string, asked time.Time, made string) error {
 	p := r.config.Pool
-	made, err := r.madeOf()
-	if err != nil {
-		return err
-	}
 	data, err := json.Marshal(poolRecord{r.cloud.region, p.Size, p.smallest(), p.largest(), asked, made})
 	if err != nil {
 		return err
@@ -62,8 +59,9 @@ func (r *Runner) putPool(ctx context.Context, service, status string, asked time
 
 // madeOf identifies, without telling it, what a pool's machines are made of: all of the runner block but how many
 // they are and how launch reaches EC2.
-func (r *Runner) madeOf() (string, error) {
+func (r *Runner) madeOf(userData string) (string, error) {
 	c := r.config
+	c.UserData = userData
 	c.Pool, c.SSH, c.Profile, c.Endpoint, c.Address, c.Provision = nil, nil, "", "", "", ""
 	return r.keyed(c)
 }
@@ -71,8 +69,9 @@ func (r *Runner) madeOf() (string, error) {
 // requestPool makes the group of a service what the plan says: it is made, gets another size, or, where its
 // machines would be made of something else now, is replaced. The calls have names of their own, so that repeating
 // them after a crash makes nothing twice.
-func (r *Runner) requestPool(ctx context.Context, service string) error {
-	made, err := r.madeOf()
+func (r *Runner) requestPool(ctx context.Context, want runners.Want) error {
+	service, userData := want.Service, cmp.Or(want.UserData, r.config.UserData)
+	made, err := r.madeOf(userData)
 	if err != nil {
 		return err
 	}
@@ -98,10 +97,10 @@ func (r *Runner) requestPool(ctx context.Context, service string) error {
 		}
 	}
 	r.foundFailed(service, "")
-	if err := r.putPool(ctx, service, "wanted", asked); err != nil {
+	if err := r.putPool(ctx, service, "wanted", asked, made); err != nil {
 		return err
 	}
-	t, err := r.template(ctx)
+	t, err := r.template(ctx, userData)
 	if err != nil {
 		return err
 	}
@@ -111,7 +110,7 @@ func (r *Runner) requestPool(ctx context.Context, service string) error {
 	if err := r.scalingGroup(ctx, t, service); err != nil {
 		return err
 	}
-	return r.putPool(ctx, service, "live", asked)
+	return r.putPool(ctx, service, "live", asked, made)
 }
 
 func whyAnew(there bool) string {
@@ -235,10 +234,10 @@ func (r *Runner) resizePool(ctx context.Context, service string, g *astypes.Auto
 		if failed != nil {
 			r.foundFailed(service, failed.id)
 		}
-		if rec.Size == p.Size && rec.Made != "" {
+		if rec.Size == p.Size {
 			return nil
 		}
-		return r.putPool(ctx, service, "live", rec.Asked)
+		return r.putPool(ctx, service, "live", rec.Asked, rec.Made)
 	}
 	r.foundFailed(service, "")
 	_, err := call(ctx, r.cloud, r.cloud.scaling.UpdateAutoScalingGroup, &autoscaling.UpdateAutoScalingGroupInput{
@@ -248,7 +247,7 @@ func (r *Runner) resizePool(ctx context.Context, service string, g *astypes.Auto
 	if err != nil {
 		return explain(err, "resize the Auto Scaling group %s", name)
 	}
-	return r.putPool(ctx, service, "live", rec.Asked)
+	return r.putPool(ctx, service, "live", rec.Asked, rec.Made)
 }
 
 // deletePool ends a service's group with its instances, waits until they are

@@ -39,8 +39,9 @@ func inService(g *astypes.AutoScalingGroup) int {
 
 // awaitPool makes the group where it was not asked for, and waits until all of
 // its instances are in service.
-func (r *Runner) awaitPool(ctx context.Context, service string) (runners.Facts, error) {
-	if err := r.asked.request(ctx, r, runners.Want{Service: service}); err != nil {
+func (r *Runner) awaitPool(ctx context.Context, want runners.Want) (runners.Facts, error) {
+	service := want.Service
+	if err := r.asked.request(ctx, r, want); err != nil {
 		return runners.Facts{}, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not at its size after %v", runTimeout))
