@@ -8,7 +8,7 @@ const (
 
 	// lingerMost is how long a change waits for company at most. With the commit itself it stays below the 10 ms that
 	// anyone may have to wait, and a level of 1,000 services (some 3,000 changes in 1.3 s) costs about 150 commits.
-	lingerMost = 6 * time.Millisecond
+	lingerMost = 7 * time.Millisecond
 
 	// lingerQuiet without a further change ends a wait: what was expected is not coming.
 	lingerQuiet = 5 * time.Millisecond
