@@ -81,6 +81,9 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 			return s.leave(svc, reason)
 		}
 	}
+	if s.otherKind(svc) {
+		return s.rebuild(ctx, svc, otherKindReason, started)
+	}
 	switch svc.status() {
 	case state.Ready:
 		return s.reverify(ctx, svc, started)
@@ -196,7 +199,7 @@ func (s *Session) requestHosts(ctx context.Context) error {
 				return err
 			}
 			p := provisioner(r)
-			if p == nil || p.AtLevel() {
+			if p == nil || p.AtLevel() || svc.spec.HasUserData() { // which may need values of services before it
 				continue
 			}
 			target, diags := svc.spec.Target()

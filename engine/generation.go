@@ -81,6 +81,19 @@ func (s *Session) currently(svc *service) {
 	svc.note.Generation = s.Run().Generation
 }
 
+// inPlan is the service as the run's present plan has it.
+func (s *Session) inPlan(svc *service) *plan.Service {
+	if svc.tree == s.tree {
+		return svc.spec
+	}
+	for _, spec := range s.tree.Services {
+		if spec.Address == svc.row.Address {
+			return spec
+		}
+	}
+	return svc.spec
+}
+
 // belongTo finds the service in a tree.
 func (svc *service) belongTo(tree *plan.Tree) bool {
 	if svc.tree == tree {

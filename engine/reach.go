@@ -27,7 +27,11 @@ func (s *Session) reach(ctx context.Context, svc *service, started func()) error
 	}
 	if p := provisioner(r); p != nil {
 		started()
-		if err := s.provision(ctx, svc, p, target); err != nil {
+		data, err := s.userData(ctx, svc)
+		if err != nil {
+			return s.fail(svc, fromError(svc, PhaseProvision, err))
+		}
+		if err := s.provision(ctx, svc, p, runners.Want{Service: svc.address(), Host: target, UserData: data}); err != nil {
 			return err
 		}
 	}
@@ -37,15 +41,30 @@ func (s *Session) reach(ctx context.Context, svc *service, started func()) error
 	return s.connect(ctx, svc, r, target)
 }
 
+// userData is what the machines of a pool are told, with the values that earlier services have now.
+func (s *Session) userData(ctx context.Context, svc *service) (string, error) {
+	if !svc.spec.HasUserData() {
+		return "", nil
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return "", err
+	}
+	data, diags := svc.spec.UserData()
+	if diags.HasErrors() {
+		return "", fromDiagnostics(svc, PhaseProvision, diags)
+	}
+	return data, nil
+}
+
 // provision waits for the service's host to exist. Its address is a fact from then on.
-func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisioner, target string) error {
+func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisioner, want runners.Want) error {
 	svc.note.Made = true
 	if st := svc.status(); st == state.Pending || st == state.Skipped || st == state.Failed && !s.booted(svc) && !svc.note.Open {
 		if err := s.advance(svc, state.Provisioning, "").Wait(); err != nil {
 			return err
 		}
 	}
-	got, err := p.Await(ctx, runners.Want{Service: svc.address(), Host: target})
+	got, err := p.Await(ctx, want)
 	if err != nil {
 		if ctx.Err() != nil {
 			return s.leftOff(ctx, svc, PhaseProvision)

@@ -26,11 +26,11 @@ type RunnerType struct {
 // json tag is an attribute of the runner block, required where its tag `launch`
 // says so; a field that points to a struct is a nested block. Strings, booleans,
 // numbers, lists and maps of strings are what a field can be; one that reads
-// itself from text (a duration) is a string.
+// itself from text (a duration) is a string. A nested block with the tag `launch:"pool"` makes a service a pool.
 func Register[C any, R runners.Runner](name string, host plan.HostRule, open func(context.Context, C, runners.Env) (R, error)) RunnerType {
 	attributes, blocks := schema(reflect.TypeFor[C]())
 	return RunnerType{
-		RunnerType: plan.RunnerType{Name: name, Attributes: attributes, Blocks: blocks, Host: host},
+		RunnerType: plan.RunnerType{Name: name, Attributes: attributes, Blocks: blocks, Host: host, Pool: poolBlock(reflect.TypeFor[C]())},
 		open: func(ctx context.Context, config []byte, env runners.Env) (runners.Runner, error) {
 			var c C
 			if err := json.Unmarshal(config, &c); err != nil {
@@ -60,6 +60,17 @@ func schema(t reflect.Type) (map[string]plan.RunnerAttribute, map[string]map[str
 		attributes[name] = plan.RunnerAttribute{Type: ctyType(f), Required: f.Tag.Get("launch") == "required"}
 	}
 	return attributes, blocks
+}
+
+// poolBlock is the name of the block that makes a service a pool, "" where there is none.
+func poolBlock(t reflect.Type) string {
+	for f := range t.Fields() {
+		if f.Tag.Get("launch") == "pool" {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			return name
+		}
+	}
+	return ""
 }
 
 // ctyType panics for a field that the plan language cannot express: that is a mistake in a runner, not in a plan.

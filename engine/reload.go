@@ -15,18 +15,19 @@ type Difference struct {
 	Gone      []string `json:"gone"`      // to be ended
 	New       []string `json:"new"`       // to be brought up
 	Changed   []string `json:"changed"`   // to be ended and brought up again
+	Resized   []string `json:"resized"`   // pools that are given another size
 	Depends   []string `json:"depends"`   // decided when what they use has been brought up again
 	Unchanged int      `json:"unchanged"` // only verified
 }
 
 // Empty says that no service would be touched.
 func (d *Difference) Empty() bool {
-	return len(d.Gone)+len(d.New)+len(d.Changed)+len(d.Depends) == 0
+	return len(d.Gone)+len(d.New)+len(d.Changed)+len(d.Resized)+len(d.Depends) == 0
 }
 
 // Compare tells what reloading the run with another plan would do. It changes nothing outside of tree.
 func (s *Session) Compare(tree *plan.Tree) *Difference {
-	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Depends: []string{}}
+	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Resized: []string{}, Depends: []string{}}
 	kept := make(map[string]bool, len(tree.Services))
 	redone := map[string]bool{}
 	for _, spec := range tree.Services {
@@ -51,6 +52,10 @@ func (s *Session) Compare(tree *plan.Tree) *Difference {
 			d.Depends = append(d.Depends, spec.Address)
 			redone[spec.Address] = true
 		case spec.Fingerprint(prepared, former.row.Host, s.run.Key) != former.row.Fingerprint:
+			if svc.note.Facts.Pool && spec.Runner.SamePool(svc.spec.Runner) && sameUserData(svc.spec, prepared.UserData) {
+				d.Resized = append(d.Resized, spec.Address) // what others know of it stays
+				continue
+			}
 			d.Changed = append(d.Changed, spec.Address)
 			redone[spec.Address] = true
 		default:
@@ -63,6 +68,12 @@ func (s *Session) Compare(tree *plan.Tree) *Difference {
 		}
 	}
 	return d
+}
+
+// sameUserData says whether a service's machines were told the same, as far as this command knows the values for that.
+func sameUserData(former *plan.Service, now string) bool {
+	then, diags := former.UserData()
+	return !diags.HasErrors() && then == now
 }
 
 // Reload makes tree the run's plan, and the run what that plan says: what went is ended, what is new or changed is

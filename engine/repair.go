@@ -47,6 +47,9 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, targets []strin
 	if st == state.Terminating {
 		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
 	}
+	if s.otherKind(svc) {
+		return s.rebuild(ctx, svc, otherKindReason, started)
+	}
 	up := st == state.Ready || st == state.Failed && svc.note.Facts != nil && !svc.note.Open
 	if !up {
 		return s.bringUp(ctx, svc, started)
@@ -124,9 +127,14 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 }
 
 // rebuild ends a service as far as that can be done, and brings it up again. A machine that launch made and that is
-// gone, impaired or out of reach is replaced.
+// gone, impaired or out of reach is replaced; a pool is adjusted.
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
 	s.workBegins()
+	otherKind := s.otherKind(svc)
+	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	if pool && !otherKind && svc.status() != state.Terminating {
+		return s.adjustPool(ctx, svc, why, started)
+	}
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
 	problems, err := s.end(ctx, svc, started)
@@ -152,22 +160,36 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 			Reason: "it is not brought up again, since what runs of it could not be ended: " + strings.Join(problems, "; "),
 		})
 	}
-	pool := svc.note.Facts != nil && svc.note.Facts.Pool
-	if unreachable && svc.host == nil && !pool { // a pool replaces its own
+	if unreachable && svc.host == nil && !pool || otherKind {
 		s.replaceHost(ctx, svc)
 	}
 	s.currently(svc)
-	if pool {
-		if err := s.resize(ctx, svc); err != nil {
-			return s.fail(svc, fromError(svc, PhaseProvision, err))
-		}
-	}
 	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
 	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })
 	s.advance(svc, state.Terminated, why)
 	s.advance(svc, state.Pending, "")
+	return s.bringUp(ctx, svc, started)
+}
+
+const otherKindReason = "the plan makes a pool of what was a host, or the other way round"
+
+// otherKind says whether what the service has is a pool and the plan wants a host, or the other way round.
+func (s *Session) otherKind(svc *service) bool {
+	return svc.note.Facts != nil && svc.on == nil && svc.note.Facts.Pool != s.inPlan(svc).Runner.IsPool()
+}
+
+// adjustPool makes a service's pool what the present plan says, as far as that can be done in place. A pool has no
+// programs that would have to be ended, and it replaces its own machines.
+func (s *Session) adjustPool(ctx context.Context, svc *service, why string, started func()) error {
+	s.Note(svc.address(), "is made what the plan says: "+why)
+	s.currently(svc)
+	svc.note.Failure, svc.note.Booted, svc.exportsKnown = nil, false, false
+	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })
+	if err := s.advance(svc, state.Booting, why).Wait(); err != nil {
+		return err
+	}
 	return s.bringUp(ctx, svc, started)
 }
 
@@ -189,18 +211,5 @@ func (s *Session) replaceHost(ctx context.Context, svc *service) {
 			s.Note(svc.address(), "its old host could not be released: "+err.Error())
 		}
 	}
-	svc.note.Facts = nil
-}
-
-// resize makes the service's pool what the present plan says.
-func (s *Session) resize(ctx context.Context, svc *service) error {
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
-	if err != nil {
-		return err
-	}
-	p := provisioner(r)
-	if p == nil {
-		return nil
-	}
-	return p.Request(ctx, []runners.Want{{Service: svc.address()}})
+	svc.note.Facts, svc.host = nil, nil
 }

@@ -120,6 +120,7 @@ type serviceBlock struct {
 
 	count, forEach, enabled *expression
 	runner, on, host        *expression
+	userData                *expression // of a pool
 
 	files      []*fileBlock
 	boot       *programBlock

@@ -112,11 +112,12 @@ func (s *scope) checkShape(b *serviceBlock) hcl.Diagnostics {
 	switch {
 	case b.on != nil: // its host is the other service's
 	case b.runner == nil:
-		if diag := hostMistake(s.loader.types["local"], b); diag != nil {
+		if diag := hostMistake(s.loader.types["local"], nil, b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}
 	case ok && runner.Type() == runnerCapsule() && runner.IsKnown() && !runner.IsNull():
-		if diag := hostMistake(runner.EncapsulatedValue().(*runnerBlock).runnerType, b); diag != nil {
+		block := runner.EncapsulatedValue().(*runnerBlock)
+		if diag := hostMistake(block.runnerType, block, b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}
 	case ok && runner.Type() != runnerCapsule() && runner.Type() != cty.DynamicPseudoType:

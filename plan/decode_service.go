@@ -13,7 +13,7 @@ import (
 func serviceSchema() *hcl.BodySchema {
 	return &hcl.BodySchema{
 		Attributes: []hcl.AttributeSchema{
-			{Name: "count"}, {Name: "for_each"}, {Name: "enabled"}, {Name: "runner"}, {Name: "on"}, {Name: "host"},
+			{Name: "count"}, {Name: "for_each"}, {Name: "enabled"}, {Name: "runner"}, {Name: "on"}, {Name: "host"}, {Name: "user_data"},
 			{Name: "attributes"}, {Name: "exports"},
 		},
 		Blocks: []hcl.BlockHeaderSchema{
@@ -42,6 +42,7 @@ func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) h
 	b.runner = attributeExpression(content, "runner")
 	b.on = attributeExpression(content, "on")
 	b.host = attributeExpression(content, "host")
+	b.userData = attributeExpression(content, "user_data")
 	diags = append(diags, exclusive(content)...)
 	if attr := content.Attributes["attributes"]; attr != nil {
 		diags = append(diags, b.decodeAttributes(attr)...)
@@ -72,6 +73,7 @@ func exclusive(content *hcl.BodyContent) hcl.Diagnostics {
 	pairs := []struct{ a, b, why string }{
 		{"count", "for_each", "Both say how many instances there are."},
 		{"on", "runner", "A service that runs on another one's host shares its connection too."},
+		{"on", "user_data", "A service that runs on another one's host has no machine of its own."},
 		{"on", "host", "A service that runs on another one's host has none of its own."},
 	}
 	for _, pair := range pairs {
@@ -116,6 +118,17 @@ func (l *loader) decodeServiceBlock(b *serviceBlock, block *hcl.Block) hcl.Diagn
 	}
 }
 
+// does names what the service runs, "" where it runs nothing to come up.
+func (b *serviceBlock) does() string {
+	switch {
+	case b.boot != nil:
+		return "boot"
+	case b.process != nil:
+		return "process"
+	}
+	return ""
+}
+
 // checkForm checks that the blocks of a service go together.
 func (b *serviceBlock) checkForm() hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -123,7 +136,7 @@ func (b *serviceBlock) checkForm() hcl.Diagnostics {
 		diags = append(diags, failure(b.process.rng, "Both boot and process",
 			"Service %q has a \"boot\" and a \"process\" block. A program that ends belongs in boot, one that stays in process; make two services of them if it needs both.", b.name))
 	}
-	if b.boot == nil && b.process == nil && len(b.ready) == 0 {
+	if b.does() == "" && len(b.ready) == 0 && b.runner == nil { // a runner may make a machine, which is something
 		diags = append(diags, failure(b.rng, "Service that does nothing",
 			"Service %q has neither boot nor process nor ready: there is nothing to bring up and nothing to verify.", b.name))
 	}

@@ -18,7 +18,7 @@ func (p *Plan) Expand(in Inputs) (*Tree, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, tidy(diags)
 	}
-	x := &expansion{tree: t, local: &Runner{Type: "local", Config: emptyConfig(p.loader.types["local"])}}
+	x := &expansion{tree: t, local: &Runner{Type: "local", kind: p.loader.types["local"], Config: emptyConfig(p.loader.types["local"])}}
 	x.scope(t.root, nil)
 	diags = append(diags, x.diags...)
 	if diags.HasErrors() {
@@ -272,68 +272,6 @@ func validKey(key string) bool {
 	return key != "" && len(key) <= maxName && !strings.ContainsFunc(key, func(r rune) bool {
 		return !unicode.IsPrint(r) || unicode.IsSpace(r) || strings.ContainsRune("[]\"'", r)
 	})
-}
-
-// place says on which runner, or on whose host, an instance runs.
-func (x *expansion) place(s *scope, b *serviceBlock, service *Service) bool {
-	service.Runner = x.local
-	in := instance{block: b, service: service}
-	if b.on != nil {
-		in.hosts = true
-		value, ok := x.decide(s, b.on, in, cty.DynamicPseudoType, "on")
-		if !ok {
-			return false
-		}
-		on, isService := asService(value)
-		if !isService {
-			x.fail(b.on.Range(), "Service expected", "\"on\" takes one service of an earlier level: on = service.NAME, or one of several: on = service.NAME[count.index].")
-			return false
-		}
-		service.On = on
-		service.Runner = on.Runner
-		return true
-	}
-	if b.runner != nil {
-		value, ok := x.decide(s, b.runner, in, cty.DynamicPseudoType, "runner")
-		if !ok {
-			return false
-		}
-		if !value.IsNull() {
-			if value.Type() != runnerCapsule() {
-				x.fail(b.runner.Range(), "Runner expected", "\"runner\" takes a runner of this plan: runner = runner.TYPE.NAME.")
-				return false
-			}
-			service.Runner = x.runner(s, value.EncapsulatedValue().(*runnerBlock))
-		}
-	}
-	return x.hostRule(s, b, service)
-}
-
-func asService(value cty.Value) (*Service, bool) {
-	if value.IsNull() || value.Type() != serviceCapsule() {
-		return nil, false
-	}
-	return value.EncapsulatedValue().(*Service), true
-}
-
-func (x *expansion) hostRule(s *scope, b *serviceBlock, service *Service) bool {
-	diag := hostMistake(s.loader.types[service.Runner.Type], b)
-	if diag != nil {
-		x.diags = append(x.diags, diag)
-	}
-	return diag == nil
-}
-
-func hostMistake(t *RunnerType, b *serviceBlock) *hcl.Diagnostic {
-	switch {
-	case t.Host == NoHost && b.host != nil:
-		return failure(b.host.Range(), "Host without a runner that reaches it",
-			"Service %q runs on this machine, so it has no \"host\". Set \"runner\" to a runner that reaches other hosts.", b.name)
-	case t.Host == NeedsHost && b.host == nil:
-		return failure(b.rng, "Missing host",
-			"Service %q runs by a runner of type %q, which needs to be told the \"host\".", b.name, t.Name)
-	}
-	return nil
 }
 
 // checkLaidOut evaluates all of a scope once more, now that its variables are known.

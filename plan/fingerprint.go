@@ -29,7 +29,7 @@ func (s *Service) Fingerprint(p *Prepared, host string, key []byte) string {
 	h := hmac.New(sha256.New, key)
 	err = json.NewEncoder(h).Encode([]any{
 		s.Runner.Address(), json.RawMessage(runner), host, on,
-		p.Files, programIdentity(p.Boot), processIdentity(p.Process), p.Attributes,
+		p.Files, programIdentity(p.Boot), processIdentity(p.Process), p.Attributes, []byte(p.UserData),
 	})
 	if err != nil {
 		panic(err) // plain data

@@ -41,6 +41,9 @@ type RunnerType struct {
 	Blocks map[string]map[string]RunnerAttribute
 	// Host says whether a service on this runner has a `host`.
 	Host HostRule
+	// Pool names the block with which a service is a group of machines that EC2, say, looks after: none of them
+	// is a host on which launch could run its programs. "": there is no such block.
+	Pool string
 }
 
 // A RunnerAttribute is an attribute of a runner block.

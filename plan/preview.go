@@ -23,6 +23,7 @@ func (s *Service) Preview() []PreviewLine {
 		p.lines = append(p.lines, PreviewLine{"on", s.On.Address})
 	}
 	p.add(noSelf, "host", b.host)
+	p.add(noSelf, "user_data", b.userData)
 	for _, a := range b.attributes {
 		p.add(selfFacts, "attributes."+a.name, a.value)
 	}

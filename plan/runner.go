@@ -8,7 +8,7 @@ func (x *expansion) runner(s *scope, b *runnerBlock) *Runner {
 		return r
 	}
 	e := &evaluation{scope: s}
-	r := &Runner{Type: b.runnerType.Name, Name: b.name, Range: b.rng, Config: e.runnerConfig(b)}
+	r := &Runner{Type: b.runnerType.Name, Name: b.name, Range: b.rng, Config: e.runnerConfig(b), pool: b.isPool(), kind: b.runnerType}
 	x.diags = append(x.diags, e.diags...)
 	s.runners[b] = r
 	return r

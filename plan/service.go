@@ -16,6 +16,7 @@ type Prepared struct {
 	Boot       *Program // nil: none
 	Process    *Process // nil: none
 	Attributes []byte   // JSON object for LAUNCH_ATTRIBUTES; may contain secrets
+	UserData   string   // for a pool's machines; may contain secrets
 }
 
 // Ending is what terminating a service takes.
@@ -46,6 +47,16 @@ func (e *evaluation) target(b *serviceBlock) string {
 	return host
 }
 
+// UserData evaluates what a pool's machines are told, "" where the service does not say that. It may contain secrets.
+func (s *Service) UserData() (string, hcl.Diagnostics) {
+	e := s.evaluation(noSelf)
+	data := e.userData(s.group.block)
+	return data, tidy(e.diags)
+}
+
+// HasUserData says whether the service itself tells a pool's machines something.
+func (s *Service) HasUserData() bool { return s.group.block.userData != nil }
+
 // Prepare evaluates what bringing up the service takes, when its host is known.
 func (s *Service) Prepare() (*Prepared, hcl.Diagnostics) {
 	e := s.evaluation(selfAttributes)
@@ -60,7 +71,13 @@ func (e *evaluation) prepared(b *serviceBlock) *Prepared {
 		Boot:       e.program(b.boot),
 		Process:    e.process(b.process),
 		Attributes: e.attributes(),
+		UserData:   e.userData(b),
 	}
+}
+
+func (e *evaluation) userData(b *serviceBlock) string {
+	data, _ := e.content(b.userData)
+	return data
 }
 
 // inputProblems reports inputs of the plan that the service belongs to which turned out to be invalid.

@@ -25,6 +25,7 @@ func (b *serviceBlock) sites() []site {
 	add("enabled", noSelf, false, b.enabled)
 	add("on", noSelf, true, b.on)
 	add("host", noSelf, true, b.host)
+	add("user_data", noSelf, true, b.userData)
 	add("runner", noSelf, true, b.runner)
 	for _, a := range b.attributes {
 		add("attributes", selfFacts, true, a.value)

@@ -23,7 +23,7 @@ func testRunners() []RunnerType {
 			"user": {Type: cty.String}, "identity_file": {Type: cty.String}, "port": {Type: cty.Number}}},
 		{Name: "ec2", Host: MayHaveHost, Attributes: map[string]RunnerAttribute{
 			"region": {Type: cty.String}, "image": {Type: cty.String, Required: true}, "instance_type": {Type: cty.String}},
-			Blocks: map[string]map[string]RunnerAttribute{"ssh": {"user": {Type: cty.String}}}},
+			Blocks: map[string]map[string]RunnerAttribute{"ssh": {"user": {Type: cty.String}}, "pool": {"size": {Type: cty.Number, Required: true}}}, Pool: "pool"},
 	}
 }
 

@@ -60,6 +60,26 @@ type Runner struct {
 	Name   string    // "" for the default local one
 	Config cty.Value // an object; absent attributes are null. May contain marked values
 	Range  hcl.Range
+	pool   bool // its services are pools
+	kind   *RunnerType
+}
+
+// IsPool says whether the runner's services are pools: groups of machines, none of which is a host.
+func (r *Runner) IsPool() bool { return r.pool }
+
+// SamePool says whether two runners make the same machines, so that a pool can pass from one to the other by
+// getting another size.
+func (r *Runner) SamePool(other *Runner) bool {
+	if !r.pool || !other.pool || r.Type != other.Type {
+		return false
+	}
+	block := r.kind.Pool
+	for name, value := range r.Config.AsValueMap() {
+		if name != block && !value.RawEquals(other.Config.GetAttr(name)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Address is "ssh.rack", or "local".

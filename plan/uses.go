@@ -6,7 +6,7 @@ import "slices"
 func (s *Service) Uses(yield func(*Service) bool) {
 	u := &useWalk{yield: yield, seen: map[*Service]bool{}, locals: map[*localValue]bool{}}
 	b := s.group.block
-	xs := []*expression{b.host}
+	xs := []*expression{b.host, b.userData}
 	for _, a := range b.attributes {
 		xs = append(xs, a.value)
 	}

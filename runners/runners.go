@@ -336,4 +336,6 @@ type Provisioner interface {
 type Want struct {
 	Service string
 	Host    string // the plan's `host`: an existing instance's id; empty: a new one
+	// UserData is what a pool's machines are told, in place of what the runner block says; empty: that. It may be secret.
+	UserData string
 }

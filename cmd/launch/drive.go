@@ -266,6 +266,7 @@ func writeDifference(w io.Writer, run string, d *engine.Difference) {
 		{"-", "is ended", d.Gone},
 		{"+", "is brought up", d.New},
 		{"~", "is ended and brought up again", d.Changed},
+		{"~", "is given another size", d.Resized},
 		{"?", "uses values of those; brought up again where they change", d.Depends},
 	} {
 		for _, s := range part.services {

@@ -26,16 +26,35 @@ type eventView struct {
 }
 
 func newHistoryCommand(g *globalOptions) *cobra.Command {
-	var critical bool
+	var (
+		critical, cloud bool
+		where           cloudOptions
+	)
 	cmd := &cobra.Command{
 		Use:   "history [RUN]",
 		Short: "Show a run's journal: everything that was intended and that came of it, with times and causes",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Show a run's journal: everything that was intended and that came of it, with
+times and causes.
+
+With --cloud, show instead what EC2 has with the tags of runs, those of other
+machines and lost ones too: whose it is, since when, and what ends it.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cloud && critical {
+				return usagef("--cloud and --critical-path show different things: take one of them")
+			}
+			if cloud {
+				return showCloud(cmd.Context(), g, where, first(args), cmd.OutOrStdout())
+			}
+			if err := needsCloud(cmd.Flags()); err != nil {
+				return err
+			}
 			return runHistory(cmd.Context(), g, first(args), critical, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&critical, "critical-path", false, "show only the chain of services that the last boot took its time for, by phase")
+	cmd.Flags().BoolVar(&cloud, "cloud", false, "show what EC2 has with the tags of runs, and what ends it")
+	where.addFlags(cmd.Flags())
 	return cmd
 }
 

@@ -16,7 +16,7 @@ import (
 // Await implements runners.Provisioner.
 func (r *Runner) Await(ctx context.Context, want runners.Want) (runners.Facts, error) {
 	if r.config.Pool != nil {
-		return r.awaitPool(ctx, want.Service)
+		return r.awaitPool(ctx, want)
 	}
 	h, err := r.obtain(ctx, want)
 	if err != nil {

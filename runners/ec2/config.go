@@ -35,7 +35,7 @@ type Config struct {
 	RootVolume *RootVolume `json:"root_volume"`
 	Spot       *Spot       `json:"spot"`
 	SSH        *ssh.Config `json:"ssh"` // how launch logs in
-	Pool       *Pool       `json:"pool"`
+	Pool       *Pool       `json:"pool" launch:"pool"`
 }
 
 // RootVolume changes the image's own root volume.

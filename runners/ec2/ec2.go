@@ -46,6 +46,8 @@ type Runner struct {
 	mu     sync.Mutex
 	held   map[string]held  // by service: what the ledger says it has in this region
 	failed map[string]error // by service: why it got none
+
+	failedBefore map[string]string // by service, of pools: see failureBefore
 }
 
 // New makes a Runner. It makes no call, but it needs to find a region.
@@ -57,7 +59,7 @@ func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, e
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{config: config, env: env, cloud: c, failed: map[string]error{}}
+	r := &Runner{config: config, env: env, cloud: c, failed: map[string]error{}, failedBefore: map[string]string{}}
 	if r.reach, err = newReach(ctx, config, env); err != nil {
 		return nil, err
 	}

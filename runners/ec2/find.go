@@ -36,7 +36,7 @@ type Found struct {
 }
 
 // Find lists everything in the configuration's region that launch made and that
-// is still there: what `clean` compares with the runs that it knows.
+// is still there: what `clean` and `history` compare with the runs that they know.
 func Find(ctx context.Context, config Config) ([]Found, error) {
 	c, err := openCloud(ctx, config, func(string) {})
 	if err != nil {
@@ -55,8 +55,12 @@ func Find(ctx context.Context, config Config) ([]Found, error) {
 	return all, nil
 }
 
+// found takes over what tags say, which anybody with access to the account may have written.
 func (c *cloud) found(kind, id string, tags map[string]string) Found {
-	return Found{Kind: kind, ID: id, Region: c.region, Run: tags[tagRun], RunID: tags[tagRunID], Plan: tags[tagPlan], Service: tags[tagService], tags: tags}
+	return Found{
+		Kind: kind, ID: clean(id), Region: c.region, Run: clean(tags[tagRun]), RunID: clean(tags[tagRunID]),
+		Plan: clean(tags[tagPlan]), Service: clean(tags[tagService]), tags: tags,
+	}
 }
 
 func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
@@ -68,7 +72,7 @@ func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
 	for _, i := range list {
 		f := c.found(kindInstance, aws.ToString(i.InstanceId), tagMap(i.Tags))
 		f.index, f.i, f.State = int(aws.ToInt32(i.AmiLaunchIndex)), i, string(stateOf(&i))
-		f.Service = serviceOf(f.tags, f.index)
+		f.Service = clean(serviceOf(f.tags, f.index))
 		f.Created = aws.ToTime(i.LaunchTime)
 		all = append(all, f)
 	}

@@ -106,7 +106,10 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 	res := runners.Resource{Kind: kindKeyPair, Key: r.cloud.region, Status: "wanted", Data: `{"name":"` + r.keyPairName() + `"}`}
 	for _, known := range r.env.Ledger.List(kindKeyPair) {
 		if known.Key == res.Key && known.Status == "live" {
-			return r.keyPairName(), nil
+			there, err := r.keyPairIsThere(ctx)
+			if there || err != nil {
+				return r.keyPairName(), err
+			}
 		}
 	}
 	if err := r.env.Ledger.Put(ctx, res); err != nil {
@@ -128,6 +131,16 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 	}
 	res.Status = "live"
 	return r.keyPairName(), r.env.Ledger.Put(ctx, res)
+}
+
+// keyPairIsThere looks whether the run's key pair is still what an earlier command made. Somebody may have removed it;
+// then it is imported again.
+func (r *Runner) keyPairIsThere(ctx context.Context) (bool, error) {
+	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("key-name", r.keyPairName())}})
+	if err != nil {
+		return false, explain(err, "look for the run's key pair")
+	}
+	return len(out.KeyPairs) > 0, nil
 }
 
 func (r *Runner) keyPairName() string { return "launch-" + r.env.RunID }

@@ -1,6 +1,7 @@
 package ec2
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ type poolRecord struct {
 	Min    int       `json:"min"`
 	Max    int       `json:"max"`
 	Asked  time.Time `json:"asked"`
+	Made   string    `json:"made,omitempty"` // fingerprint of what its machines are made of; "" where it was adopted
 }
 
 // poolName is a name for the group of a service, the same in every command.
@@ -45,9 +47,9 @@ func (r *Runner) pool(service string) (runners.Resource, poolRecord, bool) {
 	return runners.Resource{}, poolRecord{}, false
 }
 
-func (r *Runner) putPool(ctx context.Context, service, status string, asked time.Time) error {
+func (r *Runner) putPool(ctx context.Context, service, status string, asked time.Time, made string) error {
 	p := r.config.Pool
-	data, err := json.Marshal(poolRecord{r.cloud.region, p.Size, p.smallest(), p.largest(), asked})
+	data, err := json.Marshal(poolRecord{r.cloud.region, p.Size, p.smallest(), p.largest(), asked, made})
 	if err != nil {
 		return err
 	}
@@ -55,26 +57,50 @@ func (r *Runner) putPool(ctx context.Context, service, status string, asked time
 	return r.env.Ledger.Put(ctx, runners.Resource{Kind: kindPool, Key: name, ID: name, Service: service, Status: status, Data: string(data)})
 }
 
-// requestPool makes the group of a service, or gives the one that it has
-// another size. Both calls have names of their own, so that repeating them after
-// a crash makes nothing twice.
-func (r *Runner) requestPool(ctx context.Context, service string) error {
-	p := r.config.Pool
-	res, rec, has := r.pool(service)
-	switch {
-	case has && res.Status == "live" && rec.Size == p.Size && rec.Min == p.smallest() && rec.Max == p.largest():
-		return nil
-	case has && res.Status == "live":
-		return r.resizePool(ctx, service, rec.Asked)
-	}
-	asked := time.Now().UTC()
-	if has {
-		asked = rec.Asked
-	}
-	if err := r.putPool(ctx, service, "wanted", asked); err != nil {
+// madeOf identifies, without telling it, what a pool's machines are made of: all of the runner block but how many
+// they are and how launch reaches EC2.
+func (r *Runner) madeOf(userData string) (string, error) {
+	c := r.config
+	c.UserData = userData
+	c.Pool, c.SSH, c.Profile, c.Endpoint, c.Address, c.Provision = nil, nil, "", "", "", ""
+	return r.keyed(c)
+}
+
+// requestPool makes the group of a service what the plan says: it is made, gets another size, or, where its
+// machines would be made of something else now, is replaced. The calls have names of their own, so that repeating
+// them after a crash makes nothing twice.
+func (r *Runner) requestPool(ctx context.Context, want runners.Want) error {
+	service, userData := want.Service, cmp.Or(want.UserData, r.config.UserData)
+	made, err := r.madeOf(userData)
+	if err != nil {
 		return err
 	}
-	t, err := r.template(ctx)
+	asked := time.Now().UTC()
+	if res, rec, has := r.pool(service); has {
+		same := rec.Made == "" || rec.Made == made
+		g, err := r.group(ctx, res.Key)
+		if err != nil {
+			return err
+		}
+		switch there := g != nil && aws.ToString(g.Status) == ""; {
+		case same && there && res.Status == "live":
+			return r.resizePool(ctx, service, g, rec)
+		case same && res.Status == "wanted":
+			asked = rec.Asked // an earlier command began to make it
+		default:
+			if res.Status != "ending" {
+				r.env.Note(service, fmt.Sprintf("the Auto Scaling group %s is made anew: %s", res.Key, whyAnew(there)))
+			}
+			if err := r.deletePool(ctx, service); err != nil {
+				return err
+			}
+		}
+	}
+	r.foundFailed(service, "")
+	if err := r.putPool(ctx, service, "wanted", asked, made); err != nil {
+		return err
+	}
+	t, err := r.template(ctx, userData)
 	if err != nil {
 		return err
 	}
@@ -84,7 +110,14 @@ func (r *Runner) requestPool(ctx context.Context, service string) error {
 	if err := r.scalingGroup(ctx, t, service); err != nil {
 		return err
 	}
-	return r.putPool(ctx, service, "live", asked)
+	return r.putPool(ctx, service, "live", asked, made)
+}
+
+func whyAnew(there bool) string {
+	if there {
+		return "its machines are made of something else now"
+	}
+	return "it was gone"
 }
 
 func (r *Runner) launchTemplate(ctx context.Context, t *template, service string) error {
@@ -190,8 +223,23 @@ func (r *Runner) defaultSubnets(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-func (r *Runner) resizePool(ctx context.Context, service string, asked time.Time) error {
+// resizePool gives a group the size that the plan says, where it has another one: by an earlier plan, or by somebody's hand.
+func (r *Runner) resizePool(ctx context.Context, service string, g *astypes.AutoScalingGroup, rec poolRecord) error {
 	p, name := r.config.Pool, r.poolName(service)
+	if int(aws.ToInt32(g.DesiredCapacity)) == p.Size && int(aws.ToInt32(g.MinSize)) == p.smallest() && int(aws.ToInt32(g.MaxSize)) == p.largest() {
+		failed, err := r.startFailure(ctx, name)
+		if err != nil {
+			return err
+		}
+		if failed != nil {
+			r.foundFailed(service, failed.id)
+		}
+		if rec.Size == p.Size {
+			return nil
+		}
+		return r.putPool(ctx, service, "live", rec.Asked, rec.Made)
+	}
+	r.foundFailed(service, "")
 	_, err := call(ctx, r.cloud, r.cloud.scaling.UpdateAutoScalingGroup, &autoscaling.UpdateAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String(name),
 		MinSize:              aws.Int32(int32(p.smallest())), MaxSize: aws.Int32(int32(p.largest())), DesiredCapacity: aws.Int32(int32(p.Size)),
@@ -199,87 +247,7 @@ func (r *Runner) resizePool(ctx context.Context, service string, asked time.Time
 	if err != nil {
 		return explain(err, "resize the Auto Scaling group %s", name)
 	}
-	return r.putPool(ctx, service, "live", asked)
-}
-
-// group describes a service's group; nil where there is none.
-func (r *Runner) group(ctx context.Context, name string) (*astypes.AutoScalingGroup, error) {
-	out, err := call(ctx, r.cloud, r.cloud.scaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
-	if err != nil {
-		return nil, explain(err, "look at the Auto Scaling group %s", name)
-	}
-	if len(out.AutoScalingGroups) == 0 {
-		return nil, nil
-	}
-	return &out.AutoScalingGroups[0], nil
-}
-
-func inService(g *astypes.AutoScalingGroup) int {
-	n := 0
-	for _, i := range g.Instances {
-		if i.LifecycleState == astypes.LifecycleStateInService && aws.ToString(i.HealthStatus) == "Healthy" {
-			n++
-		}
-	}
-	return n
-}
-
-// awaitPool makes the group where it was not asked for, and waits until all of
-// its instances are in service.
-func (r *Runner) awaitPool(ctx context.Context, service string) (runners.Facts, error) {
-	if err := r.asked.request(ctx, r, runners.Want{Service: service}); err != nil {
-		return runners.Facts{}, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not at its size after %v", runTimeout))
-	defer cancel()
-	name, begin := r.poolName(service), time.Now()
-	for {
-		g, err := r.group(ctx, name)
-		switch {
-		case err != nil:
-			return runners.Facts{}, err
-		case g != nil && inService(g) >= r.config.Pool.Size:
-			return runners.Facts{NoHost: true, InstanceID: name, Address: name}, nil
-		case g != nil:
-			if err := r.startFailure(ctx, name); err != nil {
-				return runners.Facts{}, err
-			}
-		}
-		select {
-		case <-time.After(pauseAfter(time.Since(begin))):
-		case <-ctx.Done():
-			return runners.Facts{}, fmt.Errorf("wait for the Auto Scaling group %s: %w", name, context.Cause(ctx))
-		}
-	}
-}
-
-// startFailure is why the group's latest attempt to start an instance failed.
-func (r *Runner) startFailure(ctx context.Context, name string) error {
-	out, err := call(ctx, r.cloud, r.cloud.scaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(1)})
-	if err != nil {
-		return explain(err, "look at the activities of the Auto Scaling group %s", name)
-	}
-	if len(out.Activities) == 0 || out.Activities[0].StatusCode != astypes.ScalingActivityStatusCodeFailed {
-		return nil
-	}
-	return fmt.Errorf("the Auto Scaling group %s cannot start an instance: %s", name, clean(aws.ToString(out.Activities[0].StatusMessage)))
-}
-
-func (r *Runner) inspectPool(ctx context.Context, service string) error {
-	name := r.poolName(service)
-	g, err := r.group(ctx, name)
-	switch {
-	case err != nil:
-		return err
-	case g == nil || aws.ToString(g.Status) != "":
-		return fmt.Errorf("the Auto Scaling group %s is gone", name)
-	case int(aws.ToInt32(g.DesiredCapacity)) != r.config.Pool.Size:
-		return fmt.Errorf("the Auto Scaling group %s has the size %d, the plan says %d", name, aws.ToInt32(g.DesiredCapacity), r.config.Pool.Size)
-	}
-	if n := inService(g); n < r.config.Pool.Size {
-		return fmt.Errorf("the Auto Scaling group %s has %d of %d instances in service", name, n, r.config.Pool.Size)
-	}
-	return nil
+	return r.putPool(ctx, service, "live", rec.Asked, rec.Made)
 }
 
 // deletePool ends a service's group with its instances, waits until they are

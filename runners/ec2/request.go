@@ -65,7 +65,7 @@ func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 	for _, w := range wants {
 		switch _, has := r.has(w.Service); {
 		case r.config.Pool != nil:
-			if err := r.requestPool(ctx, w.Service); err != nil {
+			if err := r.requestPool(ctx, w); err != nil {
 				return err
 			}
 		case w.Host == "" && !has:
@@ -75,7 +75,7 @@ func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	t, err := r.template(ctx)
+	t, err := r.template(ctx, r.config.UserData)
 	if err != nil {
 		return err
 	}

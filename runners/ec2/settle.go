@@ -25,7 +25,7 @@ func (r *Runner) settle(ctx context.Context, wanted bool) error {
 	}
 	var t *template
 	if wanted {
-		if t, err = r.template(ctx); err != nil {
+		if t, err = r.template(ctx, r.config.UserData); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ type template struct {
 
 // template looks up what the block names, makes the keys, and puts the request
 // together. The same configuration gives the same request.
-func (r *Runner) template(ctx context.Context) (*template, error) {
+func (r *Runner) template(ctx context.Context, userData string) (*template, error) {
 	c := r.config
 	if c.Image == "" || c.InstanceType == "" {
 		return nil, fmt.Errorf("a new instance needs image and instance_type in the runner block")
@@ -72,7 +72,7 @@ func (r *Runner) template(ctx context.Context) (*template, error) {
 	if err := r.rootVolume(ctx, t); err != nil {
 		return nil, err
 	}
-	return t, r.userData(t)
+	return t, r.userData(t, userData)
 }
 
 func spotOptions(s *Spot) *types.InstanceMarketOptionsRequest {
@@ -202,8 +202,8 @@ func (r *Runner) rootVolume(ctx context.Context, t *template) error {
 	return nil
 }
 
-func (r *Runner) userData(t *template) error {
-	data := []byte(r.config.UserData)
+func (r *Runner) userData(t *template, said string) error {
+	data := []byte(said)
 	key, err := r.hostKey()
 	if err != nil {
 		return err
@@ -242,11 +242,16 @@ func (t *template) request(b *batch) *ec2.RunInstancesInput {
 // fingerprint tells whether two requests with one token are the same. It is
 // keyed with a secret of the run, since user data may hold secrets, too.
 func (r *Runner) fingerprint(in *ec2.RunInstancesInput) (string, error) {
+	return r.keyed(in)
+}
+
+// keyed is a keyed hash of a value: it tells equal ones, and nothing else.
+func (r *Runner) keyed(value any) (string, error) {
 	key, err := makeKey(filepath.Join(r.env.Dir, hostKeyFile))
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(in)
+	text, err := json.Marshal(value)
 	if err != nil {
 		return "", err
 	}
