@@ -23,7 +23,9 @@ func TestFullPlan(t *testing.T) {
 	cloud := newCloud(t, box)
 	plan := copyOfFull(t, box)
 
-	boot := box.Must(t, "launch boot "+plan+" -n fleet --var-file "+variables(t, box, cloud))
+	file := variables(t, box, cloud)
+	appendTo(t, file, fmt.Sprintf("engine_pool = 2\npool_epuharness = %q\n", filepath.Join(plan, "bin/epuharness")))
+	boot := box.Must(t, "launch boot "+plan+" -n fleet --var-file "+file)
 	if !strings.Contains(boot, "run fleet is ready") {
 		t.Fatalf("boot:\n%s", boot)
 	}
@@ -42,10 +44,19 @@ func TestFullPlan(t *testing.T) {
 		t.Errorf("the repair left %s in place", engine)
 	}
 
+	// The pool grows by one, and the run waits until that has joined.
+	if out := box.Must(t, "launch reload fleet "+plan+" --var engine_pool=3 -y"); !strings.Contains(out, "run fleet is ready") {
+		t.Errorf("reload:\n%s", out)
+	}
+	if running := cloud.Report().States["running"]; running != 8 {
+		t.Errorf("%d machines run, want 3 base nodes, 2 engine nodes and a pool of 3", running)
+	}
+	box.Must(t, "launch status fleet")
+
 	box.Must(t, "launch terminate fleet")
 	left := cloud.Report()
-	if diff := cmp.Diff(map[string]int{"terminated": 6}, left.States); diff != "" || left.KeyPairs != 0 {
-		t.Errorf("left of 5 machines and one that replaced another (-want +got):\n%s%d key pairs", diff, left.KeyPairs)
+	if diff := cmp.Diff(map[string]int{"terminated": 9}, left.States); diff != "" || left.KeyPairs+left.Groups+left.Templates != 0 {
+		t.Errorf("left of 8 machines and one that replaced another (-want +got):\n%s%d key pairs, %d groups, %d templates", diff, left.KeyPairs, left.Groups, left.Templates)
 	}
 	if left := cloud.Running(); len(left) > 0 {
 		t.Errorf("processes are left on machines that have ended: %v", left)
@@ -88,14 +99,7 @@ func TestFullPlanOnHosts(t *testing.T) {
 		t.Fatalf("keys %v: %v", keys, err)
 	}
 	file := variables(t, box, cloud)
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(f, "base_hosts = [%q]\nengine_hosts = [%q, %q]\nidentity_file = %q\nhost_key_policy = \"accept-new\"\n", addresses[0], addresses[1], addresses[2], keys[0])
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	appendTo(t, file, fmt.Sprintf("base_hosts = [%q]\nengine_hosts = [%q, %q]\nidentity_file = %q\nhost_key_policy = \"accept-new\"\n", addresses[0], addresses[1], addresses[2], keys[0]))
 
 	box.Must(t, "launch boot "+plan+" -n fleet --var-file "+file)
 	box.Must(t, "launch status fleet")
@@ -174,6 +178,15 @@ func instanceOf(t *testing.T, box *sandbox.Sandbox, service string) string {
 	}
 	t.Fatalf("there is no service %s", service)
 	return ""
+}
+
+func appendTo(t *testing.T, path, content string) {
+	t.Helper()
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(before)+content)
 }
 
 func write(t *testing.T, path, content string) {

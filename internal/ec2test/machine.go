@@ -27,6 +27,7 @@ type machine struct {
 	id         string
 	dir        string // its file system: home, and what write_files writes
 	addresses  []string
+	metadata   string // the URL under which it finds its own metadata
 	userData   []byte
 	authorized []ssh.PublicKey
 	openSSH    bool
@@ -46,7 +47,7 @@ type machine struct {
 // newMachine starts the life of an instance's machine. The caller holds s.mu.
 func (s *Server) newMachine(i *instance, after time.Duration) *machine {
 	m := &machine{
-		id: i.id, dir: filepath.Join(s.opt.Root, i.id), userData: i.userData, openSSH: s.opt.OpenSSH,
+		id: i.id, dir: filepath.Join(s.opt.Root, i.id), metadata: s.URL + metadataPath + i.id, userData: i.userData, openSSH: s.opt.OpenSSH,
 		reaper: &s.reaper, changes: &s.changes, console: console{changes: &s.changes}, restart: make(chan time.Duration, 1), hangs: make(chan struct{}, 1),
 	}
 	for _, a := range []netip.Addr{i.private, i.public} {
@@ -217,6 +218,7 @@ func (m *machine) runUserPrograms(programs []userProgram) {
 			p.argv = []string{path}
 		}
 		cmd := m.command(p.argv[0], p.argv[1:]...)
+		cmd.Env = append(cmd.Env, "AWS_EC2_METADATA_SERVICE_ENDPOINT="+m.metadata)
 		cmd.Dir = m.dir
 		cmd.Stdout, cmd.Stderr = &m.console, &m.console
 		cmd.WaitDelay = time.Second // a daemon of the program may keep its output open

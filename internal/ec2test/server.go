@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -244,6 +245,10 @@ const maxRequest = 1 << 20
 
 // ServeHTTP answers one API call, or one of the endpoint's own under /_ec2test/.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, metadataPath) {
+		s.serveMetadata(w, r)
+		return
+	}
 	if r.URL.Path != "/" {
 		s.serveControl(w, r)
 		return

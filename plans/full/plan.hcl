@@ -60,6 +60,14 @@ runner "ec2" "engine" {
   }
 }
 
+runner "ec2" "pool" {
+  image           = var.image
+  instance_type   = var.engine_type
+  security_groups = var.security_groups
+  subnet          = var.subnet
+  pool { size = var.engine_pool }
+}
+
 runner "ssh" "hosts" {
   user            = var.ssh_user
   port            = var.ssh_port
@@ -162,6 +170,43 @@ level "dispatchers" {
   }
 }
 
+# Engine nodes that EC2 keeps at their number. Nobody logs in there: what they need to join is in their user data.
+level "pool" {
+  after   = [level.dispatchers]
+  enabled = var.engine_pool > 0
+
+  service "members" {
+    runner = runner.ec2.pool
+    user_data = templatefile("pool.sh", {
+      epuharness  = var.pool_epuharness
+      sha256      = var.pool_epuharness_sha256
+      urls        = local.inner_urls
+      credentials = service.secrets.credentials_content
+      tls_ca      = service.secrets.tls_ca_content
+      slots       = var.slots
+    })
+  }
+}
+
+level "pool_joined" {
+  after   = [level.pool]
+  enabled = var.engine_pool > 0
+
+  service "pool_joined" {
+    ready {
+      program = "pool_joined.sh"
+      args    = [tostring(var.engine_pool)]
+      env     = local.here
+      timeout = "5m"
+    }
+    terminate {
+      # Members that have died since are forgotten.
+      program = "pool_stale.sh"
+      env     = local.here
+    }
+  }
+}
+
 level "engines" {
   after = [level.dispatchers]
 
@@ -208,7 +253,7 @@ level "engines" {
 }
 
 level "dispatch" {
-  after = [level.engines]
+  after = [level.engines, level.pool_joined]
   plan  = "../dispatch"
   inputs = {
     dispatcher_url = local.outer_urls

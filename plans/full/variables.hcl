@@ -32,6 +32,44 @@ variable "engine_nodes" {
   }
 }
 
+variable "engine_pool" {
+  type        = number
+  default     = 0
+  description = "How many more engine nodes EC2 keeps running by itself, as an Auto Scaling group"
+  validation {
+    condition     = var.engine_pool >= 0 && var.engine_pool == floor(var.engine_pool)
+    error_message = "A pool has 0 or more nodes."
+  }
+  validation {
+    condition     = var.engine_pool == 0 || var.image != ""
+    error_message = "The nodes of a pool are EC2 instances: give the image."
+  }
+  validation {
+    condition     = var.engine_pool == 0 || var.address == "private"
+    error_message = "The nodes of a pool are known by their private addresses: run launch within the VPC, with address = \"private\"."
+  }
+}
+
+variable "pool_epuharness" {
+  type        = string
+  default     = ""
+  description = "Where the nodes of the pool find epuharness: an absolute path in the image, or an https URL"
+  validation {
+    condition     = var.engine_pool == 0 || can(regex("^(/|https://)[^\\s'\"\\\\]+$", var.pool_epuharness))
+    error_message = "A pool needs pool_epuharness: an absolute path in the image, or an https URL."
+  }
+}
+
+variable "pool_epuharness_sha256" {
+  type        = string
+  default     = ""
+  description = "The SHA-256 of what is at that URL"
+  validation {
+    condition     = !startswith(var.pool_epuharness, "https://") || can(regex("^[0-9a-f]{64}$", var.pool_epuharness_sha256))
+    error_message = "What is fetched is checked: give its SHA-256, 64 hexadecimal digits."
+  }
+}
+
 variable "slots" {
   type        = number
   default     = 8
