@@ -81,14 +81,14 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 			return s.leave(svc, reason)
 		}
 	}
-	if s.otherKind(svc) {
-		return s.rebuild(ctx, svc, otherKindReason, started)
-	}
-	switch svc.status() {
-	case state.Ready:
-		return s.reverify(ctx, svc, started)
-	case state.Terminating:
+	if svc.status() == state.Terminating {
 		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
+	}
+	if why := s.misfit(ctx, svc); why != "" {
+		return s.rebuild(ctx, svc, why, started)
+	}
+	if svc.status() == state.Ready {
+		return s.reverify(ctx, svc, started)
 	}
 	if svc.note.Open || s.booted(svc) && svc.note.Facts != nil {
 		return s.goOn(ctx, svc, started)
@@ -191,7 +191,8 @@ func (s *Session) requestHosts(ctx context.Context) error {
 			continue
 		}
 		for _, svc := range lv.services {
-			if svc.on != nil || svc.spec.Runner.Type == "local" || svc.status() == state.Ready {
+			st := svc.status()
+			if svc.on != nil || svc.spec.Runner.Type == "local" || st == state.Ready || st == state.Terminating { // which may have an old one yet
 				continue
 			}
 			r, err := s.hosts.runner(ctx, svc.spec.Runner)

@@ -71,13 +71,13 @@ func (s *Session) formerly(ctx context.Context, svc *service) error {
 	if err != nil {
 		return err
 	}
-	svc.belongTo(tree)
+	s.place(svc, tree)
 	return nil
 }
 
 // currently makes a service what it is in the run's present plan.
 func (s *Session) currently(svc *service) {
-	svc.belongTo(s.tree)
+	s.place(svc, s.tree)
 	svc.note.Generation = s.Run().Generation
 }
 
@@ -111,6 +111,11 @@ func (svc *service) belongTo(tree *plan.Tree) bool {
 // endGone ends services that the plan no longer has, those that came up last first.
 func (s *Session) endGone(ctx context.Context) error {
 	slices.SortStableFunc(s.gone, func(a, b *service) int { return cmp.Compare(b.row.Position, a.row.Position) })
+	for _, svc := range s.gone {
+		if svc.on == nil {
+			svc.on = s.onOf(svc.spec)
+		}
+	}
 	var errs []error
 	for from := 0; from < len(s.gone) && ctx.Err() == nil; {
 		to := from + 1

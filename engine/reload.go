@@ -15,6 +15,7 @@ type Difference struct {
 	Gone      []string `json:"gone"`      // to be ended
 	New       []string `json:"new"`       // to be brought up
 	Changed   []string `json:"changed"`   // to be ended and brought up again
+	Replaced  []string `json:"replaced"`  // that, on a machine made anew
 	Resized   []string `json:"resized"`   // pools that are given another size
 	Depends   []string `json:"depends"`   // decided when what they use has been brought up again
 	Unchanged int      `json:"unchanged"` // only verified
@@ -22,12 +23,12 @@ type Difference struct {
 
 // Empty says that no service would be touched.
 func (d *Difference) Empty() bool {
-	return len(d.Gone)+len(d.New)+len(d.Changed)+len(d.Resized)+len(d.Depends) == 0
+	return len(d.Gone)+len(d.New)+len(d.Changed)+len(d.Replaced)+len(d.Resized)+len(d.Depends) == 0
 }
 
 // Compare tells what reloading the run with another plan would do. It changes nothing outside of tree.
-func (s *Session) Compare(tree *plan.Tree) *Difference {
-	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Resized: []string{}, Depends: []string{}}
+func (s *Session) Compare(ctx context.Context, tree *plan.Tree) *Difference {
+	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Replaced: []string{}, Resized: []string{}, Depends: []string{}}
 	kept := make(map[string]bool, len(tree.Services))
 	redone := map[string]bool{}
 	for _, spec := range tree.Services {
@@ -48,6 +49,9 @@ func (s *Session) Compare(tree *plan.Tree) *Difference {
 		spec.Uses(func(used *plan.Service) bool { uses = redone[used.Address]; return !uses })
 		prepared, diags := spec.Prepare()
 		switch {
+		case s.fits(ctx, spec) != nil:
+			d.Replaced = append(d.Replaced, spec.Address)
+			redone[spec.Address] = true
 		case uses || diags.HasErrors():
 			d.Depends = append(d.Depends, spec.Address)
 			redone[spec.Address] = true

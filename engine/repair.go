@@ -47,8 +47,8 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, targets []strin
 	if st == state.Terminating {
 		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
 	}
-	if s.otherKind(svc) {
-		return s.rebuild(ctx, svc, otherKindReason, started)
+	if why := s.misfit(ctx, svc); why != "" {
+		return s.rebuild(ctx, svc, why, started)
 	}
 	up := st == state.Ready || st == state.Failed && svc.note.Facts != nil && !svc.note.Open
 	if !up {
@@ -127,12 +127,12 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 }
 
 // rebuild ends a service as far as that can be done, and brings it up again. A machine that launch made and that is
-// gone, impaired or out of reach is replaced; a pool is adjusted.
+// gone, impaired, out of reach or not what the plan wants is replaced; a pool is adjusted.
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
 	s.workBegins()
-	otherKind := s.otherKind(svc)
+	misfit := s.misfit(ctx, svc) != ""
 	pool := svc.note.Facts != nil && svc.note.Facts.Pool
-	if pool && !otherKind && svc.status() != state.Terminating {
+	if pool && !misfit && svc.status() != state.Terminating {
 		return s.adjustPool(ctx, svc, why, started)
 	}
 	s.Note(svc.address(), "is brought up again: "+why)
@@ -154,30 +154,34 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 			s.Note(svc.address(), "its work directory could not be removed: "+err.Error())
 		}
 	}
-	if svc.host != nil && len(svc.note.Groups) > 0 {
+	misfit = misfit || moved(svc.spec, s.inPlan(svc))
+	if svc.host != nil && len(svc.note.Groups) > 0 && !misfit {
 		return s.fail(svc, &Failure{ // a second one beside the first would be worse
 			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
 			Reason: "it is not brought up again, since what runs of it could not be ended: " + strings.Join(problems, "; "),
 		})
 	}
-	if unreachable && svc.host == nil && !pool || otherKind {
-		s.replaceHost(ctx, svc)
+	if misfit || unreachable && svc.host == nil && !pool {
+		if err := s.releaseHost(ctx, svc); ctx.Err() != nil {
+			return nil
+		} else if err != nil && misfit {
+			return s.fail(svc, fromError(svc, PhaseTerminate, err)) // only its former runner may know of it
+		} else if err != nil {
+			s.Note(svc.address(), err.Error())
+		}
+		svc.note.Facts, svc.host = nil, nil
 	}
 	s.currently(svc)
 	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.note.Process, svc.note.Boot = "", ""
 	svc.exportsKnown = false
 	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })
+	if svc.host != nil {
+		s.learn(svc, nil) // the host that it shares may be another one now
+	}
 	s.advance(svc, state.Terminated, why)
 	s.advance(svc, state.Pending, "")
 	return s.bringUp(ctx, svc, started)
-}
-
-const otherKindReason = "the plan makes a pool of what was a host, or the other way round"
-
-// otherKind says whether what the service has is a pool and the plan wants a host, or the other way round.
-func (s *Session) otherKind(svc *service) bool {
-	return svc.note.Facts != nil && svc.on == nil && svc.note.Facts.Pool != s.inPlan(svc).Runner.IsPool()
 }
 
 // adjustPool makes a service's pool what the present plan says, as far as that can be done in place. A pool has no
@@ -191,25 +195,4 @@ func (s *Session) adjustPool(ctx context.Context, svc *service, why string, star
 		return err
 	}
 	return s.bringUp(ctx, svc, started)
-}
-
-// replaceHost gives back the machine that was made for the service, so that bringing it up makes a new one.
-func (s *Session) replaceHost(ctx context.Context, svc *service) {
-	if svc.on != nil || svc.spec.Runner.Type == "local" {
-		return
-	}
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
-	if err != nil {
-		return // bringing it up meets the same error, and reports it
-	}
-	p, ok := r.(runners.Provisioner)
-	if !ok {
-		return
-	}
-	for _, err := range p.Release(ctx, []string{svc.address()}) {
-		if err != nil {
-			s.Note(svc.address(), "its old host could not be released: "+err.Error())
-		}
-	}
-	svc.note.Facts, svc.host = nil, nil
 }

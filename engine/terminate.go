@@ -141,10 +141,11 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if err := s.advance(svc, state.Terminating, "").Wait(); err != nil {
 		return nil, err
 	}
+	err = s.formerly(ctx, svc)
 	if svc.note.Facts == nil {
 		return nil, nil // it never had a host
 	}
-	if err := s.formerly(ctx, svc); err != nil {
+	if err != nil {
 		return []string{err.Error()}, nil
 	}
 	bound, cancel := context.WithTimeout(ctx, endConnect)

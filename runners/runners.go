@@ -319,6 +319,11 @@ type Provisioner interface {
 	// Without an earlier Request for the service it makes one of its own.
 	Await(ctx context.Context, want Want) (Facts, error)
 
+	// Fits tells whether the host that the service has, or was asked for it, is what
+	// this runner would make for it now; the error is why not, ErrNoHost where it
+	// has none of this runner. It makes no call.
+	Fits(want Want) error
+
 	// Inspect tells whether the service's host is as it should be; the error is
 	// why not (gone, impaired).
 	Inspect(ctx context.Context, service string) error
@@ -331,6 +336,9 @@ type Provisioner interface {
 	// hosts that belong to no service any more. It is called last in a terminate.
 	Sweep(ctx context.Context) error
 }
+
+// ErrNoHost means that a service has no host of a Provisioner.
+var ErrNoHost = errors.New("it has no host of its runner")
 
 // A Want asks for a host for a service.
 type Want struct {

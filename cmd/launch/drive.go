@@ -242,7 +242,7 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 		if err != nil {
 			return err
 		}
-		difference := s.Compare(tree)
+		difference := s.Compare(ctx, tree)
 		writeDifference(stderr, run.Name, difference)
 		if !yes {
 			if err := confirm(stdin, stderr, "Carry this out?"); err != nil {
@@ -266,6 +266,7 @@ func writeDifference(w io.Writer, run string, d *engine.Difference) {
 		{"-", "is ended", d.Gone},
 		{"+", "is brought up", d.New},
 		{"~", "is ended and brought up again", d.Changed},
+		{"~", "is ended and brought up again on a machine made anew", d.Replaced},
 		{"~", "is given another size", d.Resized},
 		{"?", "uses values of those; brought up again where they change", d.Depends},
 	} {

@@ -123,6 +123,32 @@ func endReason(i *types.Instance) string {
 	return "EC2 gives no reason"
 }
 
+// Fits implements runners.Provisioner. A pool is made to fit when it is asked for.
+func (r *Runner) Fits(want runners.Want) error {
+	if r.config.Pool != nil {
+		if _, _, has := r.pool(want.Service); !has {
+			return runners.ErrNoHost
+		}
+		return nil
+	}
+	h, ok := r.has(want.Service)
+	switch {
+	case !ok:
+		return runners.ErrNoHost
+	case want.Host != "" && h.ID != want.Host:
+		return fmt.Errorf("the plan names another instance than %s", h.ID)
+	case want.Host != "" || h.Made == "" && !h.Existing:
+		return nil
+	case h.Existing:
+		return fmt.Errorf("the plan no longer names the instance %s", h.ID)
+	}
+	made, err := r.made()
+	if err == nil && made != h.Made {
+		err = errors.New("its machine would be made of something else now")
+	}
+	return err
+}
+
 // Inspect implements runners.Provisioner.
 func (r *Runner) Inspect(ctx context.Context, service string) error {
 	if r.config.Pool != nil {

@@ -1,6 +1,7 @@
 package ec2
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,6 +59,20 @@ type Pool struct {
 	Size int `json:"size" launch:"required"`
 	Min  int `json:"min"` // left out: size
 	Max  int `json:"max"` // left out: size
+}
+
+// machine is what of a configuration its machines are made of: where two differ in it, a machine of the one cannot
+// become one of the other, and has to be replaced. Left out is who asks EC2 and by which way, when it is asked, how a machine
+// is reached, and its tags, which are for those who look; those of a pool's machines stand in its template, and so they count.
+func (c Config) machine(region, userData string) Config {
+	c.Region, c.UserData = region, userData
+	c.Metadata, c.HostKey = cmp.Or(c.Metadata, "v2"), cmp.Or(c.HostKey, "made")
+	c.Profile, c.Endpoint, c.Provision, c.Address, c.SSH = "", "", "", "", nil
+	if c.Pool == nil {
+		c.Tags = nil
+	}
+	c.Pool = nil // how many, which a group can be told
+	return c
 }
 
 // defaultUser is the user of Amazon's own images.

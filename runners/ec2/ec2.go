@@ -37,6 +37,7 @@ type Runner struct {
 	cloud  *cloud
 	fleet  *fleet
 	reach  *reach
+	made   func() (string, error) // see madeOf, with the runner block's user data
 
 	background sync.WaitGroup // of calls that nothing but Close waits for
 
@@ -63,6 +64,7 @@ func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, e
 	if r.reach, err = newReach(ctx, config, env); err != nil {
 		return nil, err
 	}
+	r.made = sync.OnceValues(func() (string, error) { return r.madeOf(config.UserData) })
 	r.fleet = newFleet(ctx, c, env.RunID)
 	r.reload()
 	return r, nil
@@ -101,6 +103,7 @@ type record struct {
 	Private  string    `json:"private_address,omitempty"`
 	HostKey  string    `json:"host_key,omitempty"` // the public one, in authorized_keys form
 	Existing bool      `json:"existing,omitempty"` // named by the plan: never ended
+	Made     string    `json:"made,omitempty"`     // see madeOf; "" where it was adopted
 }
 
 // put records batches, and instances with what is known of them now, in one

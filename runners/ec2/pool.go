@@ -57,15 +57,6 @@ func (r *Runner) putPool(ctx context.Context, service, status string, asked time
 	return r.env.Ledger.Put(ctx, runners.Resource{Kind: kindPool, Key: name, ID: name, Service: service, Status: status, Data: string(data)})
 }
 
-// madeOf identifies, without telling it, what a pool's machines are made of: all of the runner block but how many
-// they are and how launch reaches EC2.
-func (r *Runner) madeOf(userData string) (string, error) {
-	c := r.config
-	c.UserData = userData
-	c.Pool, c.SSH, c.Profile, c.Endpoint, c.Address, c.Provision = nil, nil, "", "", "", ""
-	return r.keyed(c)
-}
-
 // requestPool makes the group of a service what the plan says: it is made, gets another size, or, where its
 // machines would be made of something else now, is replaced. The calls have names of their own, so that repeating
 // them after a crash makes nothing twice.

@@ -91,6 +91,10 @@ func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 func (r *Runner) intend(ctx context.Context, t *template, services []string) ([]*batch, error) {
 	var batches []*batch
 	var rows []held
+	made, err := r.made()
+	if err != nil {
+		return nil, err
+	}
 	for len(services) > 0 {
 		n := min(len(services), batchSize)
 		shared, ok := shareOut(services[:n])
@@ -111,7 +115,7 @@ func (r *Runner) intend(ctx context.Context, t *template, services []string) ([]
 		for k, service := range b.services {
 			rows = append(rows, held{
 				runners.Resource{Kind: kindInstance, Key: instanceKey(b.token, k), Service: service, Status: "wanted"},
-				record{Region: r.cloud.region, Batch: b.token, Index: k, Asked: b.asked, HostKey: t.hostKey},
+				record{Region: r.cloud.region, Batch: b.token, Index: k, Asked: b.asked, HostKey: t.hostKey, Made: made},
 			})
 		}
 		batches = append(batches, b)

@@ -245,6 +245,11 @@ func (r *Runner) fingerprint(in *ec2.RunInstancesInput) (string, error) {
 	return r.keyed(in)
 }
 
+// madeOf identifies, without telling it, what machines of this runner are made of when they are told userData.
+func (r *Runner) madeOf(userData string) (string, error) {
+	return r.keyed(r.config.machine(r.cloud.region, userData))
+}
+
 // keyed is a keyed hash of a value: it tells equal ones, and nothing else.
 func (r *Runner) keyed(value any) (string, error) {
 	key, err := makeKey(filepath.Join(r.env.Dir, hostKeyFile))

@@ -1,0 +1,177 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/launchplan/launch/internal/ec2test"
+)
+
+// machinePlan is a service on an instance of its own, and one that runs beside it.
+func (w *world) machinePlan(cloud *ec2test.Server, settings string) string {
+	return w.plan("shop", fmt.Sprintf(`
+		runner "ec2" "m" {
+		  %s
+		  ssh {
+		    user = "tester"
+		    port = %d
+		  }
+		}
+		level "one" {
+		  service "web" {
+		    runner = runner.ec2.m
+		    process { command = ["sleep", "1000"] }
+		  }
+		}
+		level "two" {
+		  service "beside" {
+		    on = service.web
+		    boot { script = "echo beside >> %s" }
+		  }
+		}
+	`, settings, cloud.SSHPort, w.path("log")))
+}
+
+const (
+	original = "image = \"ami-12345678\"\ninstance_type = \"t3.micro\""
+	another  = "image = \"ami-87654321\"\ninstance_type = \"t3.micro\""
+)
+
+// What makes another machine of a service's instance replaces it; what does not leaves it in place.
+func TestReloadReplacesMachine(t *testing.T) {
+	credentials(t)
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{Images: []string{"ami-12345678", "ami-87654321"}})
+	w.launch("boot", w.machinePlan(cloud, original), "-n", "shop").want(0)
+	machine, _ := w.member(cloud)
+
+	w.launch("reload", "shop", w.machinePlan(cloud, original+"\nmetadata = \"v2\"\ntags = { team = \"shop\" }"), "-y").
+		want(0, "~ one.web is ended and brought up again").not("machine made anew")
+	if now, _ := w.member(cloud); now != machine {
+		t.Errorf("another tag made %s of %s", now, machine)
+	}
+	started := 1
+	for _, settings := range []string{
+		another,
+		"image = \"ami-87654321\"\ninstance_type = \"t3.small\"",
+		another + "\nuser_data = \"#!/bin/sh\\ntrue\"",
+		another + "\nmetadata_hops = 2",
+	} {
+		plan := w.machinePlan(cloud, settings)
+		w.launch("reload", "shop", plan).want(2, "~ one.web is ended and brought up again on a machine made anew", "~ two.beside is ended and brought up again")
+		if now, _ := w.member(cloud); now != machine {
+			t.Errorf("a reload that was not confirmed made %s of %s", now, machine)
+		}
+		w.launch("reload", "shop", plan, "-y").want(0, "machine made anew", "made of something else")
+		now, _ := w.member(cloud)
+		if now == machine {
+			t.Errorf("with %s, the machine is %s as before", settings, now)
+		}
+		machine = now
+		started++
+		w.size(cloud, 1)
+		w.launch("status", "shop").want(0)
+		w.launch("reload", "shop", plan, "-y").want(0, "no service of run shop differs")
+	}
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, started)
+}
+
+// A service that moves off its instance leaves nothing of it, and gets another one when it moves back.
+func TestReloadMovesOffMachine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	form := func(other string) string {
+		return w.plan("shop", fmt.Sprintf(`
+			runner "ec2" "m" {
+			  image         = "ami-12345678"
+			  instance_type = "t3.micro"
+			  ssh {
+			    user = "tester"
+			    port = %d
+			  }
+			}
+			level "one" {
+			  service "first" {
+			    runner = runner.ec2.m
+			    boot { script = "true" }
+			  }
+			}
+			level "two" {
+			  service "second" {
+			    %s
+			    process { command = ["sleep", "1000"] }
+			  }
+			}
+		`, cloud.SSHPort, other))
+	}
+	own := "runner = runner.ec2.m"
+	w.launch("boot", form(own), "-n", "shop").want(0)
+	w.size(cloud, 2)
+	for _, other := range []string{"on = service.first", ""} {
+		w.launch("reload", "shop", form(other), "-y").want(0, "two.second is ended and brought up again")
+		w.size(cloud, 1)
+		w.launch("status", "shop").want(0)
+		w.launch("reload", "shop", form(own), "-y").want(0, "two.second is ended and brought up again on a machine made anew")
+		w.size(cloud, 2)
+		w.launch("status", "shop").want(0)
+	}
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, 4)
+	w.wantNoProcess()
+}
+
+// A launch that is killed around any commit while it replaces a machine has one in the end, and none after a terminate.
+func TestKilledWhileReplacingMachine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many programs")
+	}
+	t.Parallel()
+	bin := buildCrashLaunch(t)
+	reached := 0
+	for n, killed := 1, true; killed; n++ {
+		for _, side := range []string{"before", "after"} {
+			if killed = replacementKilledAt(t, bin, fmt.Sprintf("%d:%s", n, side), n%2 == 0); killed {
+				reached++
+			}
+		}
+		if os.Getenv("LAUNCH_LONG") == "" {
+			n += rand.IntN(6) // a sample
+		}
+	}
+	if reached == 0 {
+		t.Error("it was never killed")
+	}
+	t.Logf("killed at %d points", reached)
+}
+
+func replacementKilledAt(t *testing.T, bin, point string, straightToTheEnd bool) (killed bool) {
+	t.Helper()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{Images: []string{"ami-12345678", "ami-87654321"}})
+	w.launch("boot", w.machinePlan(cloud, original), "-n", "shop").want(0)
+	args := []string{"reload", "shop", w.machinePlan(cloud, another), "-y"}
+	env := w.env
+	w.env = append(w.env, "LAUNCH_TEST_KILL_AT_WRITE="+point)
+	first := w.start(exec.Command(bin, args...)).end()
+	w.env = env
+	killed = first.status == -1
+	if !killed {
+		first.want(0)
+	}
+	if !straightToTheEnd {
+		w.launch("resume", "shop").want(0) // before the new plan was recorded, the run is what it was
+		w.launch(args...).want(0)
+		w.launch("status", "shop").want(0)
+		w.size(cloud, 1)
+	}
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, cloud.Report().Started)
+	return killed
+}

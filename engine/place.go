@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
+)
+
+const otherKindReason = "the plan makes a pool of what was a host, or the other way round"
+
+// misfit is why what the service has cannot become what the plan wants, so that it is given back and made anew; "" where it can.
+func (s *Session) misfit(ctx context.Context, svc *service) string {
+	spec := s.inPlan(svc)
+	if s.otherKind(svc, spec) {
+		return otherKindReason
+	}
+	if !svc.note.Made {
+		return ""
+	}
+	err := s.fits(ctx, spec)
+	if err == nil || errors.Is(err, runners.ErrNoHost) && svc.note.Facts == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// otherKind says whether what the service has is a pool and the plan wants a host, or the other way round.
+func (s *Session) otherKind(svc *service, spec *plan.Service) bool {
+	return svc.note.Facts != nil && svc.note.Facts.Pool != spec.Runner.IsPool()
+}
+
+// fits asks a service's runner whether the machine that the service has is one that it would make.
+func (s *Session) fits(ctx context.Context, spec *plan.Service) error {
+	if spec.On != nil || spec.Runner.Type == "local" {
+		return nil
+	}
+	r, err := s.hosts.runner(ctx, spec.Runner)
+	if err != nil {
+		return nil // bringing it up meets the same error, and reports it
+	}
+	p := provisioner(r)
+	if p == nil {
+		return nil
+	}
+	target, diags := spec.Target()
+	if diags.HasErrors() {
+		return nil // this, too
+	}
+	return p.Fits(runners.Want{Service: spec.Address, Host: target})
+}
+
+// moved says whether a service that had a machine of its own is to run on something else.
+func moved(from, to *plan.Service) bool {
+	return from.On == nil && (to.On != nil || to.Runner.Type != from.Runner.Type)
+}
+
+// place makes a service what it is in a tree, on the host that it has there.
+func (s *Session) place(svc *service, tree *plan.Tree) {
+	before := svc.spec
+	if !svc.belongTo(tree) {
+		return
+	}
+	if svc.spec.Runner.Address() != before.Runner.Address() || onAddress(svc.spec) != onAddress(before) {
+		svc.host, svc.on = nil, s.onOf(svc.spec)
+	}
+}
+
+func onAddress(spec *plan.Service) string {
+	if spec.On == nil {
+		return ""
+	}
+	return spec.On.Address
+}
+
+// onOf finds the service on whose host another runs, which may be gone from the plan; nil where it has its own.
+func (s *Session) onOf(spec *plan.Service) *service {
+	if spec.On == nil {
+		return nil
+	}
+	if svc := s.byAddress[spec.On.Address]; svc != nil {
+		return svc
+	}
+	for _, svc := range s.gone {
+		if svc.row.Address == spec.On.Address {
+			return svc
+		}
+	}
+	return nil
+}
+
+// releaseHost gives back the machine that was made for the service, so that bringing it up makes a new one. The runner that
+// made it may know of it alone, and the present one has to learn that it is gone.
+func (s *Session) releaseHost(ctx context.Context, svc *service) error {
+	var errs []error
+	for _, spec := range []*plan.Service{svc.spec, s.inPlan(svc)} {
+		if spec.On != nil || spec.Runner.Type == "local" {
+			continue
+		}
+		r, err := s.hosts.runner(ctx, spec.Runner)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p := provisioner(r)
+		if p == nil {
+			continue
+		}
+		if err := p.Release(ctx, []string{svc.address()})[svc.address()]; err != nil {
+			errs = append(errs, fmt.Errorf("its old host could not be released: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
