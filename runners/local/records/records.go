@@ -4,10 +4,11 @@
 package records
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -72,6 +73,14 @@ type File struct {
 // maxSize bounds what is read: 100,000 services with ten programs each need a quarter of it.
 const maxSize = 2 << 30
 
+const (
+	// MaxLabel bounds a label, which is a path or a name.
+	MaxLabel = 4 << 10
+	// maxLine bounds a record: a label of which each byte is written as \u0000, two
+	// names of 200 bytes, in the marker once more, and some numbers.
+	maxLine = 64 << 10
+)
+
 // Load returns the programs that the file tells about, in the order of their
 // intents. A file that does not exist has none. The error names the file and the line.
 func Load(path string) ([]*Program, error) {
@@ -108,36 +117,44 @@ func load(path string) (programs []*Program, size int64, err error) {
 	if !info.Mode().IsRegular() || info.Size() > maxSize {
 		return nil, 0, fmt.Errorf("%s is not a file of records", path)
 	}
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	programs, size, err = parse(data)
+	defer file.Close()
+	programs, size, err = parse(file)
 	if err != nil {
 		return nil, 0, fmt.Errorf("the records of this run's programs are damaged: %s:%w", path, err)
 	}
 	return programs, size, nil
 }
 
-// parse returns the programs, and how long the part of data is that can be relied on.
-func parse(data []byte) ([]*Program, int64, error) {
+// parse returns the programs, and how long the part of the file is that can be relied on.
+func parse(file io.Reader) ([]*Program, int64, error) {
 	var order []*Program
 	known := map[runners.ID]*Program{}
 	size, line := 0, 0
+	lines := bufio.NewReaderSize(file, maxLine)
 	for {
-		end := bytes.IndexByte(data[size:], '\n')
-		if end < 0 {
-			break
+		text, err := lines.ReadSlice('\n')
+		if err == io.EOF {
+			break // what stands there without an end was cut short
 		}
 		line++
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return nil, 0, fmt.Errorf("%d: a line of more than %d bytes", line, maxLine)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
 		var r Record
-		if err := json.Unmarshal(data[size:size+end], &r); err != nil {
+		if err := json.Unmarshal(text, &r); err != nil {
 			return nil, 0, fmt.Errorf("%d: %w", line, err)
 		}
 		if err := apply(known, &order, r); err != nil {
 			return nil, 0, fmt.Errorf("%d: %w", line, err)
 		}
-		size += end + 1
+		size += len(text)
 	}
 	var programs []*Program
 	for _, p := range order {

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,16 +95,42 @@ func FuzzParse(f *testing.F) {
 		`{"what":"end","service":"a","name":"b","result":{"Outcome":1}}` + "\n" + `{"what":"removed"}` + "\n{"))
 	f.Add([]byte("\x00\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		programs, size, err := parse(data)
+		programs, size, err := parse(bytes.NewReader(data))
 		if err != nil {
 			return
 		}
 		if size > int64(len(data)) {
 			t.Errorf("%d bytes of %d can be relied on", size, len(data))
 		}
-		again, same, err := parse(data[:size])
+		again, same, err := parse(bytes.NewReader(data[:size]))
 		if err != nil || same != size || len(again) != len(programs) {
 			t.Errorf("what can be relied on reads otherwise: %d programs, %d bytes, %v", len(again), same, err)
 		}
 	})
+}
+
+// TestLongestRecord writes the longest record that there can be, and reads it again.
+func TestLongestRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records")
+	file, _, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, name := strings.Repeat("s", 200), strings.Repeat("n", 200)
+	begun := Begun{Label: strings.Repeat("\x01", MaxLabel), Marker: "LAUNCH_PROGRAM_ID=" + service + "/" + name, Stop: runners.Stop{Signal: "SIGTERM"}}
+	r := Record{What: Intent, Service: service, Name: name, At: time.Now(), Begun: &begun, Process: &proc.Identity{Boot: "b"}}
+	if err := file.Append(r); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	programs, err := Load(path)
+	if err != nil || len(programs) != 1 || programs[0].Begun != begun {
+		t.Errorf("Load = %v, %v", programs, err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("x"), maxLine+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "a line of more than") {
+		t.Errorf("Load of an endless line: %v", err)
+	}
 }

@@ -66,7 +66,7 @@ func (s *supervisor) start(c *client, r *wire.Request) *program {
 		}
 	}
 	p := newProgram(r.ID, records.Begun{
-		Kind: w.Kind, Label: w.Label, Marker: w.Marker, Timeout: w.Timeout, Stop: w.Stop, User: w.User,
+		Kind: w.Kind, Label: w.Label[:min(len(w.Label), records.MaxLabel)], Marker: w.Marker, Timeout: w.Timeout, Stop: w.Stop, User: w.User,
 	})
 	if w.Kind != runners.Check {
 		s.keep(p)
