@@ -11,13 +11,12 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
-		fmt.Fprintln(os.Stderr, "opener:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "opener:", serve(os.Args[1], os.Args[2], os.Args[3]))
+	os.Exit(1)
 }
 
-func run(file, address, delay string) error {
+// serve returns what keeps it from staying.
+func serve(file, address, delay string) error {
 	wait, err := time.ParseDuration(delay)
 	if err != nil {
 		return err
