@@ -118,36 +118,6 @@ func TestEndDuringTheCut(t *testing.T) {
 	}
 }
 
-// TestTimeoutWithoutLaunch has nobody there when a program's time is up.
-func TestTimeoutWithoutLaunch(t *testing.T) {
-	s := sshtest.Start(t, sshtest.Options{})
-	env := envFor(t)
-	h := connect(t, s, env, "127.0.0.1")
-	alive := filepath.Join(t.TempDir(), "alive")
-	if err := syscall.Mkfifo(alive, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := program("boot-1", "trap '' HUP; exec 9>"+alive+"; sleep 600; sleep 600")
-	p.Timeout = time.Second
-	ctx, cancel := context.WithCancelCause(t.Context())
-	p.Started = func() { cancel(runners.ErrDetach) }
-	if _, err := h.Run(ctx, p); !errors.Is(err, runners.ErrDetach) {
-		t.Fatalf("Run = %v", err)
-	}
-	s.Cut()
-	if data, err := os.ReadFile(alive); err != nil || len(data) > 0 { // returns when nobody holds the pipe any more
-		t.Fatalf("%q, %v", data, err)
-	}
-	p.Started = nil
-	res, err := connect(t, s, env, "127.0.0.1").Run(t.Context(), p)
-	if err != nil || res.Outcome != runners.TimedOut {
-		t.Errorf("Run = %+v, %v; want that it timed out", res, err)
-	}
-	if took := res.Ended.Sub(res.Started); took > time.Minute {
-		t.Errorf("it ran for %s", took)
-	}
-}
-
 // hasty is how soon a host counts as away in tests that wait for it: as soon as a busy
 // machine can still tell one that is away from one that is slow.
 var hasty = Config{

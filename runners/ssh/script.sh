@@ -352,14 +352,9 @@ wrap() {
 		environment
 		exec "$@"
 	) >>"$p=out" 2>&1 &
-	child=$! dog=
-	case $kind/$timeout in
-		check/* | */0) ;;
-		*) watchdog 7>&- & dog=$! ;;
-	esac
+	child=$!
 	wait "$child"
 	status=$?
-	[ ! "$dog" ] || kill "$dog" 2>/dev/null
 	{ read -r word pid rest <"$p=began"; } 2>/dev/null
 	if [ "$pid" != "$child" ]; then # another was first, or somebody removed the record
 		printf '%s\n' "$M!$key" >&7
@@ -378,20 +373,6 @@ wrap() {
 	for each in "$p"=ear.*; do
 		[ ! -p "$each" ] || echo ended 1<>"$each"
 	done
-}
-
-# watchdog ends the program a little after its timeout, where launch does not live
-# to do that. The signal for its own end may come at any time: also when sleep has
-# been started, and is not known yet.
-watchdog() {
-	nap= over=
-	trap 'over=yes; [ ! "$nap" ] || kill "$nap"' TERM
-	sleep "$((timeout / 100 + 3))" &
-	nap=$!
-	[ ! "$over" ] || kill "$nap"
-	wait "$nap"
-	[ ! "$over" ] || exit
-	halt "$p" timeout "$signal" "$grace"
 }
 
 # remains sets what else there is of program $1: why it was stopped, whether it
