@@ -192,14 +192,13 @@ func (s *Session) requestHosts(ctx context.Context) error {
 		}
 		for _, svc := range lv.services {
 			st := svc.status()
-			if svc.on != nil || svc.spec.Runner.Type == "local" || st == state.Ready || st == state.Terminating { // which may have an old one yet
+			if st == state.Ready || st == state.Terminating { // which may have an old one yet
 				continue
 			}
-			r, err := s.hosts.runner(ctx, svc.spec.Runner)
+			p, err := s.makerOf(ctx, svc.spec)
 			if err != nil {
 				return err
 			}
-			p := provisioner(r)
 			if p == nil || p.AtLevel() || svc.spec.HasUserData() { // which may need values of services before it
 				continue
 			}

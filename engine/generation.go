@@ -83,11 +83,8 @@ func (s *Session) currently(svc *service) {
 
 // inPlan is the service as the run's present plan has it.
 func (s *Session) inPlan(svc *service) *plan.Service {
-	if svc.tree == s.tree {
-		return svc.spec
-	}
-	for _, spec := range s.tree.Services {
-		if spec.Address == svc.row.Address {
+	if svc.tree != s.tree {
+		if spec := s.tree.Service(svc.row.Address); spec != nil {
 			return spec
 		}
 	}
@@ -99,13 +96,11 @@ func (svc *service) belongTo(tree *plan.Tree) bool {
 	if svc.tree == tree {
 		return true
 	}
-	for _, spec := range tree.Services {
-		if spec.Address == svc.row.Address {
-			svc.spec, svc.tree = spec, tree
-			return true
-		}
+	spec := tree.Service(svc.row.Address)
+	if spec != nil {
+		svc.spec, svc.tree = spec, tree
 	}
-	return false
+	return spec != nil
 }
 
 // endGone ends services that the plan no longer has, those that came up last first.

@@ -34,22 +34,27 @@ func (s *Session) otherKind(svc *service, spec *plan.Service) bool {
 
 // fits asks a service's runner whether the machine that the service has is one that it would make.
 func (s *Session) fits(ctx context.Context, spec *plan.Service) error {
-	if spec.On != nil || spec.Runner.Type == "local" {
-		return nil
-	}
-	r, err := s.hosts.runner(ctx, spec.Runner)
-	if err != nil {
+	p, err := s.makerOf(ctx, spec)
+	if p == nil || err != nil {
 		return nil // bringing it up meets the same error, and reports it
-	}
-	p := provisioner(r)
-	if p == nil {
-		return nil
 	}
 	target, diags := spec.Target()
 	if diags.HasErrors() {
 		return nil // this, too
 	}
 	return p.Fits(runners.Want{Service: spec.Address, Host: target})
+}
+
+// makerOf returns who makes the machine of a service, nil where it has none that is made for it.
+func (s *Session) makerOf(ctx context.Context, spec *plan.Service) (runners.Provisioner, error) {
+	if spec.On != nil || spec.Runner.Type == "local" {
+		return nil, nil
+	}
+	r, err := s.hosts.runner(ctx, spec.Runner)
+	if err != nil {
+		return nil, err
+	}
+	return provisioner(r), nil
 }
 
 // moved says whether a service that had a machine of its own is to run on something else.
@@ -96,16 +101,9 @@ func (s *Session) onOf(spec *plan.Service) *service {
 func (s *Session) releaseHost(ctx context.Context, svc *service) error {
 	var errs []error
 	for _, spec := range []*plan.Service{svc.spec, s.inPlan(svc)} {
-		if spec.On != nil || spec.Runner.Type == "local" {
-			continue
-		}
-		r, err := s.hosts.runner(ctx, spec.Runner)
-		if err != nil {
+		p, err := s.makerOf(ctx, spec)
+		if p == nil || err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		p := provisioner(r)
-		if p == nil {
 			continue
 		}
 		if err := p.Release(ctx, []string{svc.address()})[svc.address()]; err != nil {

@@ -24,6 +24,20 @@ type Tree struct {
 	// gathered, not while the expression itself is evaluated.
 	mu      sync.Mutex
 	secrets secretSet
+
+	index     sync.Once
+	byAddress map[string]*Service // made with the first question
+}
+
+// Service returns the service with this full address, nil where there is none.
+func (t *Tree) Service(address string) *Service {
+	t.index.Do(func() {
+		t.byAddress = make(map[string]*Service, len(t.Services))
+		for _, s := range t.Services {
+			t.byAddress[s.Address] = s
+		}
+	})
+	return t.byAddress[address]
 }
 
 // A Level begins when every level in After is complete. A level that is a

@@ -117,14 +117,12 @@ func drive(s *engine.Session, view view, do func() error) error {
 	summary := s.Summary()
 	closeErr := s.Close() // tells the last events
 	summary.Unrecorded = closeErr != nil
-	view.end(summary, errors.Join(err, closeErr))
-	if err == nil {
-		return closeErr
-	}
+	all := errors.Join(err, closeErr)
+	view.end(summary, all)
 	if errors.As(err, new(*engine.RunError)) && view.tellsFailures() {
-		return toldError{errors.Join(err, closeErr)}
+		return toldError{all}
 	}
-	return errors.Join(err, closeErr)
+	return all
 }
 
 // freeName chooses a name for a run that was given none: shop, shop-2, shop-3 …

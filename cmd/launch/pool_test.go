@@ -167,24 +167,44 @@ func TestKilledWithPool(t *testing.T) {
 	for _, command := range []string{"boot", "reload", "replace", "terminate"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
-			reached := 0
-			for n, killed := 1, true; killed; n++ {
-				for _, side := range []string{"before", "after"} {
-					killed = poolKilledAt(t, bin, command, fmt.Sprintf("%d:%s", n, side))
-					if killed {
-						reached++
-					}
-				}
-				if os.Getenv("LAUNCH_LONG") == "" {
-					n += rand.IntN(8) // a sample
-				}
-			}
-			if reached == 0 {
-				t.Error("it was never killed")
-			}
-			t.Logf("killed at %d points", reached)
+			killedAround(t, 8, func(_ int, point string) bool { return poolKilledAt(t, bin, command, point) })
 		})
 	}
+}
+
+// killedAround has a command killed before and after its commits, of which a sample leaves out less than step at a time.
+func killedAround(t *testing.T, step int, run func(n int, point string) (killed bool)) {
+	t.Helper()
+	reached := 0
+	for n, killed := 1, true; killed; n++ {
+		for _, side := range []string{"before", "after"} {
+			if killed = run(n, fmt.Sprintf("%d:%s", n, side)); killed {
+				reached++
+			}
+		}
+		if os.Getenv("LAUNCH_LONG") == "" {
+			n += rand.IntN(step)
+		}
+	}
+	if reached == 0 {
+		t.Error("it was never killed")
+	}
+	t.Logf("killed at %d points", reached)
+}
+
+// killedAt runs a command that is killed at a point, and tells whether it came to that; else it must have ended well.
+func (w *world) killedAt(bin, point string, args ...string) bool {
+	w.t.Helper()
+	cmd := exec.Command(bin, args...)
+	env := w.env
+	w.env = append(w.env, "LAUNCH_TEST_KILL_AT_WRITE="+point)
+	r := w.start(cmd).end()
+	w.env = env
+	if r.status == -1 {
+		return true
+	}
+	r.want(0)
+	return false
 }
 
 func poolKilledAt(t *testing.T, bin, command, point string) (killed bool) {
@@ -201,15 +221,7 @@ func poolKilledAt(t *testing.T, bin, command, point string) (killed bool) {
 	if command != "boot" {
 		w.launch("boot", plan, "-n", "shop").want(0)
 	}
-	cmd := exec.Command(bin, args...)
-	env := w.env
-	w.env = append(w.env, "LAUNCH_TEST_KILL_AT_WRITE="+point)
-	first := w.start(cmd).end()
-	w.env = env
-	killed = first.status == -1
-	if !killed {
-		first.want(0)
-	}
+	killed = w.killedAt(bin, point, args...)
 	switch command {
 	case "boot":
 		if w.launch("resume", "shop").status == exitNoRun {

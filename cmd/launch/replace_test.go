@@ -4,9 +4,6 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/launchplan/launch/internal/ec2test"
@@ -134,21 +131,7 @@ func TestKilledWhileReplacingMachine(t *testing.T) {
 	}
 	t.Parallel()
 	bin := buildCrashLaunch(t)
-	reached := 0
-	for n, killed := 1, true; killed; n++ {
-		for _, side := range []string{"before", "after"} {
-			if killed = replacementKilledAt(t, bin, fmt.Sprintf("%d:%s", n, side), n%2 == 0); killed {
-				reached++
-			}
-		}
-		if os.Getenv("LAUNCH_LONG") == "" {
-			n += rand.IntN(6) // a sample
-		}
-	}
-	if reached == 0 {
-		t.Error("it was never killed")
-	}
-	t.Logf("killed at %d points", reached)
+	killedAround(t, 6, func(n int, point string) bool { return replacementKilledAt(t, bin, point, n%2 == 0) })
 }
 
 func replacementKilledAt(t *testing.T, bin, point string, straightToTheEnd bool) (killed bool) {
@@ -157,14 +140,7 @@ func replacementKilledAt(t *testing.T, bin, point string, straightToTheEnd bool)
 	cloud := w.cloud(ec2test.Options{Images: []string{"ami-12345678", "ami-87654321"}})
 	w.launch("boot", w.machinePlan(cloud, original), "-n", "shop").want(0)
 	args := []string{"reload", "shop", w.machinePlan(cloud, another), "-y"}
-	env := w.env
-	w.env = append(w.env, "LAUNCH_TEST_KILL_AT_WRITE="+point)
-	first := w.start(exec.Command(bin, args...)).end()
-	w.env = env
-	killed = first.status == -1
-	if !killed {
-		first.want(0)
-	}
+	killed = w.killedAt(bin, point, args...)
 	if !straightToTheEnd {
 		w.launch("resume", "shop").want(0) // before the new plan was recorded, the run is what it was
 		w.launch(args...).want(0)

@@ -1,11 +1,9 @@
 package ec2test_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -22,12 +20,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/launchplan/launch/internal/ec2test"
+	runner "github.com/launchplan/launch/runners/ec2"
 )
 
 func TestMain(m *testing.M) {
@@ -48,24 +46,10 @@ func start(t *testing.T, opt ec2test.Options) (*ec2test.Server, *ec2.Client) {
 		}
 	})
 	return s, ec2.New(ec2.Options{
-		Region: "us-west-2", BaseEndpoint: &s.URL, HTTPClient: smithyhttp.ClientDoFunc(sendWhole),
+		Region: "us-west-2", BaseEndpoint: &s.URL, HTTPClient: runner.SendsWhole(http.DefaultClient),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEC2TEST", "secret", ""),
 		Retryer:     retry.AddWithMaxAttempts(aws.NopRetryer{}, 1),
 	})
-}
-
-// sendWhole hands a copy of the body to the transport: the SDK closes the body
-// when the answer begins, and an endpoint as near as this one answers before the
-// transport has seen the body's end, for which it drops the connection.
-func sendWhole(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return http.DefaultClient.Do(r)
 }
 
 func code(err error) string {

@@ -76,13 +76,13 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	retryer := newRetryer()
 	return &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
-			o.HTTPClient, o.Retryer = sendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
 		scaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
-			o.HTTPClient, o.Retryer = sendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
@@ -107,11 +107,11 @@ func httpClient(cfg aws.Config) *http.Client {
 	}).Freeze().(*http.Client)
 }
 
-// sendsWhole hands a request's body to client as a copy. The SDK closes the body
+// SendsWhole hands a request's body to client as a copy. The SDK closes the body
 // when the answer begins; where the endpoint is near, the transport may not have
 // seen the body's end by then, takes the close for a failure, and drops the
 // connection with the answer.
-func sendsWhole(client *http.Client) smithyhttp.ClientDoFunc {
+func SendsWhole(client *http.Client) smithyhttp.ClientDoFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			body, err := io.ReadAll(r.Body)
