@@ -195,7 +195,11 @@ func newSession(opts Options, run state.Run, tree *plan.Tree, lock *state.Lock) 
 	s.news = newAnnouncer(opts.Observe)
 	s.writer = opts.DB.Writer(run.ID)
 	s.ledger = newLedger(s.writer)
-	s.hosts = newHosts(opts, run, s.ledger, s.Note)
+	turn := ""
+	if lock != nil {
+		turn = NewID()
+	}
+	s.hosts = newHosts(opts, run, turn, s.ledger, s.Note)
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 type hosts struct {
 	opts   Options
 	run    state.Run
+	turn   string // see runners.Env
 	ledger *ledger
 	note   func(service, text string)
 
@@ -29,8 +30,8 @@ type opening struct {
 	err    error
 }
 
-func newHosts(opts Options, run state.Run, ledger *ledger, note func(string, string)) *hosts {
-	return &hosts{opts: opts, run: run, ledger: ledger, note: note, runners: map[string]*opening{}}
+func newHosts(opts Options, run state.Run, turn string, ledger *ledger, note func(string, string)) *hosts {
+	return &hosts{opts: opts, run: run, turn: turn, ledger: ledger, note: note, runners: map[string]*opening{}}
 }
 
 // runner returns the runner of a plan's runner block. Two generations of a plan
@@ -65,7 +66,7 @@ func (h *hosts) open(ctx context.Context, name string, config []byte) (runners.R
 	for _, t := range h.opts.Runners {
 		if t.Name == name {
 			return t.open(ctx, config, runners.Env{
-				Run: h.run.Name, RunID: h.run.ID, Plan: h.run.Plan, Dir: dir,
+				Run: h.run.Name, RunID: h.run.ID, Plan: h.run.Plan, Dir: dir, Turn: h.turn,
 				Environ: h.opts.Environ, Ledger: h.ledger, Note: h.note,
 			})
 		}

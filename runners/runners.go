@@ -29,6 +29,10 @@ type Env struct {
 	Plan  string // the plan's directory, for tags and messages
 	Dir   string // the run's private folder (0700) in the state directory; it exists
 
+	// Turn names the launch process, where it has the run's lock. What an earlier one asked for, and a host hears of
+	// late, is not done then. Empty: this one only looks, beside the one that works on the run.
+	Turn string
+
 	// Environ is the environment that programs on this machine inherit, and
 	// where a runner finds settings such as SSH_AUTH_SOCK, HOME or AWS_PROFILE.
 	Environ []string

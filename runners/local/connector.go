@@ -32,14 +32,15 @@ type connector struct {
 	dir     string
 	argv    []string
 	environ []string
+	turn    string // see runners.Env
 
 	mu      sync.Mutex
 	current *connection
 	closed  bool
 }
 
-func newConnector(dir string, argv, environ []string) *connector {
-	return &connector{dir: dir, argv: argv, environ: environ}
+func newConnector(dir string, argv, environ []string, turn string) *connector {
+	return &connector{dir: dir, argv: argv, environ: environ, turn: turn}
 }
 
 var errClosed = errors.New("the runner was closed")
@@ -181,7 +182,7 @@ func (c *connector) dial(child *os.Process) (*connection, error) {
 		conn.Close()
 		return nil, err
 	}
-	return newConnection(conn, child, wire.Hello{Version: wire.Version, Environ: wire.Pack(c.environ)})
+	return newConnection(conn, child, wire.Hello{Version: wire.Version, Environ: wire.Pack(c.environ), Turn: c.turn})
 }
 
 // close says goodbye and waits until the supervisor has taken note: where it

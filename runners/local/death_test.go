@@ -350,3 +350,36 @@ func TestDamagedRecords(t *testing.T) {
 		s.wantLost("rebooted")
 	})
 }
+
+// TestLateRequests lets what a dead launch asked for reach the supervisor after the next launch has come.
+func TestLateRequests(t *testing.T) {
+	s := newStage(t)
+	s.want(s.run(sh("boot", "exit 1")), runners.Exited, 1) // it is connected
+	env := s.env
+	env.Turn = "second"
+	second := &host{runner: newRunner(t, env)}
+	defer second.runner.Close()
+	up, hold := s.fifo(), s.fifo()
+	running := sh("process", fmt.Sprintf("echo $$ >%s; read x <%s; exit 7", up, hold))
+	if err := second.Start(s.ctx, running); err != nil {
+		t.Fatal(err)
+	}
+	s.wait(up)
+	for what, err := range map[string]error{
+		"a start": s.Start(s.ctx, sh("late", "true")),
+		"a stop":  s.Stop(s.ctx, running.ID, running.Stop),
+		"an end":  s.Remove(s.ctx, ""),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "another launch process works on this run") {
+			t.Errorf("%s of the dead launch: %v", what, err)
+		}
+	}
+	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := second.Wait(s.ctx, running.ID); err != nil || res.Status != 7 {
+		t.Errorf("the program of the living launch ended as %+v, %v", res, err)
+	}
+	s.again()
+	s.want(s.run(sh("boot-2", "exit 2")), runners.Exited, 2) // the last to come counts
+}

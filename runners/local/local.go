@@ -51,7 +51,7 @@ func New(_ context.Context, config Config, env runners.Env) (runners.Runner, err
 	env.Dir = dir
 	return &runner{
 		env:        env,
-		supervisor: newConnector(filepath.Join(dir, "supervisor"), argv, environ),
+		supervisor: newConnector(filepath.Join(dir, "supervisor"), argv, environ, env.Turn),
 		sudo:       os.Geteuid() != 0,
 		removing:   make(chan struct{}, 2*runtime.NumCPU()), // each is a thread of ours while it waits for the disk
 	}, nil

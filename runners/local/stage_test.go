@@ -38,6 +38,7 @@ func testEnv(t testing.TB) runners.Env {
 		RunID:   fmt.Sprintf("TEST%d%d", os.Getpid(), time.Now().UnixNano()),
 		Plan:    t.TempDir(),
 		Dir:     t.TempDir(),
+		Turn:    "first",
 		Environ: os.Environ(),
 		Note:    func(service, text string) { t.Logf("note for %q: %s", service, text) },
 	}

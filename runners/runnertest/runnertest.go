@@ -97,6 +97,7 @@ func newBench(t *testing.T, subject Subject) *bench {
 			RunID:   strings.ToUpper(hex.EncodeToString(id)),
 			Plan:    t.TempDir(),
 			Dir:     t.TempDir(),
+			Turn:    "contract",
 			Environ: append(os.Environ(), "LAUNCH_VAR_password=hunter2"),
 			Ledger:  &ledger{},
 			Note:    func(service, text string) { t.Logf("note for %q: %s", service, text) },

@@ -55,7 +55,7 @@ func envFor(t testing.TB) runners.Env {
 	rand.Read(id)
 	book := &notebook{all: make(map[string]runners.Resource)}
 	return runners.Env{
-		Run: "test", RunID: strings.ToUpper(hex.EncodeToString(id)), Plan: t.TempDir(), Dir: t.TempDir(),
+		Run: "test", RunID: strings.ToUpper(hex.EncodeToString(id)), Plan: t.TempDir(), Dir: t.TempDir(), Turn: "first",
 		Environ: []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "USER=" + os.Getenv("USER")},
 		Ledger:  book, Note: book.note,
 	}

@@ -93,13 +93,22 @@ func (m *machine) do(ctx context.Context, user string, request func() request) (
 		l, err := m.back(ctx)
 		if err == nil {
 			var ans answer
-			if ans, err = l.do(ctx, user, request()); err == nil {
+			if ans, err = l.do(ctx, user, request()); err == nil && !ans.is("superseded") {
 				return ans, nil
 			}
+			if err == nil {
+				err = l.takeTurn(ctx, user)
+			}
+		}
+		if err == nil && cuts < maxCuts {
+			continue
 		}
 		if errors.Is(err, errCut) && cuts < maxCuts {
 			l.settle(ctx, cuts)
 			continue
+		}
+		if err == nil {
+			err = errTurns
 		}
 		return answer{}, m.explain(ctx, err)
 	}
@@ -108,6 +117,18 @@ func (m *machine) do(ctx context.Context, user string, request func() request) (
 // maxCuts is how often in a row a request may meet its connection's end: a host
 // that takes every connection and drops it at once is not there.
 const maxCuts = 20
+
+// errTurns is what is told of a run that two launch processes, with records of their own, work on at once.
+var errTurns = errors.New("another launch process works on this run on this host")
+
+// takeTurn makes it our turn again: a dead launch's last session came late, or somebody removed the run's folder.
+func (l *link) takeTurn(ctx context.Context, user string) error {
+	ans, err := l.do(ctx, user, ask("again"))
+	if err == nil && !ans.is("ok") {
+		err = &hopelessError{fmt.Errorf("%s: %s", l.m.end, printable(string(ans.data)))}
+	}
+	return err
+}
 
 // back is connected, but with bounded patience: for hosts that were reached before.
 func (m *machine) back(ctx context.Context) (*link, error) {
@@ -254,7 +275,7 @@ func (m *machine) login(user string) string { return orElse(user, m.end.User) }
 // greeting is what a new hand is told first: to find the run's folder, or where it is.
 func (m *machine) greeting(ctx context.Context, user string) (string, error) {
 	if user == "" {
-		return line("hello", m.r.config.WorkRoot, m.r.env.RunID), nil
+		return line("hello", m.r.config.WorkRoot, m.r.env.RunID, m.r.env.Turn), nil
 	}
 	if !userName.MatchString(user) {
 		return "", &hopelessError{fmt.Errorf("%q cannot be a user's name", user)}
@@ -263,7 +284,7 @@ func (m *machine) greeting(ctx context.Context, user string) (string, error) {
 	if root == "" {
 		return "", &hopelessError{fmt.Errorf("%s has no folder where user %s could work: neither /var/tmp nor /tmp can be written to", m.end, user)}
 	}
-	return line("hello_at", root), nil
+	return line("hello_at", root, m.r.env.Turn), nil
 }
 
 // welcome learns from a new hand's answer.

@@ -14,6 +14,8 @@
 #   NAME=stop   why launch ended it
 #   NAME=as     the other user whose folder has all this
 #   NAME=ear.*  pipes of those who attached to it and wait
+# $R/.turn names the launch process that came last. What a dead one asked for may still be on its way to us when the
+# next one works here, and must not be done then: see mine.
 # Files are read by dd, since a shell's own read takes a byte at a time and has no bound.
 
 um=$(umask)
@@ -90,7 +92,38 @@ identify() {
 	boot=${boot:--}
 }
 
-# hello finds the folder of run $2: below $1 where given, else at home, else in a temporary folder.
+# turn makes the launch process $1 the one that may start and end programs here. Those
+# that only look have no name, and leave this as it is.
+turn() {
+	me=$1 last=
+	[ "$me" ] || return 0
+	{ read -r last <"$R/.turn"; } 2>/dev/null
+	[ "$last" != "$me" ] || return 0
+	{ printf '%s\n' "$me" >"$R/.turn-$T" && mv -f "$R/.turn-$T" "$R/.turn"; } 2>/dev/null
+}
+
+# mine says whether it is still our launch's turn, and the run's folder is there.
+mine() {
+	last=
+	if [ "$me" ]; then
+		{ read -r last <"$R/.turn"; } 2>/dev/null
+		[ "$last" = "$me" ]
+	else
+		[ -e "$R/.can" ]
+	fi
+}
+
+# again is for a launch that lives although it was told that another one came: it takes its turn once more.
+again() {
+	if usable "$R" && turn "$me"; then
+		answer ok
+	else
+		printf '%s' "${why:-cannot write $R/.turn: the disk is full, or read-only}"
+		answer failed
+	fi
+}
+
+# hello finds the folder of run $2: below $1 where given, else at home, else in a temporary folder. $3 is for turn.
 hello() {
 	identify
 	home=
@@ -115,7 +148,7 @@ hello() {
 	for shared in /var/tmp /tmp; do
 		[ -d "$shared" ] && [ -w "$shared" ] && break
 	done
-	welcome
+	enter "$3"
 }
 
 # hello_at is hello for the user whose folder is $1.
@@ -123,6 +156,13 @@ hello_at() {
 	identify
 	R=$1 shared= reasons=
 	usable "$1" || { R=; reasons=$why; }
+	enter "$2"
+}
+
+enter() {
+	if [ "$R" ] && ! turn "$1"; then
+		reasons="cannot write $R/.turn: the disk is full, or read-only" R=
+	fi
 	welcome
 }
 
@@ -160,6 +200,7 @@ take() {
 }
 
 need() {
+	[ ! "$bad" ] || return 0
 	for each; do
 		if [ ! -d "$each" ]; then
 			mkdir -p "$@" 2>/dev/null || bad=$(mkdir -p "$@" 2>&1)
@@ -172,6 +213,7 @@ need() {
 # What follows is skipped where it was begun before.
 begin() {
 	W=$1 S=$2 p=$2/$3 key=$4 bad= skip= collect=
+	mine || bad=superseded
 	need "$W" "$S"
 	[ ! -e "$p=began" ] || skip=yes
 }
@@ -204,7 +246,7 @@ packs() {
 	if [ -f "$1=whole" ]; then
 		read -r P <"$1=whole"
 	fi
-	[ "$skip" ] || [ "$P" ] || bad=unpacked
+	[ "$skip$bad" ] || [ "$P" ] || bad=unpacked
 }
 
 # put makes the file $2 of the next $1 bytes.
@@ -241,7 +283,9 @@ pmode() {
 
 # go starts the program "$@" of which the lines before told, in the folder $dir.
 go() {
-	if [ "$skip" ]; then
+	if [ "$bad" = superseded ]; then
+		answer superseded
+	elif [ "$skip" ]; then
 		answer found
 	elif [ "$bad" ]; then
 		printf '%s' "$bad"
@@ -337,6 +381,12 @@ wrap() {
 			{ [ "$kind" = check ] || printf '%60s\n' '' >"$p=ended"; }; } 2>/dev/null || {
 			rm -f "$p=began" "$p=ended"
 			cannot "$p=began cannot be written: the disk is full"
+		}
+		# Whoever takes the turn now finds this record, and so ends the program.
+		mine || {
+			rm -f "$p=began" "$p=ended"
+			printf '%s\n' "$M.superseded" >&7
+			exit
 		}
 		printf '%s\n' "$M.started $pid" >&7
 		exec 7>&-
@@ -562,7 +612,9 @@ halt() {
 	done
 }
 stop() {
-	if [ -e "$1=as" ]; then
+	if ! mine; then
+		answer superseded
+	elif [ -e "$1=as" ]; then
 		dd if="$1=as" bs=64 count=1 2>/dev/null
 		answer as
 	else
@@ -578,6 +630,7 @@ stop() {
 # as records, before anything is made as user $3, that program $2 of folder $1 is
 # that user's; not_as takes it back where launch cannot become that user.
 as() {
+	mine || { answer superseded; return; }
 	bad=
 	need "$1"
 	{ printf '%s' "$3" >"$1/$2=as" && printf '%s' "$3" >"$R/.programs/$3=as"; } 2>/dev/null || bad="cannot write $1/$2=as"
@@ -609,6 +662,7 @@ users() {
 
 # erase ends all programs below $1 and removes the folders "$@", unless some cannot be ended.
 erase() {
+	mine || { answer superseded; return; }
 	pids=
 	set +f
 	for each in "$1"/*=began "$1"/*/*=began; do

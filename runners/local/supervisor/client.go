@@ -22,6 +22,8 @@ import (
 // A client is a launch process that is connected.
 type client struct {
 	conn    *net.UnixConn
+	number  int    // clients are numbered as they come
+	turn    string // of its launch process; see runners.Env
 	writer  *wire.Writer
 	environ []string
 	names   map[string]int  // where in environ each variable is
@@ -45,7 +47,11 @@ func (s *supervisor) accept(ctx context.Context, listener *net.UnixListener) {
 			}
 			continue
 		}
-		s.work.Go(func() { s.serve(ctx, conn) })
+		s.mu.Lock()
+		s.accepted++
+		number := s.accepted
+		s.mu.Unlock()
+		s.work.Go(func() { s.serve(ctx, conn, number) })
 	}
 }
 
@@ -53,13 +59,13 @@ func (s *supervisor) accept(ctx context.Context, listener *net.UnixListener) {
 const helloPatience = 5 * time.Second
 
 // serve answers one client until it goes.
-func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
+func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn, number int) {
 	if err := PeerIsUs(conn); err != nil {
 		s.log.Error("refuse a client", "err", err)
 		conn.Close()
 		return
 	}
-	c := &client{conn: conn, writer: wire.NewWriter(conn), drops: map[uint64]context.CancelFunc{}}
+	c := &client{conn: conn, number: number, writer: wire.NewWriter(conn), drops: map[uint64]context.CancelFunc{}}
 	reader := bufio.NewReaderSize(conn, chunk)
 	var hello wire.Hello
 	conn.SetReadDeadline(time.Now().Add(helloPatience))
@@ -73,6 +79,7 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	gone, leave := context.WithCancel(ctx)
 	defer leave()
 	c.gone = gone
+	c.turn = hello.Turn
 	c.inherit(wire.Unpack(hello.Environ))
 	s.mu.Lock()
 	if s.leaving {
@@ -82,6 +89,9 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn) {
 	}
 	s.lonely = false
 	s.clients[c] = struct{}{}
+	if c.turn != "" && c.number > s.turnOf {
+		s.turn, s.turnOf = c.turn, c.number
+	}
 	known := len(s.programs)
 	s.mu.Unlock()
 	c.writer.Send(wire.Hello{Version: wire.Version, Known: known, PID: os.Getpid()})
@@ -134,7 +144,11 @@ func (s *supervisor) handle(c *client, r *wire.Request) {
 			c.writer.Send(wire.Reply{Seq: r.Seq, Err: "a start without a program"})
 			return
 		}
-		s.follow(c, r.Seq, s.start(c, r))
+		if p := s.start(c, r); p != nil {
+			s.follow(c, r.Seq, p)
+		} else {
+			c.writer.Send(wire.Reply{Seq: r.Seq, Err: superseded})
+		}
 	case wire.Follow:
 		if p := s.find(r.ID); p != nil {
 			s.follow(c, r.Seq, p)
@@ -154,12 +168,31 @@ func (s *supervisor) handle(c *client, r *wire.Request) {
 		}
 		c.writer.Send(wire.Reply{Seq: r.Seq, State: &state})
 	case wire.Stop:
-		s.work.Go(func() { c.done(r.Seq, s.stop(s.find(r.ID), r.Stop)) })
+		s.work.Go(func() { c.done(r.Seq, s.inTurn(c, func() error { return s.stop(s.find(r.ID), r.Stop) })) })
 	case wire.Remove:
-		s.work.Go(func() { c.done(r.Seq, s.remove(r.ID.Service)) })
+		s.work.Go(func() { c.done(r.Seq, s.inTurn(c, func() error { return s.remove(r.ID.Service) })) })
 	default:
 		c.writer.Send(wire.Reply{Seq: r.Seq, Err: fmt.Sprintf("a request %q that this supervisor does not know", r.Op)})
 	}
+}
+
+// superseded is the answer to a launch process that is dead, since a later one works on the run.
+const superseded = "another launch process works on this run"
+
+// isSuperseded says that what is still to be read from c must not be done. mu is held.
+func (s *supervisor) isSuperseded(c *client) bool {
+	return c.turn != "" && c.turn != s.turn && c.number < s.turnOf
+}
+
+// inTurn does what c wants, unless it is superseded.
+func (s *supervisor) inTurn(c *client, do func() error) error {
+	s.mu.Lock()
+	late := s.isSuperseded(c)
+	s.mu.Unlock()
+	if late {
+		return errors.New(superseded)
+	}
+	return do()
 }
 
 // NotKnown is the answer to a Follow of a program that was never started.

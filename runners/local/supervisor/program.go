@@ -55,10 +55,13 @@ func newProgram(id runners.ID, begun records.Begun) *program {
 	}
 }
 
-// start begins the program unless its ID is known, and returns the one that is.
+// start begins the program unless its ID is known, and returns the one that is; nil where c is superseded.
 func (s *supervisor) start(c *client, r *wire.Request) *program {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.isSuperseded(c) {
+		return nil
+	}
 	w := r.Program
 	if w.Kind != runners.Check {
 		if p, ok := s.programs[r.ID]; ok {

@@ -66,6 +66,9 @@ type supervisor struct {
 	checks   map[*program]struct{} // those of them that are checks: a few at any time
 	left     map[*program]struct{} // ended, but of their group something may be there
 	unsaved  []records.Record      // ends that could not be written
+	accepted int                   // clients so far
+	turn     string                // the launch process that may start and end programs; see runners.Env
+	turnOf   int                   // the client that said so
 	lonely   bool                  // nobody has connected yet
 	leaving  bool
 	parted   []*client // that said goodbye when we were leaving

@@ -24,6 +24,7 @@ const Version = 1
 type Hello struct {
 	Version int
 	Environ []byte `json:",omitempty"` // of launch: what programs inherit, as NUL-terminated NAME=value
+	Turn    string `json:",omitempty"` // of launch: see runners.Env
 	Known   int    `json:",omitempty"` // of the supervisor: how many programs it knows
 	PID     int    `json:",omitempty"` // of the supervisor
 }
