@@ -203,9 +203,8 @@ func newSession(opts Options, run state.Run, tree *plan.Tree, lock *state.Lock) 
 	return s
 }
 
-// arrange links levels and services as the tree has them. Each service starts from the row that rows
-// has for it, or as pending.
-func (s *Session) arrange(rows map[string]state.Service) error {
+// arrange links levels and services as the tree has them. Each service is pending.
+func (s *Session) arrange() {
 	levels := make(map[*plan.Level]*level, len(s.tree.Levels))
 	for _, spec := range s.tree.Levels {
 		lv := &level{spec: spec, services: make([]*service, 0, len(spec.Services))}
@@ -219,18 +218,10 @@ func (s *Session) arrange(rows map[string]state.Service) error {
 	}
 	s.services = make([]*service, 0, len(s.tree.Services))
 	for i, spec := range s.tree.Services {
-		row, known := rows[spec.Address]
-		if !known {
-			row = state.Service{
-				Address: spec.Address, Level: spec.Level.Name, Position: i,
-				Status: state.Pending, Runner: spec.Runner.Type,
-			}
-		}
-		svc := &service{spec: spec, tree: s.tree, row: row}
-		if err := svc.decodeDetail(); err != nil {
-			return err
-		}
-		s.withheld = s.withheld || len(row.Withheld) > 0
+		svc := &service{spec: spec, tree: s.tree, row: state.Service{
+			Address: spec.Address, Level: spec.Level.Name, Position: i,
+			Status: state.Pending, Runner: spec.Runner.Type,
+		}}
 		if spec.On != nil {
 			svc.on = s.byAddress[spec.On.Address]
 		}
@@ -239,7 +230,18 @@ func (s *Session) arrange(rows map[string]state.Service) error {
 		lv := levels[spec.Level]
 		lv.services = append(lv.services, svc)
 	}
-	return nil
+}
+
+// goOnFrom has the service go on from its row in the store.
+func (s *Session) goOnFrom(svc *service, row state.Service) error {
+	fresh := svc.row
+	if row.Level == fresh.Level && row.Runner == fresh.Runner {
+		row.Level, row.Runner = fresh.Level, fresh.Runner // one copy of these for all
+	}
+	row.Address = fresh.Address
+	svc.row = row
+	s.withheld = s.withheld || len(row.Withheld) > 0
+	return svc.decodeDetail()
 }
 
 func (svc *service) decodeDetail() error {

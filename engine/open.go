@@ -1,12 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"time"
@@ -102,9 +102,7 @@ func Create(ctx context.Context, opts Options, tree *plan.Tree, name, id, dir st
 	}
 	s := newSession(opts, run, tree, lock)
 	s.set = set
-	if err := s.arrange(nil); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
+	s.arrange()
 	if err := opts.DB.CreateRun(ctx, newRun(run, tree, s.services, files)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -187,10 +185,6 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 
 // restore brings the session to where the last command left the run.
 func (s *Session) restore(ctx context.Context) error {
-	rows, err := s.opts.DB.Services(ctx, s.run.ID)
-	if err != nil {
-		return err
-	}
 	if len(s.run.Options) > 0 {
 		if err := json.Unmarshal(s.run.Options, &s.set); err != nil {
 			return fmt.Errorf("the state store's options of run %s cannot be read: %w", s.run.Name, err)
@@ -201,23 +195,26 @@ func (s *Session) restore(ctx context.Context) error {
 		return err
 	}
 	s.ledger.restore(resources)
-	byAddress := make(map[string]state.Service, len(rows))
-	for _, row := range rows {
-		byAddress[row.Address] = row
-	}
-	if err := s.arrange(byAddress); err != nil {
+	s.arrange()
+	var unknown []state.Service // to the current plan
+	err = s.opts.DB.EachService(ctx, s.run.ID, func(row state.Service) error {
+		if svc := s.byAddress[row.Address]; svc != nil {
+			return s.goOnFrom(svc, row)
+		}
+		unknown = append(unknown, row)
+		return nil
+	})
+	if err != nil {
 		return err
-	}
-	for _, svc := range s.services {
-		delete(byAddress, svc.address())
 	}
 	for _, svc := range s.services {
 		if err := s.restoreKnown(svc); err != nil {
 			return err
 		}
 	}
-	for _, address := range slices.Sorted(maps.Keys(byAddress)) {
-		if row := byAddress[address]; row.Status != state.Terminated {
+	slices.SortFunc(unknown, func(a, b state.Service) int { return cmp.Compare(a.Address, b.Address) })
+	for _, row := range unknown {
+		if row.Status != state.Terminated {
 			if err := s.addGone(ctx, row); err != nil {
 				return err
 			}

@@ -120,8 +120,13 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 
 	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
 	s.masker.also(tree.Secrets) // those of the old plan are still to be masked: its services are yet to be ended
-	if err := s.arrange(rows); err != nil {
-		return err
+	s.arrange()
+	for _, svc := range s.services {
+		if row, ok := rows[svc.address()]; ok {
+			if err := s.goOnFrom(svc, row); err != nil {
+				return err
+			}
+		}
 	}
 	added := newRun(from, tree, nil, files)
 	for i, svc := range s.services {

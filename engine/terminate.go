@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/launchplan/launch/plan"
@@ -70,14 +72,10 @@ func (s *Session) Terminate(ctx context.Context) error {
 	return s.setRun(state.RunTerminated, "").Wait()
 }
 
-// endAll ends services together, then releases their hosts in as few calls as their runners can.
+// endAll ends services together, then releases the hosts that were made for them in as few calls as their runners can.
 func (s *Session) endAll(ctx context.Context, services []*service) error {
-	problems := make([][]string, len(services))
-	unreached := make([]string, len(services)) // why a service's host could not be connected to
 	lv := &level{spec: &plan.Level{}}
-	index := make(map[*service]int, len(services))
-	for i, svc := range services {
-		index[svc] = i
+	for _, svc := range services {
 		if s.untouched(svc) {
 			s.advance(svc, state.Terminated, "")
 		} else if svc.status() != state.Terminated {
@@ -87,43 +85,63 @@ func (s *Session) endAll(ctx context.Context, services []*service) error {
 	if len(lv.services) == 0 {
 		return nil
 	}
+	var mu sync.Mutex
+	var held []*leaving
 	err := s.visitLevel(ctx, lv, func(ctx context.Context, svc *service, started func()) error {
-		var err error
-		problems[index[svc]], err = s.end(ctx, svc, started)
-		if lost := (*unreachedError)(nil); errors.As(err, &lost) {
-			unreached[index[svc]], err = lost.Error(), nil
+		problems, err := s.end(ctx, svc, started)
+		l := &leaving{service: svc, problems: problems}
+		if lost, ok := errors.AsType[*unreachedError](err); ok {
+			l.unreached, err = lost.Error(), nil
 		}
-		return err
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if !s.isMade(svc) {
+			s.settle(l)
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		held = append(held, l)
+		return nil
 	})
 	if ctx.Err() != nil {
 		return err
 	}
-	released := s.release(ctx, lv.services)
-	for _, svc := range lv.services {
-		found := problems[index[svc]]
-		rerr, made := released[svc.address()]
-		if rerr != nil {
-			found = append(found, "its host could not be released: "+rerr.Error())
-		}
-		if unreached[index[svc]] != "" {
-			if made && rerr == nil {
-				s.Note(svc.address(), unreached[index[svc]]+"; its host is gone, and what ran there with it")
-			} else {
-				found = append(found, unreached[index[svc]]+"; what runs there was not ended")
-			}
-		}
-		if len(found) > 0 {
-			s.fail(svc, &Failure{
-				Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-				Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
-			})
-			continue
-		}
-		svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
-		svc.edit(func(row *state.Service) { row.Fingerprint = "" })
-		s.advance(svc, state.Terminated, "")
+	s.release(ctx, held)
+	for _, l := range held {
+		s.settle(l)
 	}
 	return err
+}
+
+// A leaving is a service of which what ran was ended as far as possible.
+type leaving struct {
+	*service
+	problems  []string // what could not be done
+	unreached string   // why its host could not be connected to
+	released  bool     // its host was made by launch, and is gone
+}
+
+// settle writes down how the end of a service came out.
+func (s *Session) settle(l *leaving) {
+	svc, found := l.service, l.problems
+	switch {
+	case l.unreached != "" && l.released:
+		s.Note(svc.address(), l.unreached+"; its host is gone, and what ran there with it")
+	case l.unreached != "":
+		found = append(found, l.unreached+"; what runs there was not ended")
+	}
+	if len(found) > 0 {
+		s.fail(svc, &Failure{
+			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
+			Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
+		})
+		return
+	}
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
+	svc.edit(func(row *state.Service) { row.Fingerprint = "" })
+	s.advance(svc, state.Terminated, "")
 }
 
 // untouched says whether nothing of the service was ever started.
@@ -258,31 +276,33 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 	return text
 }
 
-// release gives back the hosts that were made for services. Each service whose host was made has an entry, nil where
-// that is gone.
-func (s *Session) release(ctx context.Context, services []*service) map[string]error {
+// isMade says whether the service has a host of its own that its runner made, or would make.
+func (s *Session) isMade(svc *service) bool {
+	return svc.on == nil && svc.spec.Runner.Type != "local"
+}
+
+// release gives back the hosts that were made for services.
+func (s *Session) release(ctx context.Context, services []*leaving) {
 	byRunner := map[runners.Provisioner][]string{}
-	errs := map[string]error{}
-	for _, svc := range services {
-		if svc.on != nil || svc.spec.Runner.Type == "local" {
-			continue
-		}
-		r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	failed := map[string]error{}
+	for _, l := range services {
+		r, err := s.hosts.runner(ctx, l.spec.Runner)
 		if err != nil {
-			errs[svc.address()] = err
-			continue
-		}
-		if p := provisioner(r); p != nil {
-			byRunner[p] = append(byRunner[p], svc.address())
+			failed[l.address()] = err
+		} else if p := provisioner(r); p != nil {
+			byRunner[p] = append(byRunner[p], l.address())
+			l.released = true
 		}
 	}
 	for p, list := range byRunner {
-		failed := p.Release(ctx, list)
-		for _, address := range list {
-			errs[address] = failed[address]
+		maps.Copy(failed, p.Release(ctx, list))
+	}
+	for _, l := range services {
+		if err := failed[l.address()]; err != nil {
+			l.problems = append(l.problems, "its host could not be released: "+err.Error())
+			l.released = false
 		}
 	}
-	return errs
 }
 
 // sweep removes what the run has beside its services: its folders on hosts, and what runners made for it.

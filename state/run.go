@@ -143,24 +143,31 @@ func (db *DB) queryRuns(ctx context.Context, where string, args ...any) ([]Run, 
 }
 
 // query reads rows. One that cannot be scanned, which only another program can have written, is a damaged store.
-func query[T any](ctx context.Context, db *DB, scan func(*sql.Rows) (T, error), row, text string, args ...any) ([]T, error) {
+func query[T any](ctx context.Context, db *DB, scan func(*sql.Rows) (T, error), row, text string, args ...any) (all []T, err error) {
+	err = each(ctx, db, scan, func(one T) error { all = append(all, one); return nil }, row, text, args...)
+	return all, err
+}
+
+// each is query for more rows than should be in memory at once: take has one after the other, and its error ends that.
+func each[T any](ctx context.Context, db *DB, scan func(*sql.Rows) (T, error), take func(T) error, row, text string, args ...any) error {
 	rows, err := db.sql.QueryContext(ctx, text, args...)
 	if err != nil {
-		return nil, db.problem(err)
+		return db.problem(err)
 	}
 	defer rows.Close()
-	var all []T
 	for rows.Next() {
 		one, err := scan(rows)
 		if err != nil {
-			return nil, damagedRow(db.path, row, err.Error())
+			return damagedRow(db.path, row, err.Error())
 		}
-		all = append(all, one)
+		if err := take(one); err != nil {
+			return err
+		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, db.problem(err)
+		return db.problem(err)
 	}
-	return all, nil
+	return nil
 }
 
 // Levels returns a run's levels by position.

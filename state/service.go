@@ -31,22 +31,33 @@ type Service struct {
 
 // Services returns a run's services by position.
 func (db *DB) Services(ctx context.Context, run string) ([]Service, error) {
-	services, err := query(ctx, db, func(rows *sql.Rows) (s Service, err error) {
+	var services []Service
+	err := db.EachService(ctx, run, func(s Service) error { services = append(services, s); return nil })
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(services, func(a, b Service) int { return cmp.Compare(a.Position, b.Position) })
+	return services, nil
+}
+
+// EachService gives take a run's services one after the other, in no order. The first error of take ends that, and is returned.
+func (db *DB) EachService(ctx context.Context, run string, take func(Service) error) error {
+	var refused error
+	err := each(ctx, db, func(rows *sql.Rows) (s Service, err error) {
 		err = rows.Scan(&s.Address, &s.Level, &s.Position, &s.Status, &s.Runner, &s.Host, &s.InstanceID, &s.Attempt, &s.Phase,
 			&s.Error, &s.Log, clock{&s.Since}, &s.Attributes, names{&s.Withheld}, &s.Fingerprint, &s.Detail)
 		if err == nil && !s.Status.Valid() {
 			err = fmt.Errorf("status %q", s.Status)
 		}
 		return s, err
-	}, "a service", `
+	}, func(s Service) error { refused = take(s); return refused }, "a service", `
 		SELECT address, level, position, status, runner, host, instance_id, attempt, phase,
 		       error, log, since, attributes, withheld, fingerprint, detail
 		FROM services WHERE run = ?`, run)
-	if err != nil {
-		return nil, fmt.Errorf("read the services of run %s: %w", run, err)
+	if err != nil && refused == nil {
+		return fmt.Errorf("read the services of run %s: %w", run, err)
 	}
-	slices.SortFunc(services, func(a, b Service) int { return cmp.Compare(a.Position, b.Position) })
-	return services, nil
+	return err
 }
 
 const insertService = `

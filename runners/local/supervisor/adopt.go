@@ -75,7 +75,12 @@ func marked(marker string) (proc.Identity, bool) {
 
 // adopt takes over what the records of a dead supervisor tell about.
 func (s *supervisor) adopt(known []*records.Program) {
-	for _, k := range known {
+	for i, k := range known {
+		known[i] = nil // there are thousands, and one copy is enough
+		if k.Result != nil && !k.Left {
+			s.keep(s.past(k.ID, k.Result))
+			continue
+		}
 		p := newProgram(k.ID, k.Begun)
 		state, found := Standing(k)
 		p.pid, p.process, p.started, p.adopted, p.reaped = found.PID, found, k.Started, true, true
@@ -91,11 +96,11 @@ func (s *supervisor) adopt(known []*records.Program) {
 			s.work.Go(func() { s.resume(p) })
 			continue
 		}
-		p.result = state.Result
+		p.result = &state.Result
 		close(p.done)
 		if k.Result == nil {
 			r := s.record(records.End, p)
-			r.Result, r.Left = &p.result, true
+			r.Result, r.Left = p.result, true
 			s.save(r)
 		}
 		if (k.Result == nil || k.Left) && p.pid != 0 && p.process.Boot == proc.BootID() && s.groupLives(p) {

@@ -276,7 +276,7 @@ func endOf(seq uint64, p *program) wire.Reply {
 			}
 		}
 	default:
-		reply.Ended = &p.result
+		reply.Ended = p.result
 	}
 	return reply
 }
@@ -329,7 +329,9 @@ func (s *supervisor) remove(service string) error {
 	}
 	s.mu.Lock()
 	for _, p := range all {
-		s.forget(p)
+		if past := s.programs[p.id]; past != nil { // which took the place of p
+			s.forget(past)
+		}
 	}
 	s.mu.Unlock()
 	return nil

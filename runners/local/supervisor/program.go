@@ -16,23 +16,28 @@ import (
 	"github.com/launchplan/launch/runners/local/wire"
 )
 
-// A program is one that this supervisor starts, or took over from a dead one.
+// A program is one that this supervisor starts, or took over from a dead one. A run has
+// thousands that have ended: see past.
 type program struct {
-	id      runners.ID
+	id    runners.ID
+	begin chan struct{} // closed when it was started, or could not be
+	done  chan struct{} // closed when it has ended, and its group too where that must go
+	*life
+
+	startErr error           // set before begin is closed
+	result   *runners.Result // set before done is closed
+}
+
+// A life is what there is to know of a program until nothing is left of it.
+type life struct {
 	begun   records.Begun
-	begin   chan struct{} // closed when it was started, or could not be
-	done    chan struct{} // closed when it has ended, and its group too where that must go
 	exited  chan syscall.WaitStatus
 	stops   chan ending // at most one is taken
 	adopted bool        // not our child: its exit status cannot be had
 
 	// These are set before begin is closed.
-	pid      int
-	started  time.Time
-	startErr error
-
-	// This is set before done is closed.
-	result runners.Result
+	pid     int
+	started time.Time
 
 	mu      sync.Mutex
 	process proc.Identity // PID 0: not looked up
@@ -47,12 +52,20 @@ type ending struct {
 
 func newProgram(id runners.ID, begun records.Begun) *program {
 	return &program{
-		id: id, begun: begun,
-		begin:  make(chan struct{}),
-		done:   make(chan struct{}),
-		exited: make(chan syscall.WaitStatus, 1),
-		stops:  make(chan ending, 1),
+		id:    id,
+		begin: make(chan struct{}),
+		done:  make(chan struct{}),
+		life: &life{
+			begun:  begun,
+			exited: make(chan syscall.WaitStatus, 1),
+			stops:  make(chan ending, 1),
+		},
 	}
+}
+
+// past is a program that has ended, with nothing left of it: no process, and so nothing to end.
+func (s *supervisor) past(id runners.ID, result *runners.Result) *program {
+	return &program{id: id, begin: s.over, done: s.over, life: s.nothing, result: result}
 }
 
 // start begins the program unless its ID is known, and returns the one that is; nil where c is superseded.
@@ -85,6 +98,13 @@ func (s *supervisor) start(c *client, r *wire.Request) *program {
 func (s *supervisor) keep(p *program) {
 	s.programs[p.id] = p
 	s.services[p.id.Service] = append(s.services[p.id.Service], p)
+}
+
+// replace has q found in the place of p. mu is held.
+func (s *supervisor) replace(p, q *program) {
+	s.programs[p.id] = q
+	list := s.services[p.id.Service]
+	list[slices.Index(list, p)] = q
 }
 
 // forget is the inverse of keep. mu is held.
@@ -262,25 +282,25 @@ func (s *supervisor) endRest(p *program, stop runners.Stop) {
 
 // end records the result and tells those who wait.
 func (s *supervisor) end(p *program, result runners.Result) {
-	p.result = result
+	p.result = &result
 	left := false
 	if p.begun.Kind != runners.Check {
 		left = s.groupLives(p)
 		r := s.record(records.End, p)
-		r.At, r.Result, r.Left = result.Ended, &p.result, left
+		r.At, r.Result, r.Left = result.Ended, p.result, left
 		s.save(r)
 	}
 	s.mu.Lock()
 	delete(s.active, p)
 	delete(s.checks, p)
-	if left {
+	switch {
+	case left:
 		s.left[p] = struct{}{}
+	case s.programs[p.id] == p:
+		s.replace(p, s.past(p.id, p.result))
 	}
 	s.mu.Unlock()
 	close(p.done)
-	p.mu.Lock()
-	p.stops = nil // a run has thousands that have ended
-	p.mu.Unlock()
 	s.leaveIfIdle()
 }
 
@@ -306,7 +326,7 @@ func (p *program) state() runners.State {
 	}
 	select {
 	case <-p.done:
-		return runners.State{Phase: runners.Ended, Result: p.result}
+		return runners.State{Phase: runners.Ended, Result: *p.result}
 	default:
 		return runners.State{Phase: runners.Running, PID: p.pid}
 	}

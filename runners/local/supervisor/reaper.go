@@ -100,7 +100,7 @@ func (r *reaper) run(argv ...string) error {
 		return err
 	}
 	defer null.Close()
-	p := &program{exited: make(chan syscall.WaitStatus, 1)}
+	p := &program{life: &life{exited: make(chan syscall.WaitStatus, 1)}}
 	_, err = r.fork(p, path, argv, &syscall.ProcAttr{
 		Env:   os.Environ(),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},

@@ -52,6 +52,8 @@ type supervisor struct {
 	log     *slog.Logger
 	records *records.File
 	null    *os.File
+	over    chan struct{} // closed: the begin and done of all past programs
+	nothing *life         // theirs
 	forks   chan struct{} // a token for each program that may be between fork and exec
 	reaper  *reaper
 	leave   context.CancelFunc
@@ -132,6 +134,8 @@ func run(ctx context.Context, dir string, ready func()) error {
 		log:      slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pid", os.Getpid()),
 		records:  file,
 		null:     null,
+		over:     make(chan struct{}),
+		nothing:  &life{},
 		forks:    make(chan struct{}, 2*runtime.NumCPU()),
 		leave:    leave,
 		programs: map[runners.ID]*program{},
@@ -142,6 +146,7 @@ func run(ctx context.Context, dir string, ready func()) error {
 		left:     map[*program]struct{}{},
 		lonely:   true,
 	}
+	close(s.over)
 	if s.reaper, err = newReaper(); err != nil {
 		return err
 	}
