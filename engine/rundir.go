@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/launchplan/launch/internal/topdir"
 )
 
 // runDir is where a run has its logs and its runners' files.
@@ -19,7 +21,7 @@ func makeRunDir(dir, runID string) error {
 		if err = os.MkdirAll(all, 0o700); err != nil {
 			return err
 		}
-		keepApart(all)
+		topdir.KeepApart(all)
 		err = os.Mkdir(run, 0o700)
 	}
 	if errors.Is(err, fs.ErrExist) {

@@ -19,6 +19,7 @@ import (
 	"github.com/launchplan/launch/harness/minder"
 	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/topdir"
 )
 
 // An Agent is the daemon.
@@ -144,6 +145,7 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 			return nil, fmt.Errorf("make the agent's directory: %w", err)
 		}
 	}
+	topdir.KeepApart(filepath.Join(a.Dir, processesDir))
 	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
 	if errors.Is(err, proc.ErrLocked) {
 		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)

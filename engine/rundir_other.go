@@ -1,6 +1,0 @@
-//go:build !linux
-
-package engine
-
-// keepApart is for file systems of Linux.
-func keepApart(string) {}

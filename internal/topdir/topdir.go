@@ -1,0 +1,2 @@
+// Package topdir tells the file system how folders belong together.
+package topdir

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package topdir
+
+// KeepApart is for file systems of Linux.
+func KeepApart(string) {}
