@@ -14,8 +14,8 @@
 #   NAME=stop   why launch ended it
 #   NAME=as     the other user whose folder has all this
 #   NAME=ear.*  pipes of those who attached to it and wait
-# $R/.turn names the launch process that came last. What a dead one asked for may still be on its way to us when the
-# next one works here, and must not be done then: see mine.
+# $R/.turn.NAME is there for the launch process that came last. What a dead one asked for may still be on its way to us
+# when the next one works here, and must not be done then: see mine.
 # Files are read by dd, since a shell's own read takes a byte at a time and has no bound.
 
 um=$(umask)
@@ -92,22 +92,24 @@ identify() {
 	boot=${boot:--}
 }
 
-# turn makes the launch process $1 the one that may start and end programs here. Those
-# that only look have no name, and leave this as it is.
+# turn makes the launch process $1 the one that may start and end programs here: of two that come
+# at once, at most one. Those that only look have no name, and leave this as it is.
 turn() {
-	me=$1 last=
-	[ "$me" ] || return 0
-	{ read -r last <"$R/.turn"; } 2>/dev/null
-	[ "$last" != "$me" ] || return 0
-	{ printf '%s\n' "$me" >"$R/.turn-$T" && mv -f "$R/.turn-$T" "$R/.turn"; } 2>/dev/null
+	me=$1
+	[ "$me" ] && [ ! -e "$R/.turn.$me" ] || return 0
+	{ true >"$R/.turn.$me"; } 2>/dev/null || return 1
+	set +f
+	set -- "$R"/.turn.*
+	set -f
+	for each; do
+		[ "$each" = "$R/.turn.$me" ] || rm -f "$each"
+	done
 }
 
 # mine says whether it is still our launch's turn, and the run's folder is there.
 mine() {
-	last=
 	if [ "$me" ]; then
-		{ read -r last <"$R/.turn"; } 2>/dev/null
-		[ "$last" = "$me" ]
+		[ -e "$R/.turn.$me" ]
 	else
 		[ -e "$R/.can" ]
 	fi
@@ -118,7 +120,7 @@ again() {
 	if usable "$R" && turn "$me"; then
 		answer ok
 	else
-		printf '%s' "${why:-cannot write $R/.turn: the disk is full, or read-only}"
+		printf '%s' "${why:-cannot write $R/.turn.$me: the disk is full, or read-only}"
 		answer failed
 	fi
 }
@@ -161,7 +163,7 @@ hello_at() {
 
 enter() {
 	if [ "$R" ] && ! turn "$1"; then
-		reasons="cannot write $R/.turn: the disk is full, or read-only" R=
+		reasons="cannot write $R/.turn.$me: the disk is full, or read-only" R=
 	fi
 	welcome
 }
