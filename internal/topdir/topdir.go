@@ -1,2 +1,2 @@
-// Package topdir tells the file system how folders belong together.
+// Package topdir tells the file system which folders do not belong together.
 package topdir
