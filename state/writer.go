@@ -212,17 +212,17 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 			return w.take(nil) // what came before the closing
 		}
 	}
-	began := time.Now()
 	if !p.loaded() {
 		batch = w.tarry(batch)
 	}
 	wait := p.wait(len(batch), during)
-	if wait == 0 {
+	start, last := time.Now(), time.Duration(0)
+	wait -= start.Sub(batch[0].since) // of the one that has waited longest
+	if wait <= 0 {
 		return batch
 	}
 
-	start, last := time.Now(), time.Duration(0)
-	end := time.NewTimer(wait - start.Sub(began))
+	end := time.NewTimer(wait)
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()

@@ -122,5 +122,5 @@ func (s *supervisor) resume(p *program) {
 	if p.begun.Timeout > 0 {
 		timeout = p.begun.Timeout - p.process.Age()
 	}
-	s.end(p, s.await(p, timeout, false))
+	s.end(p, s.await(p, timeout, nil))
 }

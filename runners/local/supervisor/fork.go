@@ -11,8 +11,8 @@ import (
 	"github.com/launchplan/launch/runners/local/wire"
 )
 
-// fork starts the program's process. finish must be called when that has ended.
-func (s *supervisor) fork(p *program, c *client, r *wire.Request) (finish func(), err error) {
+// fork starts the program's process. The relay, if any, must be finished when that has ended.
+func (s *supervisor) fork(p *program, c *client, r *wire.Request) (*relay, error) {
 	input, err := s.openInput(r.Program.Input)
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (s *supervisor) fork(p *program, c *client, r *wire.Request) (finish func()
 	if input != s.null {
 		defer input.Close()
 	}
-	output, finish, err := s.openOutput(p, c, r)
+	output, relay, err := s.openOutput(p, c, r)
 	if err != nil {
 		return nil, fmt.Errorf("open the file for its output: %w", err)
 	}
@@ -47,10 +47,10 @@ func (s *supervisor) fork(p *program, c *client, r *wire.Request) (finish func()
 		time.Sleep(wait)
 	}
 	if err != nil {
-		finish()
+		relay.finish()
 		return nil, &execError{err}
 	}
-	return finish, nil
+	return relay, nil
 }
 
 // An execError is the system's refusal to start a program. Launch, which knows

@@ -17,34 +17,27 @@ func OutputFile(id runners.ID) string {
 	return filepath.Join("..", "work", id.Service, ".launch-"+id.Name+".out")
 }
 
-// openOutput opens what takes the program's output: a file, or for a check a
-// pipe whose content goes to the client. A program may leave processes that hold
-// it open; finish does not wait for those.
-func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (output *os.File, finish func(), err error) {
+// openOutput opens what takes the program's output: a file, or for a check a pipe,
+// whose content goes to the client through the relay. A durable program has none.
+func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (*os.File, *relay, error) {
 	if p.begun.Kind != runners.Check {
-		output, err = os.OpenFile(OutputFile(p.id), os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
-		return output, func() {}, err
+		file, err := os.OpenFile(OutputFile(p.id), os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
+		return file, nil, err
 	}
-	from, to, err := os.Pipe()
+	from, to, err := openPipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, os.NewSyscallError("pipe", err)
 	}
-	relay := &relay{client: c, seq: r.Seq, pipe: from}
-	done := make(chan struct{})
-	s.work.Go(func() { defer close(done); relay.run() })
-	return to, func() {
-		from.SetReadDeadline(time.Unix(1, 0)) // for run to end
-		<-done
-		relay.drain()
-		from.Close()
-	}, nil
+	return os.NewFile(uintptr(to), "output"), &relay{client: c, seq: r.Seq, fd: from}, nil
 }
 
 // A relay sends what a check writes to the client, up to runners.MaxOutput.
 type relay struct {
 	client *client
 	seq    uint64
-	pipe   *os.File
+	fd     int      // of the pipe, which does not block
+	pipe   *os.File // the same once run reads it
+	done   chan struct{}
 	sent   int
 	small  [512]byte // enough for the output of most checks
 }
@@ -52,7 +45,15 @@ type relay struct {
 // chunk is what is read from a pipe at once: what a pipe holds.
 const chunk = 64 << 10
 
+// begin relays what comes from now on at once. Most checks end before that, with their output in the pipe.
+func (r *relay) begin() {
+	r.pipe = os.NewFile(uintptr(r.fd), "output")
+	r.done = make(chan struct{})
+	go r.run() // finish waits for it
+}
+
 func (r *relay) run() {
+	defer close(r.done)
 	buf := r.small[:]
 	conn, err := r.pipe.SyscallConn()
 	if err != nil {
@@ -74,25 +75,38 @@ func (r *relay) run() {
 	}
 }
 
-// drain reads what was in the pipe when the check ended.
-func (r *relay) drain() {
-	conn, err := r.pipe.SyscallConn()
-	if err != nil {
+// finish relays what is in the pipe when the check has ended. The check may have left
+// processes that hold it open: those are not waited for. A nil relay has nothing to do.
+func (r *relay) finish() {
+	if r == nil {
 		return
 	}
-	conn.Control(func(fd uintptr) {
-		buf := r.small[:]
-		for range 16 { // not for ever: a daemon may be writing
-			n, err := syscall.Read(int(fd), buf)
-			if err != nil || n <= 0 {
-				return
-			}
-			r.send(buf[:n])
-			if len(buf) < chunk {
-				buf = make([]byte, chunk)
-			}
+	if r.pipe == nil {
+		r.drain()
+		syscall.Close(r.fd)
+		return
+	}
+	r.pipe.SetReadDeadline(time.Unix(1, 0)) // for run to end
+	<-r.done
+	if conn, err := r.pipe.SyscallConn(); err == nil {
+		conn.Control(func(uintptr) { r.drain() })
+	}
+	r.pipe.Close()
+}
+
+// drain reads what is in the pipe.
+func (r *relay) drain() {
+	buf := r.small[:]
+	for range 16 { // not for ever: a daemon may be writing
+		n, err := syscall.Read(r.fd, buf)
+		if err != nil || n <= 0 {
+			return
 		}
-	})
+		r.send(buf[:n])
+		if len(buf) < chunk {
+			buf = make([]byte, chunk)
+		}
+	}
 }
 
 func (r *relay) send(data []byte) {

@@ -129,7 +129,7 @@ var errNotBegun = errors.New("stopped before its start")
 func (s *supervisor) live(p *program, c *client, r *wire.Request) {
 	durable := p.begun.Kind != runners.Check
 	s.forks <- struct{}{}
-	var finish func()
+	var relay *relay
 	err := errNotBegun
 	if len(p.stops) == 0 { // else it was interrupted while it waited for its turn
 		err = nil
@@ -137,7 +137,7 @@ func (s *supervisor) live(p *program, c *client, r *wire.Request) {
 			err = s.recordIntent(p)
 		}
 		if err == nil {
-			if finish, err = s.fork(p, c, r); err != nil && durable {
+			if relay, err = s.fork(p, c, r); err != nil && durable {
 				s.save(s.record(records.Failed, p))
 			}
 		}
@@ -147,13 +147,18 @@ func (s *supervisor) live(p *program, c *client, r *wire.Request) {
 		s.notStarted(p, err)
 		return
 	}
-	settles := durable && proc.CanFindVariables && p.begun.User == ""
-	if durable && !settles {
-		s.recordStart(p)
+	// Most programs end before there is need for this.
+	settle := func() { s.recordStart(p) }
+	switch {
+	case !durable:
+		settle = relay.begin
+	case !proc.CanFindVariables || p.begun.User != "":
+		settle()
+		settle = nil
 	}
 	close(p.begin)
-	result := s.await(p, p.begun.Timeout, settles)
-	finish()
+	result := s.await(p, p.begun.Timeout, settle)
+	relay.finish()
 	s.end(p, result)
 }
 
@@ -196,9 +201,9 @@ func (s *supervisor) notStarted(p *program, err error) {
 	s.leaveIfIdle()
 }
 
-// await waits for the end of the program, or brings it about.
-func (s *supervisor) await(p *program, timeout time.Duration, settles bool) runners.Result {
-	wish, status := s.endOrWish(p, timeout, settles)
+// await waits for the end of the program, or brings it about. It settles a program that goes on for a while.
+func (s *supervisor) await(p *program, timeout time.Duration, settle func()) runners.Result {
+	wish, status := s.endOrWish(p, timeout, settle)
 	if wish.outcome == 0 {
 		result := s.ended(p, status)
 		if p.begun.Kind == runners.Check {
@@ -219,20 +224,20 @@ func (s *supervisor) await(p *program, timeout time.Duration, settles bool) runn
 }
 
 // settleAfter is how long a program runs before its process is looked up and
-// written down. Most end before that; until then the marker in its environment
-// would tell which process it is.
+// written down, and the output of a check is passed on. Most end before that; until
+// then the marker in its environment would tell which process it is, and the output waits in the pipe.
 const settleAfter = 50 * time.Millisecond
 
 // endOrWish waits for the program's end, or a wish to end it. What came first by
 // a hair is told as the program's own end.
-func (s *supervisor) endOrWish(p *program, timeout time.Duration, settles bool) (wish ending, status syscall.WaitStatus) {
+func (s *supervisor) endOrWish(p *program, timeout time.Duration, settle func()) (wish ending, status syscall.WaitStatus) {
 	var expired, settled <-chan time.Time
 	if p.begun.Timeout > 0 {
 		timer := time.NewTimer(max(0, timeout))
 		defer timer.Stop()
 		expired = timer.C
 	}
-	if settles {
+	if settle != nil {
 		timer := time.NewTimer(settleAfter)
 		defer timer.Stop()
 		settled = timer.C
@@ -242,7 +247,7 @@ func (s *supervisor) endOrWish(p *program, timeout time.Duration, settles bool) 
 		case status = <-p.exited:
 			return ending{}, status
 		case <-settled:
-			s.recordStart(p)
+			settle()
 		case <-expired:
 			wish = ending{runners.TimedOut, p.begun.Stop}
 		case wish = <-p.stops:

@@ -18,14 +18,12 @@ type reaper struct {
 	mu          sync.Mutex
 	children    map[int]*program
 	subscribers map[chan struct{}]struct{}
-	forked      chan struct{} // says to a reaper without children that there is one
 }
 
 func newReaper() (*reaper, error) {
 	r := &reaper{
 		children:    map[int]*program{},
 		subscribers: map[chan struct{}]struct{}{},
-		forked:      make(chan struct{}, 1),
 	}
 	return r, r.start()
 }
