@@ -60,7 +60,7 @@ const (
 	// Heartbeats that tell of changes are sent at once, but no denser than they are
 	// long: so many a second for each process that they mention.
 	paceShortest   = 5 * time.Millisecond
-	pacePerProcess = 100 * time.Microsecond
+	pacePerProcess = 200 * time.Microsecond
 	paceLongest    = 100 * time.Millisecond
 
 	lockTimeout     = 3 * time.Second // for an earlier incarnation to be gone
