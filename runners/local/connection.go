@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -55,11 +54,11 @@ func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*co
 		calls:  map[uint64]*call{},
 	}
 	conn.SetDeadline(time.Now().Add(helloPatience))
-	reader := bufio.NewReaderSize(conn, 64<<10)
+	reader := wire.NewReader(conn)
 	var theirs wire.Hello
 	err := c.writer.Send(hello)
 	if err == nil {
-		err = wire.Read(reader, &theirs)
+		err = reader.Read(&theirs)
 	}
 	if err == nil && theirs.Version != wire.Version {
 		err = fmt.Errorf("the supervisor of this run is from another version of launch (it speaks version %d, this is %d)", theirs.Version, wire.Version)
@@ -74,11 +73,11 @@ func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*co
 	return c, nil
 }
 
-func (c *connection) read(reader *bufio.Reader) {
+func (c *connection) read(reader *wire.Reader) {
 	defer close(c.ended)
 	for {
 		var reply wire.Reply
-		if err := wire.Read(reader, &reply); err != nil {
+		if err := reader.Read(&reply); err != nil {
 			break
 		}
 		c.mu.Lock()

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -66,10 +65,10 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn, number int) 
 		return
 	}
 	c := &client{conn: conn, number: number, writer: wire.NewWriter(conn), drops: map[uint64]context.CancelFunc{}}
-	reader := bufio.NewReaderSize(conn, chunk)
+	reader := wire.NewReader(conn)
 	var hello wire.Hello
 	conn.SetReadDeadline(time.Now().Add(helloPatience))
-	if err := wire.Read(reader, &hello); err != nil || hello.Version != wire.Version {
+	if err := reader.Read(&hello); err != nil || hello.Version != wire.Version {
 		s.log.Error("refuse a client", "version", hello.Version, "err", err)
 		c.writer.Send(wire.Hello{Version: wire.Version})
 		conn.Close()
@@ -98,7 +97,7 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn, number int) 
 	var bye uint64
 	for {
 		r := &wire.Request{}
-		if err := wire.Read(reader, r); err != nil {
+		if err := reader.Read(r); err != nil {
 			break
 		}
 		if r.Op == wire.Bye {

@@ -1,32 +1,31 @@
 // Package wire is what launch and the supervisor of a run say to each other over
-// a unix socket: frames of JSON, each with its length before it. Unknown fields
-// are ignored, so that a supervisor that has run for weeks understands a newer launch.
+// a unix socket: a stream of gob messages each way. Fields that the other side does not
+// know are ignored, so that a supervisor that has run for weeks understands a newer launch.
 package wire
 
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
-	"encoding/json"
+	"encoding/gob"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/launchplan/launch/runners"
 )
 
-// Version is that of the meaning of messages; it grows when an old supervisor would misunderstand.
-const Version = 1
+// Version is that of the messages; it grows when an old supervisor would misunderstand.
+const Version = 2
 
 // Hello is each side's first frame.
 type Hello struct {
 	Version int
-	Environ []byte `json:",omitempty"` // of launch: what programs inherit, as NUL-terminated NAME=value
-	Turn    string `json:",omitempty"` // of launch: see runners.Env
-	Known   int    `json:",omitempty"` // of the supervisor: how many programs it knows
-	PID     int    `json:",omitempty"` // of the supervisor
+	Environ []byte // of launch: what programs inherit, as NUL-terminated NAME=value
+	Turn    string // of launch: see runners.Env
+	Known   int    // of the supervisor: how many programs it knows
+	PID     int    // of the supervisor
 }
 
 // Op is what a Request asks for.
@@ -46,9 +45,9 @@ const (
 type Request struct {
 	Seq     uint64
 	Op      Op
-	ID      runners.ID    `json:",omitzero"`
-	Program *Program      `json:",omitempty"`
-	Stop    *runners.Stop `json:",omitempty"` // nil: as the program's own
+	ID      runners.ID
+	Program *Program
+	Stop    *runners.Stop // nil: as the program's own
 }
 
 // A Program is ready to be forked: everything has been looked up and put in place.
@@ -61,11 +60,11 @@ type Program struct {
 	Bare    bool   // Env is the whole environment
 	Marker  string // NAME=value that tells the program's processes
 	Dir     string
-	Timeout time.Duration `json:",omitempty"`
+	Timeout time.Duration
 	Stop    runners.Stop
-	User    string      `json:",omitempty"` // run through sudo, which is asked again to end it
-	Input   []byte      `json:",omitempty"` // its standard input
-	As      *Credential `json:",omitempty"` // become this user, which only root can
+	User    string      // run through sudo, which is asked again to end it
+	Input   []byte      // its standard input
+	As      *Credential // become this user, which only root can
 }
 
 // A Credential is a user by number.
@@ -77,13 +76,13 @@ type Credential struct {
 // A Reply has one of its parts set.
 type Reply struct {
 	Seq     uint64
-	Started *Started        `json:",omitempty"`
-	Output  []byte          `json:",omitempty"`
-	Ended   *runners.Result `json:",omitempty"`
-	State   *runners.State  `json:",omitempty"`
-	Done    bool            `json:",omitempty"`
-	Err     string          `json:",omitempty"`
-	Errno   int             `json:",omitempty"` // why the fork or exec of Start did not work
+	Started *Started
+	Output  []byte
+	Ended   *runners.Result
+	State   *runners.State
+	Done    bool
+	Err     string
+	Errno   int // why the fork or exec of Start did not work
 }
 
 // Started tells that a program runs.
@@ -92,100 +91,108 @@ type Started struct {
 	Since time.Time
 }
 
-// MaxFrame bounds a message. The largest are an environment and an argv: Linux
-// takes at most 2 MiB of each (a quarter of the stack limit), and base64 adds a third.
-const MaxFrame = 8 << 20
+// MaxMessage bounds a message. The largest are an environment and an argv: Linux
+// takes at most 2 MiB of each (a quarter of the stack limit).
+const MaxMessage = 8 << 20
 
-// Read reads one frame into message.
-func Read(r *bufio.Reader, message any) error {
-	head, err := r.Peek(headSize)
-	if err != nil {
+var errTooLong = fmt.Errorf("a message of more than the %d bytes that are allowed", MaxMessage)
+
+// A Reader takes messages from a connection.
+type Reader struct {
+	from bounded
+	dec  *gob.Decoder
+}
+
+// readAhead is how much is read from a connection at once.
+const readAhead = 64 << 10
+
+// NewReader returns a Reader of conn.
+func NewReader(conn io.Reader) *Reader {
+	r := &Reader{from: bounded{Reader: conn}}
+	r.dec = gob.NewDecoder(bufio.NewReaderSize(&r.from, readAhead))
+	return r
+}
+
+// Read reads one message into the struct that message points to, which must be zero.
+// Its memory grows with what arrives, not with what is announced.
+func (r *Reader) Read(message any) error {
+	r.from.left = MaxMessage
+	err := r.dec.Decode(message)
+	if err == nil || err == io.EOF || errors.Is(err, errTooLong) {
 		return err
 	}
-	size := binary.BigEndian.Uint32(head)
-	if size > MaxFrame {
-		return fmt.Errorf("a message of %d bytes is more than the %d that are allowed", size, MaxFrame)
-	}
-	r.Discard(headSize)
-	if int(size) <= r.Size() { // nearly all: no copy of it is made
-		body, err := r.Peek(int(size))
-		if err != nil {
-			return cutShort(err, size)
-		}
-		defer r.Discard(int(size))
-		return decode(body, message)
-	}
-	var body bytes.Buffer // grows with what arrives, not with what is announced
-	if _, err := io.CopyN(&body, r, int64(size)); err != nil {
-		return cutShort(err, size)
-	}
-	return decode(body.Bytes(), message)
+	return fmt.Errorf("a message that cannot be read: %w", err)
 }
 
-// headSize is that of the length before each frame.
-const headSize = 4
-
-func cutShort(err error, size uint32) error {
-	if err == io.EOF && size > 0 {
-		return io.ErrUnexpectedEOF
-	}
-	return err
+// bounded reads no more than is left.
+type bounded struct {
+	io.Reader
+	left int
 }
 
-func decode(body []byte, message any) error {
-	if err := json.Unmarshal(body, message); err != nil {
-		return fmt.Errorf("a message that cannot be read: %w", err)
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
 	}
-	return nil
+	n, err := b.Reader.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // maxWaiting is how much a Writer holds for a reader that is slow before Send waits for it.
 const maxWaiting = 1 << 20
 
-// A Writer sends frames; those sent while a write is under way leave together in the next one.
+// A Writer sends messages; those sent while a write is under way leave together in the next one.
 type Writer struct {
-	conn    net.Conn
+	conn    io.Writer
 	mu      sync.Mutex
 	sent    sync.Cond // signalled after each write
-	waiting []byte
-	spare   []byte
+	enc     *gob.Encoder
+	waiting *bytes.Buffer // where enc puts messages
+	spare   *bytes.Buffer
 	writing bool
 	err     error
 }
 
 // NewWriter returns a Writer to conn.
-func NewWriter(conn net.Conn) *Writer {
-	w := &Writer{conn: conn}
+func NewWriter(conn io.Writer) *Writer {
+	w := &Writer{conn: conn, waiting: &bytes.Buffer{}, spare: &bytes.Buffer{}}
 	w.sent.L = &w.mu
+	w.enc = gob.NewEncoder(waiting{w})
 	return w
 }
 
-// Send sends message. It may return before the other side has it; an error is told by a later Send.
+// waiting is where a Writer's encoder writes to, whichever of the buffers it is.
+type waiting struct{ *Writer }
+
+func (w waiting) Write(p []byte) (int, error) { return w.Writer.waiting.Write(p) }
+
+// Send sends message. It may return before the other side has it; an error is told by a later Send. After an error
+// nothing more can be sent: what the encoder has not sent yet of its types is lost.
 func (w *Writer) Send(message any) error {
-	body, err := json.Marshal(message)
-	if err != nil {
-		return err
-	}
-	if len(body) > MaxFrame {
-		return fmt.Errorf("a message of %d bytes is more than the %d that are allowed", len(body), MaxFrame)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.writing && len(w.waiting) > maxWaiting && w.err == nil {
+	for w.writing && w.waiting.Len() > maxWaiting && w.err == nil {
 		w.sent.Wait()
 	}
-	w.waiting = binary.BigEndian.AppendUint32(w.waiting, uint32(len(body)))
-	w.waiting = append(w.waiting, body...)
-	if w.writing {
+	if w.err != nil {
+		return w.err
+	}
+	before := w.waiting.Len()
+	if w.err = w.enc.Encode(message); w.err == nil && w.waiting.Len()-before > MaxMessage {
+		w.err = errTooLong
+	}
+	if w.writing || w.err != nil {
 		return w.err
 	}
 	w.writing = true
-	for len(w.waiting) > 0 && w.err == nil {
+	for w.waiting.Len() > 0 && w.err == nil {
 		batch := w.waiting
-		w.waiting, w.spare = w.spare[:0], nil
+		w.waiting, w.spare = w.spare, nil
 		w.mu.Unlock()
-		_, err := w.conn.Write(batch)
+		_, err := w.conn.Write(batch.Bytes())
 		w.mu.Lock()
+		batch.Reset()
 		w.spare = batch
 		w.err = err
 		w.sent.Broadcast()

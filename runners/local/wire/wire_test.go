@@ -1,20 +1,22 @@
 package wire
 
 import (
-	"bufio"
 	"bytes"
+	"encoding/gob"
+	"errors"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/launchplan/launch/runners"
 )
 
-func TestFramesArriveWhole(t *testing.T) {
+func TestMessagesArriveWhole(t *testing.T) {
 	ours, theirs := net.Pipe()
 	w := NewWriter(ours)
 	const senders, each = 8, 50
@@ -30,10 +32,10 @@ func TestFramesArriveWhole(t *testing.T) {
 		})
 	}
 	seen := make([]bool, senders*each)
-	reader := bufio.NewReaderSize(theirs, 64) // less than most frames, so that both ways of reading are taken
+	reader := NewReader(theirs)
 	for range seen {
 		var r Request
-		if err := Read(reader, &r); err != nil {
+		if err := reader.Read(&r); err != nil {
 			t.Fatal(err)
 		}
 		if len(r.ID.Service) != int(r.Seq)%each {
@@ -55,11 +57,47 @@ func TestFramesArriveWhole(t *testing.T) {
 }
 
 func TestTooLong(t *testing.T) {
-	if err := Read(bufio.NewReader(strings.NewReader("\xff\xff\xff\xffx")), new(Reply)); err == nil || !strings.Contains(err.Error(), "more than") {
-		t.Errorf("Read of 4 GiB: %v", err)
+	var stream bytes.Buffer
+	if err := gob.NewEncoder(&stream).Encode(Reply{Output: make([]byte, MaxMessage+readAhead)}); err != nil {
+		t.Fatal(err)
 	}
-	if err := NewWriter(nil).Send(Reply{Output: make([]byte, MaxFrame)}); err == nil {
-		t.Error("Send of more than a frame worked")
+	if err := NewReader(&stream).Read(new(Reply)); !errors.Is(err, errTooLong) {
+		t.Errorf("Read of more than is allowed: %v", err)
+	}
+	if err := NewReader(strings.NewReader("\xf8\x7f\xff\xff\xff\xff\xff\xff\xff")).Read(new(Reply)); err == nil {
+		t.Error("Read of an endless message worked")
+	}
+	w := NewWriter(&stream)
+	if err := w.Send(Reply{Output: make([]byte, MaxMessage)}); !errors.Is(err, errTooLong) {
+		t.Errorf("Send of more than is allowed: %v", err)
+	}
+	if err := w.Send(Reply{}); err == nil {
+		t.Error("Send works again, after types of which the other side was not told")
+	}
+}
+
+// What a message leaves out and what it has with its zero value are not the same.
+func TestMessagesStayTheSame(t *testing.T) {
+	ended := time.Date(2026, 11, 27, 4, 5, 6, 7, time.UTC)
+	for _, r := range []Reply{
+		{Seq: 1},
+		{Seq: 2, Started: &Started{}},
+		{Seq: 3, Ended: &runners.Result{}},
+		{Seq: 4, Ended: &runners.Result{Outcome: runners.Exited, Status: 3, Ended: ended, Collected: []byte("a\x00b")}},
+		{Seq: 5, State: &runners.State{}, Err: "no", Errno: 2},
+		{Seq: 6, Done: true, Output: []byte("out")},
+	} {
+		var stream bytes.Buffer
+		if err := NewWriter(&stream).Send(r); err != nil {
+			t.Fatal(err)
+		}
+		var got Reply
+		if err := NewReader(&stream).Read(&got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(r, got); diff != "" {
+			t.Errorf("(-sent +read):\n%s", diff)
+		}
 	}
 }
 
@@ -76,19 +114,18 @@ func FuzzRead(f *testing.F) {
 		{Seq: 1, Op: Start, ID: runners.ID{Service: "a", Name: "boot-1"}, Program: &Program{Path: "/bin/true", Argv: Pack([]string{"true"})}},
 		{Seq: 2, Op: Stop, Stop: &runners.Stop{Signal: "SIGTERM"}},
 	} {
-		var b bytes.Buffer
-		conn := recorder{Buffer: &b}
-		if err := NewWriter(conn).Send(r); err != nil {
+		var stream bytes.Buffer
+		if err := NewWriter(&stream).Send(r); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b.Bytes())
+		f.Add(stream.Bytes())
 	}
-	f.Add([]byte("\x00\x00\x00\x02{}\x00\x00\x00\x05nul"))
+	f.Add([]byte("\x02\x01\x00{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		reader := bufio.NewReaderSize(bytes.NewReader(data), 64)
+		reader := NewReader(bytes.NewReader(data))
 		for {
 			var r Request
-			if err := Read(reader, &r); err != nil {
+			if err := reader.Read(&r); err != nil {
 				return
 			}
 			if r.Program != nil {
@@ -97,12 +134,3 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
-
-// A recorder is a connection that keeps what is written.
-type recorder struct {
-	net.Conn
-	*bytes.Buffer
-}
-
-func (r recorder) Write(p []byte) (int, error) { return r.Buffer.Write(p) }
-func (r recorder) Read(p []byte) (int, error)  { return r.Buffer.Read(p) }
