@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode"
 
 	"github.com/launchplan/launch/internal/sshtest"
 )
@@ -99,4 +101,31 @@ func FuzzSSHConfig(f *testing.F) {
 			t.Errorf("%q is resolved to %+v", alias, end)
 		}
 	})
+}
+
+// The preamble may come in any pieces, and nothing of it is done unless all of it has come.
+func TestPreambleInPieces(t *testing.T) {
+	const marker = testMarker
+	all := preamble(marker)
+	if i := strings.IndexFunc(all, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
+		t.Fatalf("it is not ASCII at %q", all[i:])
+	}
+	session := func(path, input string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", bootstrap)
+		cmd.Env = []string{"PATH=" + path}
+		cmd.Stdin = iotest.OneByteReader(strings.NewReader(input))
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := session(os.Getenv("PATH"), all+marker+" answer well\n"); err != nil || out != marker+".well\n" {
+		t.Errorf("a whole one: %q, %v", out, err)
+	}
+	for _, c := range []struct{ name, path, input string }{
+		{"one that was cut short", os.Getenv("PATH"), all[:len(all)-1]},
+		{"one for a host without dd", t.TempDir(), all + marker + " answer well\n"},
+	} {
+		if out, err := session(c.path, c.input); err == nil || strings.Contains(out, marker) {
+			t.Errorf("%s: %q, %v", c.name, out, err)
+		}
+	}
 }
