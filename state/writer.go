@@ -229,8 +229,11 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 	for ended := false; !ended && len(batch) < lingerEnough; {
 		select {
 		case <-w.arrived:
-			batch = w.take(batch)
-			last = time.Since(start)
+			before := len(batch)
+			if batch = w.take(batch); len(batch) == before {
+				continue // the token of what is in the batch already
+			}
+			last = max(time.Since(start), 1) // 0 would say that none came
 			quiet.Reset(lingerQuiet)
 		case <-quiet.C:
 			ended = true

@@ -93,8 +93,8 @@ func (c *connector) running() *connection {
 func (c *connector) find(ctx context.Context) (*connection, error) {
 	pause := firstRetry
 	for {
-		conn, err := c.dial(nil)
-		if err == nil {
+		conn, unanswered := c.dial(nil)
+		if unanswered == nil {
 			return conn, nil
 		}
 		child, busy, err := c.spawn(ctx)
@@ -103,14 +103,14 @@ func (c *connector) find(ctx context.Context) (*connection, error) {
 		}
 		if busy {
 			child.Wait()
-		} else if conn, err = c.dial(child); err == nil {
+		} else if conn, unanswered = c.dial(child); unanswered == nil {
 			return conn, nil
 		} else {
 			child.Release()
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("it does not answer (its log is %s): %w", filepath.Join(c.dir, supervisor.Log), err)
+			return nil, fmt.Errorf("it does not answer (its log is %s): %w", filepath.Join(c.dir, supervisor.Log), unanswered)
 		case <-time.After(pause):
 			pause = min(2*pause, longestRetry)
 		}

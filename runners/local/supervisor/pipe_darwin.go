@@ -13,5 +13,10 @@ func openPipe() (from, to int, err error) {
 	for _, fd := range fds {
 		syscall.CloseOnExec(fd)
 	}
-	return fds[0], fds[1], syscall.SetNonblock(fds[0], true)
+	if err := syscall.SetNonblock(fds[0], true); err != nil {
+		syscall.Close(fds[0])
+		syscall.Close(fds[1])
+		return -1, -1, err
+	}
+	return fds[0], fds[1], nil
 }

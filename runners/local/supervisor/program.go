@@ -248,6 +248,7 @@ func (s *supervisor) endOrWish(p *program, timeout time.Duration, settle func())
 			return ending{}, status
 		case <-settled:
 			settle()
+			settle = nil
 		case <-expired:
 			wish = ending{runners.TimedOut, p.begun.Stop}
 		case wish = <-p.stops:
@@ -257,6 +258,9 @@ func (s *supervisor) endOrWish(p *program, timeout time.Duration, settle func())
 	case status = <-p.exited:
 		return ending{}, status
 	default:
+		if settle != nil {
+			settle() // what it writes while it is brought to its end must not fill the pipe
+		}
 		return wish, 0
 	}
 }

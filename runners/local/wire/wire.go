@@ -194,7 +194,9 @@ func (w *Writer) Send(message any) error {
 		w.mu.Lock()
 		batch.Reset()
 		w.spare = batch
-		w.err = err
+		if w.err == nil { // another Send may have found one meanwhile
+			w.err = err
+		}
 		w.sent.Broadcast()
 	}
 	w.writing = false
