@@ -105,8 +105,7 @@ func FuzzSSHConfig(f *testing.F) {
 
 // The preamble may come in any pieces, and nothing of it is done unless all of it has come.
 func TestPreambleInPieces(t *testing.T) {
-	const marker = testMarker
-	all := preamble(marker)
+	all := preamble(testMarker)
 	if i := strings.IndexFunc(all, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
 		t.Fatalf("it is not ASCII at %q", all[i:])
 	}
@@ -117,14 +116,14 @@ func TestPreambleInPieces(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	if out, err := session(os.Getenv("PATH"), all+marker+" answer well\n"); err != nil || out != marker+".well\n" {
+	if out, err := session(os.Getenv("PATH"), all+testMarker+" answer well\n"); err != nil || out != testMarker+".well\n" {
 		t.Errorf("a whole one: %q, %v", out, err)
 	}
 	for _, c := range []struct{ name, path, input string }{
 		{"one that was cut short", os.Getenv("PATH"), all[:len(all)-1]},
-		{"one for a host without dd", t.TempDir(), all + marker + " answer well\n"},
+		{"one for a host without dd", t.TempDir(), all + testMarker + " answer well\n"},
 	} {
-		if out, err := session(c.path, c.input); err == nil || strings.Contains(out, marker) {
+		if out, err := session(c.path, c.input); err == nil || strings.Contains(out, testMarker) {
 			t.Errorf("%s: %q, %v", c.name, out, err)
 		}
 	}

@@ -31,6 +31,20 @@ func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (*os.Fil
 	return os.NewFile(uintptr(to), "output"), &relay{client: c, seq: r.Seq, fd: from}, nil
 }
 
+// openPipe makes a pipe that no program inherits by accident. Reading from it does not block, writing does.
+func openPipe() (from, to int, err error) {
+	fds, err := closingPipe()
+	if err != nil {
+		return -1, -1, err
+	}
+	if err := syscall.SetNonblock(fds[0], true); err != nil {
+		syscall.Close(fds[0])
+		syscall.Close(fds[1])
+		return -1, -1, err
+	}
+	return fds[0], fds[1], nil
+}
+
 // A relay sends what a check writes to the client, up to runners.MaxOutput.
 type relay struct {
 	client *client
@@ -82,16 +96,13 @@ func (r *relay) finish() {
 		return
 	}
 	if r.pipe == nil {
-		r.drain()
-		syscall.Close(r.fd)
-		return
+		defer syscall.Close(r.fd)
+	} else {
+		defer r.pipe.Close()
+		r.pipe.SetReadDeadline(time.Unix(1, 0)) // for run to end
+		<-r.done
 	}
-	r.pipe.SetReadDeadline(time.Unix(1, 0)) // for run to end
-	<-r.done
-	if conn, err := r.pipe.SyscallConn(); err == nil {
-		conn.Control(func(uintptr) { r.drain() })
-	}
-	r.pipe.Close()
+	r.drain()
 }
 
 // drain reads what is in the pipe.
