@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/launchplan/launch/plan"
@@ -52,11 +53,16 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 			return nil, s.leftOff(ctx, svc, PhaseBoot)
 		}
 		svc.note.Open = false
+		if result.Emptied {
+			svc.emptied(name)
+		}
 		if result.Outcome == runners.Exited && result.Status == 0 {
 			return s.bootEnded(svc, result, log)
 		}
 		log.close()
-		s.endGroup(ctx, svc, name)
+		if !result.Emptied {
+			s.endGroup(ctx, svc, name)
+		}
 		switch {
 		case attached && unfinished(result):
 			s.Note(svc.address(), "attempt "+name+" "+describe(result, p.Timeout)+"; it is made again")
@@ -107,6 +113,11 @@ func (s *Session) bootEnded(svc *service, result runners.Result, log *phaseLog) 
 		})
 	}
 	return result.Collected, nil
+}
+
+// emptied takes a process group of which nothing is left from those that are to be ended.
+func (svc *service) emptied(name string) {
+	svc.note.Groups = slices.DeleteFunc(svc.note.Groups, func(group string) bool { return group == name })
 }
 
 // endGroup ends what a failed program left behind in its process group. What it

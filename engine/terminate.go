@@ -88,7 +88,7 @@ func (s *Session) endAll(ctx context.Context, services []*service) error {
 	var mu sync.Mutex
 	var held []*leaving
 	err := s.visitLevel(ctx, lv, func(ctx context.Context, svc *service, started func()) error {
-		problems, err := s.end(ctx, svc, started)
+		problems, err := s.endToRelease(ctx, svc, started)
 		l := &leaving{service: svc, problems: problems}
 		if lost, ok := errors.AsType[*unreachedError](err); ok {
 			l.unreached, err = lost.Error(), nil
@@ -142,6 +142,24 @@ func (s *Session) settle(l *leaving) {
 	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.edit(func(row *state.Service) { row.Fingerprint = "" })
 	s.advance(svc, state.Terminated, "")
+}
+
+// endToRelease is end for a service whose host is released next, if it was made for the service. Where nothing
+// runs there but what goes with the host, there is no need to connect to it once more.
+func (s *Session) endToRelease(ctx context.Context, svc *service, started func()) (problems []string, err error) {
+	if err := s.formerly(ctx, svc); err != nil || !s.isMade(svc) || !svc.atRest() {
+		return s.end(ctx, svc, started)
+	}
+	if r, err := s.hosts.runner(ctx, svc.spec.Runner); err != nil || provisioner(r) == nil {
+		return s.end(ctx, svc, started)
+	}
+	return nil, s.advance(svc, state.Terminating, "").Wait()
+}
+
+// atRest says whether a service has nothing on its host but files, and nothing to be run or awaited at its end.
+func (svc *service) atRest() bool {
+	n := svc.note
+	return len(n.Groups) == 0 && !n.Open && !n.OpenEnd && !svc.spec.HasProcess && !svc.spec.HasTerminate && !svc.spec.HasGone
 }
 
 // untouched says whether nothing of the service was ever started.

@@ -61,6 +61,7 @@ type Service struct {
 	Runner                                       *Runner
 	On                                           *Service // whose host it uses
 	HasBoot, HasProcess, HasTerminate, HasChecks bool
+	HasGone                                      bool
 	Range                                        hcl.Range // of the service block
 
 	group    *group

@@ -227,6 +227,7 @@ type Result struct {
 	Reason     string // where Lost: "10.0.0.5 was rebooted while it ran"
 	Started    time.Time
 	Ended      time.Time
+	Emptied    bool   // nothing was left of its process group then; false where that is not known
 	Collected  []byte // nil where the file was not there
 	CollectErr string // why the file could not be taken: too long, not a regular file; else empty
 }

@@ -36,6 +36,7 @@ type Report struct {
 	// the longest way of one to its SSH server, and what the buckets withheld.
 	Minimum   time.Duration
 	Started   int            // instances ever started
+	Logins    int            // SSH connections that got as far as a login, where the machines have this package's SSH server
 	States    map[string]int // instances by state
 	KeyPairs  int
 	Templates int

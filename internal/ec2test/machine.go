@@ -32,6 +32,7 @@ type machine struct {
 	authorized []ssh.PublicKey
 	openSSH    bool
 	reaper     *reaper
+	login      func() // counts one
 	changes    *changes
 	console    console
 
@@ -48,7 +49,7 @@ type machine struct {
 func (s *Server) newMachine(i *instance, after time.Duration) *machine {
 	m := &machine{
 		id: i.id, dir: filepath.Join(s.opt.Root, i.id), metadata: s.URL + metadataPath + i.id, userData: i.userData, openSSH: s.opt.OpenSSH,
-		reaper: &s.reaper, changes: &s.changes, console: console{changes: &s.changes}, restart: make(chan time.Duration, 1), hangs: make(chan struct{}, 1),
+		reaper: &s.reaper, login: s.login, changes: &s.changes, console: console{changes: &s.changes}, restart: make(chan time.Duration, 1), hangs: make(chan struct{}, 1),
 	}
 	for _, a := range []netip.Addr{i.private, i.public} {
 		if a.IsValid() {
@@ -62,6 +63,12 @@ func (s *Server) newMachine(i *instance, after time.Duration) *machine {
 	m.off = off
 	s.machines.Go(func() { m.live(ctx, after) })
 	return m
+}
+
+func (s *Server) login() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Logins++
 }
 
 func (m *machine) powerOff() { m.off() }

@@ -113,6 +113,7 @@ func (m *machine) serveConn(c net.Conn, config *ssh.ServerConfig) {
 	if err != nil {
 		return
 	}
+	m.login()
 	var inside sync.WaitGroup
 	defer inside.Wait()
 	defer conn.Close()

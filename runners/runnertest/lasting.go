@@ -237,6 +237,9 @@ func testGroup(t *testing.T, b *bench) {
 	// keep Run waiting though it holds the output open.
 	result, out := b.run(t, sh("boot", "sleep 600 & echo $!"))
 	wantExit(t, result, 0)
+	if result.Emptied {
+		t.Error("its group is told to be empty, which has the daemon")
+	}
 	pid := strings.TrimSpace(out)
 	if !b.alive(t, pid) {
 		t.Error("the daemon did not outlive its boot program")

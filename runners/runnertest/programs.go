@@ -33,6 +33,9 @@ func testEnding(t *testing.T, b *bench) {
 	if result.Signal != "SIGSEGV" {
 		t.Errorf("signal = %q, want SIGSEGV", result.Signal)
 	}
+	if !result.Emptied {
+		t.Error("its group is not told to be empty")
+	}
 	state, err := b.host.Look(b.ctx, id("bad"))
 	if err != nil || state.Phase != runners.Ended || state.Result.Status != 37 {
 		t.Errorf("Look = %+v, %v; want ended with status 37", state, err)

@@ -52,9 +52,9 @@ func parseRecord(text string) (r record, ok bool, err error) {
 
 // An ending is what a host keeps of a program's end.
 type ending struct {
-	status int
-	at     time.Duration // since the host's boot
-	left   bool          // some of its group were left
+	status  int
+	at      time.Duration // since the host's boot
+	emptied bool          // nothing of its group was left
 }
 
 // parseEnding reads a NAME=ended file. ok is false where it is still blank.
@@ -72,12 +72,12 @@ func parseEnding(text string) (e ending, ok bool, err error) {
 	if err1 != nil || err2 != nil || status < 0 || status > 255 || at < 0 || at > 1<<52 {
 		return ending{}, false, bad
 	}
-	return ending{status: status, at: centi(at), left: f[3] == "1"}, true, nil
+	return ending{status: status, at: centi(at), emptied: f[3] == "0"}, true, nil
 }
 
 // result tells how the program of r ended. why is the word in its NAME=stop file.
 func (r record) result(e ending, why string) runners.Result {
-	res := runners.Result{Started: r.stamp, Ended: r.stamp.Add(max(0, e.at-r.start))}
+	res := runners.Result{Started: r.stamp, Ended: r.stamp.Add(max(0, e.at-r.start)), Emptied: e.emptied}
 	switch {
 	case why == whyStopped:
 		res.Outcome = runners.Stopped

@@ -295,6 +295,7 @@ func (s *supervisor) end(p *program, result runners.Result) {
 	left := false
 	if p.begun.Kind != runners.Check {
 		left = s.groupLives(p)
+		result.Emptied = !left && p.pid > 0 // where its pid is not known, nor is its group
 		r := s.record(records.End, p)
 		r.At, r.Result, r.Left = result.Ended, p.result, left
 		s.save(r)
