@@ -18,6 +18,8 @@
 # when the next one works here, and must not be done then: see mine.
 # Files are read by dd, since a shell's own read takes a byte at a time and has no bound.
 
+nl='
+'
 um=$(umask)
 umask 077
 lang=${LC_ALL-}
@@ -55,7 +57,8 @@ same() {
 }
 
 # usable makes folder $1 and finds out whether programs can run from there, and
-# what this host's tools can do: that is kept in .can, for the next session.
+# what this host's tools can do: that is kept in .can, for the next session. Hundreds of hosts may be on few
+# processors (containers, virtual machines), so this starts as few programs as it can; what it tried stays until the run ends.
 usable() {
 	why=
 	if [ ! -f "$1/.can" ]; then
@@ -66,23 +69,28 @@ usable() {
 	if [ -f "$1/.can" ] && read -r setsid reset full <"$1/.can"; then
 		return 0
 	fi
-	chmod 700 "$1"
-	why=$( { printf '#!/bin/sh\nexec dd iflag=fullblock bs=1 count=0 </dev/null 2>/dev/null\n' >"$1/.try-$T"; } 2>&1 ) || return 1
-	chmod 700 "$1/.try-$T"
-	setsid=$(command -v setsid) || { why="it has no setsid command (from util-linux or busybox)"; return 1; }
-	reset=$(command -v env)
-	reset=${reset:-no} full=no
-	if [ "$reset" != no ] && "$reset" --default-signal=INT,QUIT "$setsid" "$1/.try-$T" 2>/dev/null; then
+	try=$1/.try-$T
+	{ printf '#!/bin/sh\nexec dd iflag=fullblock bs=1 count=0 </dev/null 2>/dev/null\n' >"$try"; } 2>/dev/null || {
+		why=$( { true >"$try"; } 2>&1 )
+		why=${why:-$1 cannot be written to: the disk is full}
+		return 1
+	}
+	chmod 700 "$1" "$try"
+	setsid=$(command -v setsid && command -v env)
+	reset=${setsid#*"$nl"} full=no
+	[ "$reset" != "$setsid" ] || reset=no
+	setsid=${setsid%%"$nl"*}
+	[ "$setsid" ] || { why="it has no setsid command (from util-linux or busybox)"; return 1; }
+	if [ "$reset" != no ] && "$reset" --default-signal=INT,QUIT "$setsid" "$try" 2>/dev/null; then
 		full=yes
 	else
-		"$1/.try-$T" 2>/dev/null
+		"$try" 2>/dev/null
 		case $? in
 			0) full=yes ;;
-			126) why="programs cannot be run from $1: it is mounted noexec"; rm -f "$1/.try-$T"; rmdir "$1"; return 1 ;;
+			126) why="programs cannot be run from $1: it is mounted noexec"; rm -f "$try"; rmdir "$1"; return 1 ;;
 		esac
 		[ "$reset" = no ] || "$reset" --default-signal=INT,QUIT true 2>/dev/null || reset=no
 	fi
-	rm -f "$1/.try-$T"
 	{ printf '%s\n' "$setsid $reset $full" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to"; return 1; }
 }
 

@@ -32,7 +32,7 @@ func preamble(marker string) string {
 		}
 	}
 	body.WriteString(`while IFS= read -r l; do case $l in "$M "*) eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n")
-	return fmt.Sprintf(`unset M T R S W P; M=%s T=%s; nl=$(printf '\n.'); nl=${nl%%.}; `+
+	return fmt.Sprintf(`unset M T R S W P; M=%s T=%s; `+
 		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); [ "$l" != . ] || break; s=$s${l%%.}; done; `+
 		`if [ "${#s}" = "$n" ]; then eval "$s"; else echo "launch needs the command dd on its hosts" >&2; exit 127; fi`+"\n%s",
 		marker, marker[:8], body.Len(), body.String())
