@@ -62,7 +62,7 @@ same() {
 usable() {
 	why=
 	if [ ! -f "$1/.can" ]; then
-		why=$(mkdir -p "$1" 2>&1) || return 1
+		why=$(mkdir -p -m 700 "$1" 2>&1) || return 1 # 700 even where the folder above has a default ACL
 	fi
 	why="$1 belongs to somebody else"
 	[ -O "$1" ] && [ ! -L "$1" ] || return 1
