@@ -18,7 +18,7 @@ func writeBaseline(path string, rows []row) error {
 	kept := map[string]float64{}
 	for _, r := range rows {
 		if !r.alone {
-			kept[r.name] = r.ratio
+			kept[r.name] = r.kept()
 		}
 	}
 	encoded, err := json.MarshalIndent(kept, "", "  ")
@@ -54,8 +54,9 @@ func compareBaseline(kept map[string]float64, rows []row) []string {
 	var slower []string
 	for _, r := range rows {
 		before, known := kept[r.name]
-		if known && !r.alone && r.ratio > before*worse {
-			slower = append(slower, fmt.Sprintf("%s: %.2f, was %.2f", r.name, r.ratio, before))
+		if known && !r.alone && r.kept() > before*worse {
+			was := r.ratio * before / r.kept() // at the pace that the machine has now
+			slower = append(slower, fmt.Sprintf("%s: %.2f, was %.2f", r.name, r.ratio, was))
 		}
 	}
 	slices.Sort(slower)

@@ -92,6 +92,11 @@ func run(ctx context.Context) error {
 		if *only != "" && !strings.Contains(","+*only+",", ","+s.name+",") {
 			continue
 		}
+		pace, err := b.pace(ctx)
+		if err != nil {
+			return err
+		}
+		b.report.pace = pace
 		b.report.section(s.name)
 		if err := s.measure(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)

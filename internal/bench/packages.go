@@ -71,6 +71,9 @@ func packages(ctx context.Context, b *bench) error {
 				if x.atLeast {
 					r.ratio = x.goal / value
 				}
+				if strings.HasPrefix(x.unit, "ns/") {
+					r.pace = b.report.pace
+				}
 				r.against += fmt.Sprintf(" (%g)", x.goal)
 			}
 			b.report.add(r)

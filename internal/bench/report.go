@@ -14,12 +14,25 @@ type row struct {
 	ratio   float64
 	goal    float64 // what ratio may be at most; 0: told, not judged
 	alone   bool    // no ratio: nothing of this run to compare with, and no budget either
+
+	// pace is set where the ratio is that of a duration to a fixed one, and so depends on the machine and the hour: what
+	// an empty program takes at the same time, in milliseconds. A baseline keeps the ratio for each of those.
+	pace float64
+}
+
+// kept is what a baseline keeps of the ratio.
+func (x row) kept() float64 {
+	if x.pace > 0 {
+		return x.ratio / x.pace
+	}
+	return x.ratio
 }
 
 // report prints rows as they are measured: a run takes minutes.
 type report struct {
 	out  io.Writer
 	rows []row
+	pace float64 // of the machine now: see row
 }
 
 const layout = "%-44s %14s  %-42s %8s %8s  %s\n"
@@ -50,7 +63,7 @@ func (r *report) compare(name string, ours time.Duration, what string, theirs ti
 
 // budget adds a duration that has an absolute goal.
 func (r *report) budget(name string, ours, most time.Duration) {
-	r.add(row{name: name, figure: show(ours), against: "a budget of " + show(most), ratio: over(ours, most), goal: 1})
+	r.add(row{name: name, figure: show(ours), against: "a budget of " + show(most), ratio: over(ours, most), goal: 1, pace: r.pace})
 }
 
 // amount adds a number that has an absolute goal.
@@ -59,6 +72,11 @@ func (r *report) amount(name string, ours float64, unit string, most float64) {
 		name: name, figure: fmt.Sprintf("%.4g %s", ours, unit), against: fmt.Sprintf("a budget of %g", most),
 		ratio: ours / most, goal: 1,
 	})
+}
+
+// interval is budget for what timers make, on a fast machine as on a slow one.
+func (r *report) interval(name string, ours, most time.Duration) {
+	r.add(row{name: name, figure: show(ours), against: "a budget of " + show(most), ratio: over(ours, most), goal: 1})
 }
 
 // tell adds a figure that stands alone.

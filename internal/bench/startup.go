@@ -9,6 +9,19 @@ import (
 // starts is how often a command that takes milliseconds is measured.
 const starts = 21
 
+// pace is how long an empty program takes now, in milliseconds.
+func (b *bench) pace(ctx context.Context) (float64, error) {
+	var bare []usage
+	for range starts {
+		u, err := command(ctx, b.dir, b.stamp, filepath.Join(b.dir, "stamped"))
+		if err != nil {
+			return 0, err
+		}
+		bare = append(bare, u)
+	}
+	return median(bare, wall).Seconds() * 1e3, nil
+}
+
 // startUp measures what a command costs that does next to nothing, against an empty Go program.
 func startUp(ctx context.Context, b *bench) error {
 	plan, err := b.plan(shape{2, 5})
