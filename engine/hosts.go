@@ -20,42 +20,59 @@ type hosts struct {
 	note   func(service, text string)
 
 	mu      sync.Mutex
-	runners map[string]*opening // by runner address and configuration
+	runners map[string]*opening       // by runner address and configuration
+	blocks  map[*plan.Runner]*opening // the same, by the blocks that were looked up
 }
 
 // opening is a runner that is being made or was made.
 type opening struct {
+	config []byte // JSON
 	once   sync.Once
 	runner runners.Runner
 	err    error
 }
 
 func newHosts(opts Options, run state.Run, turn string, ledger *ledger, note func(string, string)) *hosts {
-	return &hosts{opts: opts, run: run, turn: turn, ledger: ledger, note: note, runners: map[string]*opening{}}
+	return &hosts{
+		opts: opts, run: run, turn: turn, ledger: ledger, note: note,
+		runners: map[string]*opening{}, blocks: map[*plan.Runner]*opening{},
+	}
 }
 
 // runner returns the runner of a plan's runner block. Two generations of a plan
 // with equal blocks share it.
 func (h *hosts) runner(ctx context.Context, spec *plan.Runner) (runners.Runner, error) {
-	config, err := configJSON(spec.Config)
+	o, err := h.opening(spec)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration of runner %s: %w", spec.Address(), err)
+		return nil, err
 	}
-	key := spec.Address() + string(config)
-	h.mu.Lock()
-	o := h.runners[key]
-	if o == nil {
-		o = &opening{}
-		h.runners[key] = o
-	}
-	h.mu.Unlock()
 	o.once.Do(func() {
-		o.runner, o.err = h.open(context.WithoutCancel(ctx), spec.Type, config)
+		o.runner, o.err = h.open(context.WithoutCancel(ctx), spec.Type, o.config)
 		if o.err != nil {
 			o.err = fmt.Errorf("runner %s: %w", spec.Address(), o.err)
 		}
 	})
 	return o.runner, o.err
+}
+
+func (h *hosts) opening(spec *plan.Runner) (*opening, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o := h.blocks[spec]; o != nil {
+		return o, nil
+	}
+	config, err := configJSON(spec.Config)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of runner %s: %w", spec.Address(), err)
+	}
+	key := spec.Address() + string(config)
+	o := h.runners[key]
+	if o == nil {
+		o = &opening{config: config}
+		h.runners[key] = o
+	}
+	h.blocks[spec] = o
+	return o, nil
 }
 
 func (h *hosts) open(ctx context.Context, name string, config []byte) (runners.Runner, error) {

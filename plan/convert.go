@@ -8,14 +8,18 @@ import (
 
 // quickConvert is convert.Convert for the large lists and maps that for expressions
 // make of services. These are tuples and objects at first, and cty compares the type of each element with that
-// of each other one to find one for all: ten thousand services would take a second.
+// of each other one to find one for all: ten thousand services would take a second. Where the type of the elements
+// is given there is nothing to find, and a short list, such as each program's command, costs half as much as well.
 func quickConvert(value cty.Value, ty cty.Type) (cty.Value, error) {
-	const few = 64
 	plain, marks := value.Unmark()
 	if !plain.IsKnown() || plain.IsNull() || !ty.IsCollectionType() {
 		return convert.Convert(value, ty)
 	}
 	from := plain.Type()
+	few := 64
+	if ty.ElementType().IsPrimitiveType() {
+		few = 0 // an empty one has no elements to make a list of
+	}
 	switch {
 	case from.IsTupleType() && !ty.IsMapType() && len(from.TupleElementTypes()) > few:
 		elements := plain.AsValueSlice()
