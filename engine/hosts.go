@@ -55,6 +55,7 @@ func (h *hosts) runner(ctx context.Context, spec *plan.Runner) (runners.Runner, 
 	return o.runner, o.err
 }
 
+// opening finds what stands for a block's runner, which may be to be made yet. A block's configuration is looked at once.
 func (h *hosts) opening(spec *plan.Runner) (*opening, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

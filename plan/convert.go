@@ -9,7 +9,7 @@ import (
 // quickConvert is convert.Convert for the large lists and maps that for expressions
 // make of services. These are tuples and objects at first, and cty compares the type of each element with that
 // of each other one to find one for all: ten thousand services would take a second. Where the type of the elements
-// is given there is nothing to find, and a short list, such as each program's command, costs half as much as well.
+// is given there is nothing to find, and a short list, such as each program's command, costs less as well.
 func quickConvert(value cty.Value, ty cty.Type) (cty.Value, error) {
 	plain, marks := value.Unmark()
 	if !plain.IsKnown() || plain.IsNull() || !ty.IsCollectionType() {

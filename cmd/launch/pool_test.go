@@ -116,20 +116,11 @@ func TestPoolAndInstance(t *testing.T) {
 	w := newWorld(t)
 	cloud := w.cloud(ec2test.Options{})
 	form := func(pool string) string {
-		return w.plan("shop", fmt.Sprintf(`
-			runner "ec2" "w" {
-			  image         = "ami-12345678"
-			  instance_type = "t3.micro"
-			  %s
-			  ssh {
-			    user = "tester"
-			    port = %d
-			  }
-			}
+		return w.plan("shop", machines(cloud, original+"\n"+pool)+`
 			level "one" {
-			  service "w" { runner = runner.ec2.w }
+			  service "w" { runner = runner.ec2.m }
 			}
-		`, pool, cloud.SSHPort))
+		`)
 	}
 	w.launch("boot", form("pool { size = 2 }"), "-n", "shop").want(0)
 	w.launch("reload", "shop", form(""), "-y").want(0, "one.w is ended and brought up again")

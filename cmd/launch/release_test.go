@@ -28,22 +28,14 @@ func TestTerminateConnectsWhereSomethingRuns(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			cloud := w.cloud(ec2test.Options{})
-			plan := w.plan("shop", fmt.Sprintf(`
-				runner "ec2" "m" {
-				  image         = "ami-12345678"
-				  instance_type = "t3.micro"
-				  ssh {
-				    user = "tester"
-				    port = %d
-				  }
-				}
+			plan := w.plan("shop", machines(cloud, original)+fmt.Sprintf(`
 				level "one" {
 				  service "web" {
 				    runner = runner.ec2.m
 				    %s
 				  }
 				}
-			`, cloud.SSHPort, c.service))
+			`, c.service))
 			w.launch("boot", plan, "-n", "shop")
 			before := cloud.Report().Logins
 			if before == 0 {

@@ -9,9 +9,9 @@ import (
 	"github.com/launchplan/launch/internal/ec2test"
 )
 
-// machinePlan is a service on an instance of its own, and one that runs beside it.
-func (w *world) machinePlan(cloud *ec2test.Server, settings string) string {
-	return w.plan("shop", fmt.Sprintf(`
+// machines is the block of a runner, runner.ec2.m, whose machines can be logged in to.
+func machines(cloud *ec2test.Server, settings string) string {
+	return fmt.Sprintf(`
 		runner "ec2" "m" {
 		  %s
 		  ssh {
@@ -19,6 +19,12 @@ func (w *world) machinePlan(cloud *ec2test.Server, settings string) string {
 		    port = %d
 		  }
 		}
+	`, settings, cloud.SSHPort)
+}
+
+// machinePlan is a service on an instance of its own, and one that runs beside it.
+func (w *world) machinePlan(cloud *ec2test.Server, settings string) string {
+	return w.plan("shop", machines(cloud, settings)+fmt.Sprintf(`
 		level "one" {
 		  service "web" {
 		    runner = runner.ec2.m
@@ -31,7 +37,7 @@ func (w *world) machinePlan(cloud *ec2test.Server, settings string) string {
 		    boot { script = "echo beside >> %s" }
 		  }
 		}
-	`, settings, cloud.SSHPort, w.path("log")))
+	`, w.path("log")))
 }
 
 const (
@@ -85,15 +91,7 @@ func TestReloadMovesOffMachine(t *testing.T) {
 	w := newWorld(t)
 	cloud := w.cloud(ec2test.Options{})
 	form := func(other string) string {
-		return w.plan("shop", fmt.Sprintf(`
-			runner "ec2" "m" {
-			  image         = "ami-12345678"
-			  instance_type = "t3.micro"
-			  ssh {
-			    user = "tester"
-			    port = %d
-			  }
-			}
+		return w.plan("shop", machines(cloud, original)+fmt.Sprintf(`
 			level "one" {
 			  service "first" {
 			    runner = runner.ec2.m
@@ -106,7 +104,7 @@ func TestReloadMovesOffMachine(t *testing.T) {
 			    process { command = ["sleep", "1000"] }
 			  }
 			}
-		`, cloud.SSHPort, other))
+		`, other))
 	}
 	own := "runner = runner.ec2.m"
 	w.launch("boot", form(own), "-n", "shop").want(0)

@@ -63,7 +63,9 @@ func (r *report) compare(name string, ours time.Duration, what string, theirs ti
 
 // budget adds a duration that has an absolute goal.
 func (r *report) budget(name string, ours, most time.Duration) {
-	r.add(row{name: name, figure: show(ours), against: "a budget of " + show(most), ratio: over(ours, most), goal: 1, pace: r.pace})
+	x := within(name, ours, most)
+	x.pace = r.pace
+	r.add(x)
 }
 
 // amount adds a number that has an absolute goal.
@@ -76,7 +78,11 @@ func (r *report) amount(name string, ours float64, unit string, most float64) {
 
 // interval is budget for what timers make, on a fast machine as on a slow one.
 func (r *report) interval(name string, ours, most time.Duration) {
-	r.add(row{name: name, figure: show(ours), against: "a budget of " + show(most), ratio: over(ours, most), goal: 1})
+	r.add(within(name, ours, most))
+}
+
+func within(name string, ours, most time.Duration) row {
+	return row{name: name, figure: show(ours), against: "a budget of " + show(most), ratio: over(ours, most), goal: 1}
 }
 
 // tell adds a figure that stands alone.

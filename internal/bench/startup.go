@@ -9,11 +9,16 @@ import (
 // starts is how often a command that takes milliseconds is measured.
 const starts = 21
 
+// empty runs a Go program that does next to nothing.
+func (b *bench) empty(ctx context.Context) (usage, error) {
+	return command(ctx, b.dir, b.stamp, filepath.Join(b.dir, "stamped"))
+}
+
 // pace is how long an empty program takes now, in milliseconds.
 func (b *bench) pace(ctx context.Context) (float64, error) {
 	var bare []usage
 	for range starts {
-		u, err := command(ctx, b.dir, b.stamp, filepath.Join(b.dir, "stamped"))
+		u, err := b.empty(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -34,7 +39,7 @@ func startUp(ctx context.Context, b *bench) error {
 	}
 	var bare, version, cached []usage
 	for range starts {
-		u, err := command(ctx, b.dir, b.stamp, filepath.Join(b.dir, "stamped"))
+		u, err := b.empty(ctx)
 		if err != nil {
 			return err
 		}
