@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -42,5 +43,19 @@ func TestValuesThatGrow(t *testing.T) {
 		if !refused[first+i] {
 			t.Errorf("%s is not refused", name)
 		}
+	}
+}
+
+// A mistake is told once, however many ways lead from it to where a value is needed.
+func TestMistakesDoNotGrow(t *testing.T) {
+	src := "locals {\n  a0 = 1 + \"x\"\n"
+	for i := range 60 {
+		src += fmt.Sprintf("  a%d = [local.a%d, local.a%d, local.b%d]\n  b%d = local.a%d\n", i+1, i, i, i, i, i)
+	}
+	src += "}\noutput \"x\" { value = local.a60 }\n"
+	files := []SnapshotFile{{Dir: "/plans/main", Path: "plan.hcl", Mode: 0o644, Content: []byte(src)}}
+	_, diags := Load("/plans/main", testOptions(files))
+	if len(diags) != 1 {
+		t.Errorf("%d diagnostics for one mistake", len(diags))
 	}
 }

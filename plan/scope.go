@@ -102,13 +102,23 @@ func (s *scope) context(x *expression, in instance, reader *cell) (*hcl.EvalCont
 		roots[root][name] = value
 	}
 	size := 0
+	told := map[*hcl.Diagnostic]bool{} // mistakes have many ways to here, each as many as those before it together
 	for _, ref := range x.refs {
-		if _, ok := roots[ref.root][ref.name]; ok && ref.root != "var" && ref.root != "local" {
+		_, again := roots[ref.root][ref.name]
+		if again && ref.root != "var" && ref.root != "local" {
 			continue
 		}
 		value, itsSize, moreDiags := s.resolve(ref, in, reader)
-		diags = append(diags, moreDiags...)
 		size += itsSize
+		if again {
+			continue
+		}
+		for _, diag := range moreDiags {
+			if !told[diag] {
+				told[diag] = true
+				diags = append(diags, diag)
+			}
+		}
 		set(ref.root, ref.name, value)
 	}
 	if size > maxReferred {
