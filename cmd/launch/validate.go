@@ -43,6 +43,7 @@ func runValidate(g *globalOptions, vars *variableOptions, planArg string, stdout
 	if err != nil {
 		return err
 	}
+	defer whileReading()()
 	p, diags := engine.Check(loadOptions(), dir, given)
 	var sources map[string]*hcl.File
 	if p != nil {

@@ -64,7 +64,7 @@ func (a *Agent) finishPreparation(ctx context.Context, p preparation) error {
 // change while the agent runs.
 func (a *Agent) prepare(ctx context.Context, as *wire.Assignment) (*minder.Start, error) {
 	dir := filepath.Join(a.Dir, processesDir, as.ID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make its directory: %w", err)
 	}
 	config := filepath.Join(dir, wire.ConfigFile)

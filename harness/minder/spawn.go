@@ -55,23 +55,32 @@ func spawn(dir string, st *Start) (pid int, err error) {
 // environment is the minder's own without what is only for the harness, then the
 // process's; the last value of a name counts.
 func environment(own []string) []string {
-	values := map[string]int{}
+	last := make(map[string]string, len(own))
+	for _, entry := range own {
+		if name, _, ok := strings.Cut(entry, "="); ok {
+			last[name] = entry
+		}
+	}
 	var env []string
-	for _, list := range [][]string{os.Environ(), own} {
-		for _, entry := range list {
-			name, _, ok := strings.Cut(entry, "=")
-			if !ok || strings.HasPrefix(name, "EPUHARNESS_") || name == "EPU_READY_FD" {
-				continue
-			}
-			if i, has := values[name]; has {
-				env[i] = entry
-				continue
-			}
-			values[name] = len(env)
+	for _, entry := range os.Environ() {
+		name, _, ok := strings.Cut(entry, "=")
+		if _, replaced := last[name]; ok && !replaced && !onlyHarness(name) {
 			env = append(env, entry)
 		}
 	}
+	for _, entry := range own {
+		name, _, _ := strings.Cut(entry, "=")
+		if last[name] == entry && !onlyHarness(name) {
+			env = append(env, entry)
+			delete(last, name)
+		}
+	}
 	return env
+}
+
+// onlyHarness says that a variable is for the harness's own daemons.
+func onlyHarness(name string) bool {
+	return strings.HasPrefix(name, "EPUHARNESS_") || name == "EPU_READY_FD"
 }
 
 // lookPath finds the program as the process itself would: by its own PATH, or, with
