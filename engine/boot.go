@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/launchplan/launch/plan"
@@ -44,8 +45,10 @@ func (e *RunError) Error() string {
 // that was interrupted or failed from where it stopped. Services that are ready are verified.
 func (s *Session) Boot(ctx context.Context) error {
 	switch s.Run().Status {
-	case state.RunTerminating, state.RunTerminated:
-		return fmt.Errorf("run %s is %s: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Status, s.run.Name)
+	case state.RunTerminating:
+		return fmt.Errorf("run %s is being terminated: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Name)
+	case state.RunTerminated:
+		return fmt.Errorf("run %s is terminated, and over: `launch boot` begins a new one", s.run.Name)
 	}
 	if s.Run().Status != state.RunBooting {
 		s.workBegins()
@@ -139,7 +142,7 @@ func (s *Session) leave(svc *service, reason string) error {
 	default:
 		return s.fail(svc, &Failure{
 			Service: svc.address(), Phase: phaseOf(st), Host: svc.snapshot().Host, Source: source(svc.spec.Range), Reason: reason,
-			Hint: "`launch resume` goes on with it when that is mended",
+			Hint: fmt.Sprintf("`launch resume %s` goes on with it when that is mended", s.run.Name),
 		})
 	}
 }
@@ -259,7 +262,7 @@ func (s *Session) leftAt() error {
 // concludeReady records the end of a boot that reached what it was to reach, with the plan's outputs.
 func (s *Session) concludeReady() error {
 	if s.set.Until != "" {
-		return s.setRun(state.RunInterrupted, "stopped after level "+s.set.Until+", as asked").Wait()
+		return s.setRun(state.RunInterrupted, stoppedAfter(s.set.Until)).Wait()
 	}
 	outputs, diags := s.tree.Outputs()
 	if diags.HasErrors() {
@@ -285,10 +288,10 @@ func (s *Session) concludeReady() error {
 	return s.changeRun(state.RunReady, "", func(r *state.Run) { r.Outputs = encoded }).Wait()
 }
 
-// failures of the run's services, in their order.
+// failures of the run's services, in their order, and of those that went from its plan and could not be ended.
 func (s *Session) failures() []*Failure {
 	var all []*Failure
-	for _, svc := range s.services {
+	for _, svc := range slices.Concat(s.services, s.gone) {
 		if svc.status() != state.Failed {
 			continue
 		}

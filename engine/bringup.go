@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -52,7 +53,7 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 	case prepared.Boot != nil:
 		left, err := s.bootProgram(ctx, svc, prepared, started)
 		if err != nil {
-			if !svc.note.Open {
+			if _, recorded := errors.AsType[*Failure](err); recorded && !svc.note.Open {
 				s.discard(ctx, svc)
 			}
 			return err
@@ -134,6 +135,6 @@ func (s *Session) leftOff(ctx context.Context, svc *service, phase string) error
 	}
 	return s.fail(svc, &Failure{
 		Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-		Reason: "interrupted by the operator", Hint: "`launch resume` goes on with it",
+		Reason: "interrupted by the operator", Hint: fmt.Sprintf("`launch resume %s` goes on with it", s.run.Name),
 	})
 }

@@ -104,7 +104,8 @@ func Create(ctx context.Context, opts Options, tree *plan.Tree, name, id, dir st
 	s.set = set
 	s.arrange()
 	if err := opts.DB.CreateRun(ctx, newRun(run, tree, s.services, files)); err != nil {
-		return nil, errors.Join(err, s.Close())
+		s.lock = nil
+		return nil, errors.Join(err, s.Close(), lock.Withdraw())
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -61,8 +62,42 @@ func (s *Session) Verify(ctx context.Context) error {
 	if failures := s.failures(); len(failures) > 0 {
 		return &RunError{Run: s.run.Name, Failures: failures}
 	}
-	return nil
+	return Complete(s.Run())
 }
+
+// An IncompleteError tells of a run in which nothing failed that it is not what its plan says.
+type IncompleteError struct {
+	Run    string
+	Status state.RunStatus
+}
+
+func (e *IncompleteError) Error() string {
+	switch e.Status {
+	case state.RunBooting:
+		return fmt.Sprintf("run %s is not complete: it is being brought up, or the command that did that has died; then `launch resume %s` goes on", e.Run, e.Run)
+	case state.RunTerminating:
+		return fmt.Sprintf("run %s is not terminated yet: `launch terminate %s` goes on", e.Run, e.Run)
+	}
+	return fmt.Sprintf("run %s is not complete: `launch resume %s` goes on", e.Run, e.Run)
+}
+
+// Complete is an *IncompleteError for a run that did not get where the command that began it was to take it.
+// One that was to stop after a level, and did, is complete.
+func Complete(run state.Run) error {
+	switch run.Status {
+	case state.RunReady, state.RunTerminated:
+		return nil
+	case state.RunInterrupted:
+		var set Settings
+		if err := json.Unmarshal(run.Options, &set); err == nil && set.Until != "" && run.Error == stoppedAfter(set.Until) {
+			return nil
+		}
+	}
+	return &IncompleteError{Run: run.Name, Status: run.Status}
+}
+
+// stoppedAfter is why a run is interrupted that was to stop after a level.
+func stoppedAfter(level string) string { return "stopped after level " + level + ", as asked" }
 
 // recordVerified gives the run the status that a verification found.
 func (s *Session) recordVerified() error {
@@ -91,6 +126,9 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 	st := svc.status()
 	if st != state.Ready && !(st == state.Failed && s.booted(svc)) {
 		return nil
+	}
+	if st == state.Failed && svc.snapshot().Phase == PhaseTerminate {
+		return nil // it was to be ended and could not be: that it is well mends nothing
 	}
 	failure, err := s.health(ctx, svc, started)
 	if err != nil {

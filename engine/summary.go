@@ -32,6 +32,11 @@ func (s *Session) Summary() Summary {
 	for _, svc := range s.services {
 		sum.Services[svc.status()]++
 	}
+	for _, svc := range s.gone {
+		if st := svc.status(); st != state.Terminated { // it is no longer in the plan, but still in the way
+			sum.Services[st]++
+		}
+	}
 	if len(run.Outputs) > 0 {
 		json.Unmarshal(run.Outputs, &sum.Outputs) // our own encoding; where it is damaged, none are shown
 	}

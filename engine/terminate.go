@@ -56,11 +56,6 @@ func (s *Session) Terminate(ctx context.Context) error {
 		return fmt.Errorf("%w; `launch terminate %s` goes on", ErrInterrupted, s.run.Name)
 	}
 	left := &LeftError{Run: s.run.Name, Left: s.failures()}
-	for _, svc := range s.gone {
-		if svc.status() == state.Failed {
-			left.Left = append(left.Left, svc.note.Failure)
-		}
-	}
 	left.Rest = s.sweep(ctx, len(left.Left) == 0)
 	if len(left.Left) > 0 || len(left.Rest) > 0 {
 		werr := s.changeRun(state.RunTerminating, left.Error(), func(r *state.Run) { r.Error = left.Error() }).Wait()

@@ -170,6 +170,11 @@ func (l *Lock) Unlock() error {
 	return errors.Join(err, l.file.Close())
 }
 
+// Withdraw lets go of the lock of a run that was not recorded after all.
+func (l *Lock) Withdraw() error {
+	return errors.Join(os.Remove(l.file.Name()), l.Unlock())
+}
+
 // flock is syscall.Flock, which a signal can interrupt.
 func flock(file *os.File, how int) error {
 	for {

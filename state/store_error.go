@@ -44,7 +44,7 @@ func refuse(path string, err error) error {
 	case sqlite3.SQLITE_FULL:
 		why = "cannot grow, the disk is full or a limit is reached: make room in " + filepath.Dir(path) + " and run the command again; what was recorded before is intact"
 	case sqlite3.SQLITE_IOERR:
-		why = fmt.Sprintf("cannot be read or written (%v): look after the disk (is there a limit on the size of files?), then run the command again", err)
+		why = fmt.Sprintf("cannot be read or written (%v): look after the disk (is it full, or is there a limit on the size of files?), then run the command again", err)
 	case sqlite3.SQLITE_READONLY:
 		why = "cannot be written: make the file and its folder " + filepath.Dir(path) + " writable for you, or name another folder with --state"
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:

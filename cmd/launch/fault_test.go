@@ -37,8 +37,11 @@ func TestKilledAndResumed(t *testing.T) {
 	if st := w.status("r"); st.Status != "booting" || st.services()["a.s"] != "booting" {
 		t.Errorf("after the kill it is %s: %v", st.Status, st.services())
 	}
+	w.launch("status", "r").want(exitFailed, "a.s", "the command that worked on this run before died; status takes over", "`launch resume r` goes on")
+	w.launch("status", "r", "--cached").want(exitFailed, "run r is not complete")
+	w.launch("watch", "r", "--times", "1").want(exitFailed, "run r is not complete")
 	door.open()
-	w.launch("resume", "r").want(exitOK, "run r is ready: 1 ready", "takes over")
+	w.launch("resume", "r").want(exitOK, "run r is ready: 1 ready")
 	w.launch("logs", "r", "a.s").want(exitOK, "before\nafter\n")
 	if got := w.content("record"); got != "boot\n" {
 		t.Errorf("the program ran %q", got)
@@ -325,7 +328,7 @@ func TestDiskFails(t *testing.T) {
 			if again := w.launch("resume", "r"); again.status == exitNoRun {
 				w.launch("boot", w.path("p"), "-n", "r").want(exitOK)
 			} else {
-				again.want(exitOK, "run r is ready")
+				again.want(exitOK, "run r is ready").not("was removed")
 			}
 			if got := strings.Count(w.content("record"), "boot"); got != 6 {
 				t.Errorf("%d programs ran, not 6:\n%s", got, w.content("record"))

@@ -93,7 +93,8 @@ func statusOnce(ctx context.Context, eng engine.Options, opts statusOptions, nam
 		verdict = verifyRun(ctx, eng, run, opts, stderr)
 		var failed *engine.RunError
 		var locked *state.LockedError
-		if verdict != nil && !errors.As(verdict, &failed) && !errors.As(verdict, &locked) {
+		var incomplete *engine.IncompleteError
+		if verdict != nil && !errors.As(verdict, &failed) && !errors.As(verdict, &locked) && !errors.As(verdict, &incomplete) {
 			return verdict
 		}
 	}
@@ -124,7 +125,7 @@ func verifyRun(ctx context.Context, eng engine.Options, run state.Run, opts stat
 	}
 	eng.Observe = func(e engine.Event) {
 		if e.Type == engine.EventNote {
-			fmt.Fprintf(stderr, "%s: %s\n", e.Service, e.Text)
+			fmt.Fprintln(stderr, noteText(e))
 		}
 	}
 	s, err := engine.Open(ctx, eng, run, given)
@@ -145,6 +146,8 @@ type statusView struct {
 	Error   string                     `json:"error"`
 	Levels  []levelView                `json:"levels"`
 	Outputs map[string]json.RawMessage `json:"outputs"`
+
+	incomplete error
 }
 
 type levelView struct {
@@ -184,6 +187,7 @@ func readStatus(ctx context.Context, eng engine.Options, id string) (*statusView
 	v := &statusView{
 		Run: run.Name, ID: run.ID, Plan: run.Plan, Status: run.Status, Since: run.Since, Error: run.Error,
 		Levels: []levelView{}, Outputs: map[string]json.RawMessage{},
+		incomplete: engine.Complete(run),
 	}
 	if len(run.Outputs) > 0 {
 		if err := json.Unmarshal(run.Outputs, &v.Outputs); err != nil {
@@ -262,5 +266,5 @@ func (v *statusView) verdict() error {
 	case state.RunFailed, state.RunTerminating:
 		return toldError{fmt.Errorf("run %s is %s", v.Run, v.Status)}
 	}
-	return nil
+	return v.incomplete
 }

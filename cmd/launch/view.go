@@ -95,13 +95,21 @@ func (v *plainView) event(e engine.Event) {
 	case engine.EventService:
 		v.service(e)
 	case engine.EventNote:
-		v.line("%s", strings.TrimPrefix(e.Service+": "+e.Text, ": "))
+		v.line("%s", noteText(e))
 	case engine.EventOutput:
 		if time.Since(v.slow[e.Service]) >= slowEvery {
 			v.slow[e.Service] = time.Now()
 			v.line("%s | %s", e.Service, e.Text)
 		}
 	}
+}
+
+// noteText says what a note is about, unless that is the run.
+func noteText(e engine.Event) string {
+	if e.Service == "" {
+		return e.Text
+	}
+	return e.Service + ": " + e.Text
 }
 
 func (v *plainView) service(e engine.Event) {

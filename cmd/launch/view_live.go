@@ -84,7 +84,7 @@ func (v *liveView) erase() {
 func (v *liveView) event(e engine.Event) {
 	switch {
 	case e.Type == engine.EventNote:
-		v.notes = append(v.notes, strings.TrimPrefix(e.Service+": "+e.Text, ": "))
+		v.notes = append(v.notes, noteText(e))
 	case e.Failure != nil:
 		v.fails = append(v.fails, e.Failure)
 	}

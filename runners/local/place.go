@@ -260,7 +260,8 @@ func (o ours) payload(_ context.Context, payload *runners.Payload) error {
 }
 
 func (o ours) read(_ context.Context, dir, name string, max int) ([]byte, error) {
-	if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+	named, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name)))
+	if err != nil {
 		return nil, err // mostly it is not there
 	}
 	root, err := os.OpenRoot(dir)
@@ -269,6 +270,9 @@ func (o ours) read(_ context.Context, dir, name string, max int) ([]byte, error)
 	}
 	defer root.Close()
 	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
+	if err != nil && named.Mode()&fs.ModeSymlink != 0 {
+		return nil, fmt.Errorf("%s is a link that is not followed: it has to be relative, and to stay in the work directory", name)
+	}
 	if err != nil {
 		return nil, err
 	}
