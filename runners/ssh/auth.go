@@ -2,58 +2,55 @@ package ssh
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
 
 // credentials are the keys to log in with, in the order in which they are offered.
 type credentials struct {
-	signers []ssh.Signer
-	names   []string // for the message where none is accepted
-	agent   net.Conn
+	signers []ssh.Signer // those at hand
+	names   []string     // of all that were offered, for the message where none is accepted
+	agent   agentLogin
+	others  bool // the agent's keys are offered too, once those at hand were refused
 }
 
-func (c *credentials) close() {
-	if c.agent != nil {
-		c.agent.Close()
-	}
-}
+func (c *credentials) close() { c.agent.close() }
 
 func (c *credentials) add(s ssh.Signer, name string) {
-	for _, have := range c.signers {
-		if bytes.Equal(have.PublicKey().Marshal(), s.PublicKey().Marshal()) {
-			return // an sshd counts every key that is offered against MaxAuthTries
-		}
+	if c.has(s) {
+		return // an sshd counts every key that is offered against MaxAuthTries
 	}
 	c.signers = append(c.signers, s)
 	c.names = append(c.names, name)
 }
 
-// credentials gathers the keys for a host: given ones, identity files, the agent's.
-func (r *Runner) credentials(end Endpoint) (*credentials, error) {
-	c := new(credentials)
+func (c *credentials) has(s ssh.Signer) bool {
+	return slices.ContainsFunc(c.signers, func(have ssh.Signer) bool {
+		return bytes.Equal(have.PublicKey().Marshal(), s.PublicKey().Marshal())
+	})
+}
+
+// credentials gathers the keys for a host: given ones, those of files, the agent's.
+func (r *Runner) credentials(ctx context.Context, end Endpoint) (*credentials, error) {
+	c := &credentials{others: !end.onlyThese && len(end.Signers) == 0}
+	if r.config.Agent == nil || *r.config.Agent {
+		c.agent.socket = r.getenv("SSH_AUTH_SOCK")
+	}
 	for _, s := range end.Signers {
 		c.add(s, "the key made for it")
 	}
-	fromAgent := r.agentKeys(c)
-	only := end.onlyThese
 	for _, file := range end.identities {
-		if err := r.addIdentity(c, file, fromAgent); err != nil {
+		if err := r.addIdentity(ctx, c, file); err != nil {
 			c.close()
 			return nil, err
-		}
-	}
-	if !only && len(end.Signers) == 0 {
-		for _, s := range fromAgent {
-			c.add(s, "the agent's "+describe(s.PublicKey()))
 		}
 	}
 	if end.alsoDefault {
@@ -64,35 +61,70 @@ func (r *Runner) credentials(end Endpoint) (*credentials, error) {
 			}
 		}
 	}
-	if len(c.signers) == 0 {
-		c.close()
-		return nil, fmt.Errorf("there is no key to log in to %s with: set identity_file, or load one into ssh-agent with ssh-add", end)
-	}
 	return c, nil
+}
+
+// offer returns what chooses the next keys to offer: those at hand, then the
+// agent's. After one of several keys that a host wants it begins anew.
+func (c *credentials) offer(ctx context.Context) ssh.ClientAuthCallback {
+	steps := []func() ([]ssh.Signer, error){
+		func() ([]ssh.Signer, error) { return c.signers, nil },
+		func() ([]ssh.Signer, error) { return c.fromAgent(ctx) },
+	}
+	next, accepted := 0, 0
+	return func(login *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+		if n := len(login.PartialSuccessMethods); n > accepted {
+			next, accepted = 0, n
+		}
+		if next == len(steps) || !slices.Contains(login.AllowedMethods, "publickey") {
+			return nil, nil
+		}
+		next++
+		return ssh.PublicKeysCallback(steps[next-1]), nil
+	}
+}
+
+func (c *credentials) fromAgent(ctx context.Context) ([]ssh.Signer, error) {
+	if !c.others {
+		return nil, nil
+	}
+	keys, err := c.agent.list(ctx)
+	keys = slices.DeleteFunc(slices.Clone(keys), c.has)
+	for _, s := range keys {
+		if name := "the agent's " + describe(s.PublicKey()); !slices.Contains(c.names, name) {
+			c.names = append(c.names, name)
+		}
+	}
+	return keys, err
 }
 
 // addIdentity adds the key of a file that the operator named. Where that is
 // encrypted, the agent must have it: launch asks for no passphrase.
-func (r *Runner) addIdentity(c *credentials, file string, fromAgent []ssh.Signer) error {
+func (r *Runner) addIdentity(ctx context.Context, c *credentials, file string) error {
 	s, err := r.identity(file)
 	if err == nil {
 		c.add(s, file)
 		return nil
 	}
-	public := publicHalf(file, err)
-	for _, s := range fromAgent {
-		if public != nil && bytes.Equal(s.PublicKey().Marshal(), public.Marshal()) {
+	if public := publicHalf(file, err); public != nil {
+		s, err := c.agent.has(ctx, public)
+		if err != nil {
+			return err
+		}
+		if s != nil {
 			c.add(s, file+" (in the agent)")
 			return nil
 		}
 	}
 	switch _, locked := errors.AsType[*ssh.PassphraseMissingError](err); {
 	case locked:
-		return fmt.Errorf("identity file %s is protected by a passphrase, and the agent does not have it: load it with ssh-add %s", file, file)
+		err = fmt.Errorf("identity file %s is protected by a passphrase, and the agent does not have it: load it with ssh-add %s", file, file)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("identity file %s does not exist", file)
+		err = fmt.Errorf("identity file %s does not exist", file)
+	default:
+		err = fmt.Errorf("identity file %s: %w", file, err)
 	}
-	return fmt.Errorf("identity file %s: %w", file, err)
+	return &hopelessError{err}
 }
 
 // publicHalf is what can be known of a private key that cannot be read.
@@ -128,24 +160,6 @@ func (r *Runner) identity(file string) (ssh.Signer, error) {
 	}
 	r.identities[file] = s
 	return s, nil
-}
-
-// agentKeys returns the keys of the operator's agent; none where there is no agent.
-func (r *Runner) agentKeys(c *credentials) []ssh.Signer {
-	socket := r.getenv("SSH_AUTH_SOCK")
-	if socket == "" || r.config.Agent != nil && !*r.config.Agent {
-		return nil
-	}
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		return nil // a stale variable is usual, and other keys may do
-	}
-	c.agent = conn
-	signers, err := agent.NewClient(conn).Signers()
-	if err != nil {
-		return nil
-	}
-	return signers
 }
 
 func (r *Runner) getenv(name string) string {

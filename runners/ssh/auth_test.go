@@ -1,13 +1,18 @@
 package ssh
 
 import (
+	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -25,6 +30,11 @@ func startAgent(t testing.TB, keys ...any) string {
 			t.Fatal(err)
 		}
 	}
+	return serveAgent(t, func(c net.Conn) { agent.ServeAgent(ring, c) })
+}
+
+func serveAgent(t testing.TB, serve func(net.Conn)) string {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "agent")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -38,10 +48,34 @@ func startAgent(t testing.TB, keys ...any) string {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { agent.ServeAgent(ring, c); c.Close() })
+			wg.Go(func() { serve(c); c.Close() })
 		}
 	})
 	return socket
+}
+
+// hungAgent takes requests and answers none.
+func hungAgent(t testing.TB) string {
+	return serveAgent(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+}
+
+// A waitingAgent tells its keys, and signs when its operator touches one: never, or not with these.
+type waitingAgent struct {
+	agent.Agent
+	touched <-chan struct{}
+}
+
+func (a waitingAgent) Sign(ssh.PublicKey, []byte) (*ssh.Signature, error) {
+	<-a.touched
+	return nil, errors.New("not touched")
+}
+
+func startWaitingAgent(t testing.TB, touched <-chan struct{}, key any) string {
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
+		t.Fatal(err)
+	}
+	return serveAgent(t, func(c net.Conn) { agent.ServeAgent(waitingAgent{ring, touched}, c) })
 }
 
 func TestCredentials(t *testing.T) {
@@ -69,6 +103,7 @@ func TestCredentials(t *testing.T) {
 		{"locked", func(c *Config) { c.IdentityFile = locked }, "", "ssh-add " + locked},
 		{"missing", func(c *Config) { c.IdentityFile = "~/none" }, "", "none does not exist"},
 		{"garbage", func(c *Config) { c.IdentityFile = s.KnownHosts }, "", s.KnownHosts},
+		{"hung agent that is not needed", func(c *Config) { c.Agent = &yes }, hungAgent(t), ""},
 		{"refused", func(c *Config) { c.IdentityFile, c.Agent = "", &yes }, startAgent(t, stranger), "refuses to log in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,6 +118,102 @@ func TestCredentials(t *testing.T) {
 				t.Errorf("the error tells a secret: %v", err)
 			}
 		})
+	}
+}
+
+// TestSilentAgent: an agent that takes requests and does not answer holds up neither an attempt to connect nor the runner's end.
+func TestSilentAgent(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	private, public := newKey(t)
+	write(t, filepath.Join(s.Dir, "authorized_keys"), authorizedKey(public)+"\n")
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := write(t, filepath.Join(t.TempDir(), "locked"), string(pem.EncodeToMemory(block)))
+	untouched := make(chan struct{})
+	waiting := startWaitingAgent(t, untouched, private)
+	t.Cleanup(func() { close(untouched) })
+	for _, c := range []struct{ name, identity, agent string }{
+		{"while it lists", "", hungAgent(t)},
+		{"while it lists, for a locked file", locked, hungAgent(t)},
+		{"while it signs", "", waiting},
+		{"while it signs for a locked file", locked, waiting},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config, env := configFor(s), envFor(t)
+			config.IdentityFile, config.Agent, config.ConnectTimeout = c.identity, nil, Duration(300*time.Millisecond)
+			env.Environ = append(env.Environ, "SSH_AUTH_SOCK="+c.agent)
+			told := make(chan string, 10)
+			env.Note = func(_, text string) { told <- text }
+			r := runnerFor(t, config, env)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { _, err := r.Connect(ctx, runners.Target{Service: "web", Host: "127.0.0.1"}); ended <- err }()
+			if text := <-told; !strings.Contains(text, "ssh-agent") || !strings.Contains(text, "does not answer") || !strings.Contains(text, c.agent) {
+				t.Errorf("the operator is told %q", text)
+			}
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("Connect: %v", err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	// An agent that is asked and refuses is believed at once.
+	touched := make(chan struct{})
+	close(touched)
+	config, env := configFor(s), envFor(t)
+	config.IdentityFile, config.Agent = "", nil
+	env.Environ = append(env.Environ, "SSH_AUTH_SOCK="+startWaitingAgent(t, touched, private))
+	if err := reach(t, config, env, "127.0.0.1"); err == nil || !strings.Contains(err.Error(), "does not sign") {
+		t.Errorf("Connect with an agent that refuses to sign: %v", err)
+	}
+}
+
+// TestSeveralKeys: a host may want two keys, and may end a login that offers it too many.
+func TestSeveralKeys(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{Config: []string{"AuthenticationMethods publickey,publickey"}})
+	private, public := newKey(t)
+	stranger, _ := newKey(t)
+	write(t, filepath.Join(s.Dir, "authorized_keys"), authorizedKey(s.Signer.PublicKey())+"\n"+authorizedKey(public)+"\n")
+	env := envFor(t)
+	env.Environ = append(env.Environ, "SSH_AUTH_SOCK="+startAgent(t, stranger, private))
+	data, err := os.ReadFile(s.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(runnerFor(t, Config{}, env).home(), ".ssh", "id_ed25519"), string(data))
+	config := configFor(s)
+	config.IdentityFile, config.Agent = "", nil
+	if err := reach(t, config, env, "127.0.0.1"); err != nil {
+		t.Errorf("Connect to a host that wants two keys: %v", err)
+	}
+}
+
+// TestTooManyKeys: an sshd that has seen enough keys is not asked again and again.
+func TestTooManyKeys(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{Config: []string{"MaxAuthTries 2"}})
+	var strangers []any
+	for range 4 {
+		private, _ := newKey(t)
+		strangers = append(strangers, private)
+	}
+	config, env := configFor(s), envFor(t)
+	config.IdentityFile, config.Agent = "", nil
+	env.Environ = append(env.Environ, "SSH_AUTH_SOCK="+startAgent(t, strangers...))
+	if err := reach(t, config, env, "127.0.0.1"); err == nil || !strings.Contains(err.Error(), "identity_file") || !strings.Contains(err.Error(), "which are 4") {
+		t.Errorf("Connect: %v; want an error that says to name one key", err)
+	}
+	r := runnerFor(t, config, env)
+	ctx, cancel := contextFor(t, 1)
+	defer cancel()
+	_, err := r.ConnectTo(ctx, Endpoint{Address: "127.0.0.1", Booting: true})
+	if !isUnreachable(err) || !strings.Contains(err.Error(), "identity_file") {
+		t.Errorf("ConnectTo a machine that is just being made: %v; want that it is waited for", err)
 	}
 }
 

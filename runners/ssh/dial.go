@@ -114,56 +114,70 @@ func (m *machine) dialTCP(ctx context.Context, timeout time.Duration) (net.Conn,
 // handshake makes an SSH connection of conn. The deadline is on conn itself:
 // ClientConfig.Timeout covers TCP alone, and a frozen sshd would hang the rest.
 func (m *machine) handshake(ctx context.Context, conn net.Conn, timeout time.Duration) (*link, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it accepts connections, but does not answer within %s", timeout))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
 	keys, err := m.r.hostKeys(m.end)
 	if err != nil {
 		conn.Close()
 		return nil, &hopelessError{err}
 	}
-	offer, err := m.r.credentials(m.end)
+	offer, err := m.r.credentials(ctx, m.end)
 	if err != nil {
 		conn.Close()
-		return nil, &hopelessError{err}
+		return nil, err
 	}
 	defer offer.close()
-	late := time.AfterFunc(timeout, func() { conn.Close() })
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
 	address := net.JoinHostPort(m.end.Address, strconv.Itoa(m.end.Port))
 	c, chans, reqs, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
 		User:              m.end.User,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(offer.signers...)},
+		AuthCallback:      offer.offer(ctx),
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms,
 		ClientVersion:     "SSH-2.0-launch",
 	})
+	if err == nil && !stop() {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		if err = m.r.pin(m.life, m.end, keys); err != nil {
+			err = &hopelessError{err}
+		}
+	}
 	if err != nil {
 		conn.Close()
-		if keys.err != nil {
-			return nil, &hopelessError{keys.err}
-		}
-		if !late.Stop() {
-			return nil, fmt.Errorf("it accepts connections, but does not answer within %s", timeout)
-		}
-		if strings.Contains(err.Error(), "unable to authenticate") {
-			return nil, m.loginError(offer)
-		}
-		return nil, m.dialError(ctx, err)
-	}
-	if !late.Stop() {
-		c.Close()
-		return nil, fmt.Errorf("it accepts connections, but does not answer within %s", timeout)
-	}
-	if err := m.r.pin(m.life, m.end, keys); err != nil {
-		c.Close()
-		return nil, &hopelessError{err}
+		return nil, m.handshakeError(ctx, keys, offer, err)
 	}
 	return newLink(m, ssh.NewClient(c, chans, reqs), conn), nil
 }
 
-// loginError says that no key was accepted. A machine that is just being made may accept one later.
-func (m *machine) loginError(offer *credentials) error {
-	err := fmt.Errorf("%s refuses to log in user %s with any of the keys offered (%s): is the user right, and the key in its authorized_keys?",
-		m.end, m.end.User, strings.Join(offer.names, ", "))
+// handshakeError says who is to blame for a handshake that failed: the host's key, the operator's agent, our keys, or the host.
+func (m *machine) handshakeError(ctx context.Context, keys *hostKeys, offer *credentials, err error) error {
+	switch {
+	case keys.err != nil:
+		return &hopelessError{keys.err}
+	case hopeless(err):
+		return err
+	case offer.agent.err != nil:
+		return offer.agent.err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case strings.Contains(err.Error(), "unable to authenticate"):
+		if len(offer.names) == 0 {
+			return &hopelessError{fmt.Errorf("there is no key to log in to %s with: set identity_file, or load one into ssh-agent with ssh-add", m.end)}
+		}
+		return m.loginError(fmt.Errorf("%s refuses to log in user %s with any of the keys offered (%s): is the user right, and the key in its authorized_keys?",
+			m.end, m.end.User, strings.Join(offer.names, ", ")))
+	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
+		return m.loginError(fmt.Errorf("%s ended the login of user %s: it does not try as many keys as were offered, which are %d (MaxAuthTries in its sshd_config). "+
+			"Say which key is the right one: identity_file in the plan, or IdentityFile with IdentitiesOnly in ~/.ssh/config", m.end, m.end.User, len(offer.names)))
+	}
+	return m.dialError(ctx, err)
+}
+
+// loginError is why nobody was logged in. A machine that is just being made may do so later.
+func (m *machine) loginError(err error) error {
 	if m.end.Booting {
 		return err
 	}

@@ -221,11 +221,13 @@ func (m *machine) try(a *attempt, pause time.Duration) {
 }
 
 // note tells the operator why a host keeps launch waiting: once per reason, and
-// not for the first refusal, which a busy sshd gives to one of many.
+// not for the first refusal, which a busy sshd gives to one of many. An agent
+// that is silent may be waiting for the operator: that is told at once.
 func (m *machine) note(service string, err error) {
+	_, agent := errors.AsType[*silentAgentError](err)
 	m.mu.Lock()
 	m.noted = err.Error()
-	tell := m.failures > 1 && m.told != m.noted
+	tell := (agent || m.failures > 1) && m.told != m.noted
 	if tell {
 		m.told = m.noted
 	}
