@@ -71,7 +71,10 @@ func TestHostKeys(t *testing.T) {
 		{name: "only the ecdsa key is known", known: address + " " + string(ecdsaPublic)},
 		{name: "with a line of tomorrow", known: "# mine\n" + address + " ssh-quantum AAAA\n\x00\xff garbage\n" + address + " " + right},
 		{name: "unknown", known: "", want: []string{"not known", ssh.FingerprintSHA256(s.HostKey), "accept-new", "host_key"}},
-		{name: "other port", known: "127.0.0.1 " + right, want: []string{"not known"}},
+		{name: "another key on the standard port", known: "127.0.0.1 " + wrong, want: []string{"not known"}},
+		{name: "another key on the standard port, and new ones are accepted", known: "127.0.0.1 " + wrong, config: Config{HostKeyPolicy: "accept-new"}},
+		{name: "an authority, but no certificate", known: "@cert-authority " + address + " " + wrong, want: []string{"not known", ssh.FingerprintSHA256(s.HostKey)}},
+		{name: "an authority, but no certificate, and new ones are accepted", known: "@cert-authority " + address + " " + wrong, config: Config{HostKeyPolicy: "accept-new"}},
 		{name: "changed", known: address + " " + wrong, want: []string{"has changed", "known_hosts:1", ssh.FingerprintSHA256(wrongKey), "ssh-keygen -R"}},
 		{name: "changed, and new ones are accepted", known: address + " " + wrong, config: Config{HostKeyPolicy: "accept-new"}, want: []string{"has changed"}},
 		{name: "revoked", known: address + " " + right + "\n@revoked * " + right, want: []string{"revoked", "known_hosts:2"}},
@@ -135,6 +138,53 @@ func TestPinnedKey(t *testing.T) {
 	}
 }
 
+// TestKnownNames: a host is known under the names under which the ssh command knows it.
+func TestKnownNames(t *testing.T) {
+	client := sshtest.Need(t, "ssh")
+	s := sshtest.Start(t, sshtest.Options{})
+	right := authorizedKey(s.HostKey)
+	_, wrongKey := newKey(t)
+	wrong := authorizedKey(wrongKey)
+	port := fmt.Sprintf("]:%d ", s.Port)
+	for _, c := range []struct {
+		name, known string
+		config      string // of the Host
+		refused     bool
+	}{
+		{name: "host and port", known: "[127.0.0.1" + port + right},
+		{name: "the standard port's entry", known: "127.0.0.1 " + right},
+		{name: "the standard port's entry, hashed", known: knownhosts.HashHostname("127.0.0.1") + " " + right},
+		{name: "the standard port's entry beside a wrong one for the port", known: "127.0.0.1 " + right + "\n[127.0.0.1" + port + wrong, refused: true},
+		{name: "a wrong entry of the standard port", known: "127.0.0.1 " + wrong, refused: true},
+		{name: "any host", known: "* " + right},
+		{name: "name in capitals", config: "HostName LocalHost", known: "[localhost" + port + right},
+		{name: "entry in capitals", config: "HostName localhost", known: "[LocalHost" + port + right},
+		{name: "name in capitals, hashed", config: "HostName LocalHost", known: knownhosts.HashHostname("[localhost]:"+fmt.Sprint(s.Port)) + " " + right},
+		{name: "alias", config: "HostKeyAlias web-1", known: "web-1 " + right},
+		{name: "alias in capitals", config: "HostKeyAlias Web-1", known: "web-1 " + right},
+		{name: "alias and port", config: "HostKeyAlias web-1", known: "[web-1" + port + right, refused: true},
+		{name: "alias that looks like a port", config: "HostKeyAlias [web-1" + strings.TrimSpace(port), known: "[web-1" + port + right},
+		{name: "address beside an alias", config: "HostKeyAlias web-1", known: "127.0.0.1 " + right, refused: true},
+		{name: "a wrong entry for the alias", config: "HostKeyAlias web-1", known: "web-1 " + wrong + "\n127.0.0.1 " + right, refused: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := envFor(t)
+			r := runnerFor(t, Config{}, env)
+			known := write(t, filepath.Join(t.TempDir(), "known_hosts"), c.known+"\n")
+			config := write(t, filepath.Join(r.home(), ".ssh", "config"), "Host web\n"+c.config+"\n"+
+				fmt.Sprintf("HostName 127.0.0.1\nPort %d\nUser %s\nIdentityFile %s\nIdentitiesOnly yes\nUserKnownHostsFile %s\n", s.Port, s.User, s.Identity, known))
+			out, err := exec.Command(client, "-F", config, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none", "web", "true").CombinedOutput()
+			if (err != nil) != c.refused {
+				t.Errorf("ssh: %v, %s", err, out)
+			}
+			_, err = r.Connect(t.Context(), runners.Target{Service: "web", Host: "web"})
+			if (err != nil) != c.refused {
+				t.Errorf("Connect: %v; want that it is refused: %v", err, c.refused)
+			}
+		})
+	}
+}
+
 // TestHostCertificates: an authority in known_hosts vouches for hosts.
 func TestHostCertificates(t *testing.T) {
 	authority, authorityPublic := newKey(t)
@@ -164,6 +214,25 @@ func TestHostCertificates(t *testing.T) {
 	if err := reach(t, config, envFor(t), "127.0.0.2"); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("Connect under a name that the certificate is not for: %v", err)
 	}
+	// One that is accepted when it shows a certificate is held to that.
+	config.KnownHostsFile = write(t, filepath.Join(dir, "known_hosts1"), "@cert-authority 127.0.0.1 "+authorizedKey(authorityPublic)+"\n")
+	config.HostKeyPolicy = "accept-new"
+	env := envFor(t)
+	for range 2 {
+		if err := reach(t, config, env, "127.0.0.1"); err != nil {
+			t.Errorf("Connect to a host with a certificate, where new keys are accepted: %v", err)
+		}
+	}
+	plain := sshtest.Start(t, sshtest.Options{})
+	impostor := config
+	impostor.Port, impostor.IdentityFile = plain.Port, plain.Identity
+	pin := env.Ledger.List(pinKind)[0]
+	pin.Key = fmt.Sprintf("127.0.0.1:%d", plain.Port)
+	env.Ledger.Put(t.Context(), pin)
+	if err := reach(t, impostor, env, "127.0.0.1"); err == nil {
+		t.Error("a plain key was accepted in the place of a certificate")
+	}
+	config.HostKeyPolicy = ""
 	config.KnownHostsFile = write(t, filepath.Join(dir, "known_hosts2"), line+"@revoked * "+authorizedKey(authorityPublic)+"\n")
 	if err := reach(t, config, envFor(t), "127.0.0.1"); err == nil {
 		t.Error("a revoked authority was believed")

@@ -50,7 +50,7 @@ type Endpoint struct {
 	// Config's host_key, known_hosts file and policy decide.
 	HostKeys []ssh.PublicKey
 
-	// KnownAs is the name to look up in known_hosts; empty: Address.
+	// KnownAs is the name to look up in known_hosts, whatever the port; empty: Address.
 	KnownAs string
 
 	// Via are the hosts to go through, the nearest first.
