@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -12,26 +13,55 @@ import (
 
 // acquire returns an idle hand of user, opens one where the server allows
 // another session, or waits for one.
-func (l *link) acquire(ctx context.Context, user string) (*hand, error) {
+func (l *link) acquire(ctx context.Context, user string) (h *hand, err error) {
+	err = l.withSession(ctx,
+		func(idle *hand) bool {
+			if idle.user == user {
+				h = idle
+			}
+			return h != nil
+		},
+		func() error {
+			h, err = l.another(ctx, user)
+			return err
+		})
+	return h, err
+}
+
+// session opens a session that is not a hand's, for which idle hands make room.
+// The caller says by end that it is over.
+func (l *link) session(ctx context.Context) (session *ssh.Session, end func(), err error) {
+	err = l.withSession(ctx,
+		func(*hand) bool { return false },
+		func() error {
+			if session, err = l.client.NewSession(); err != nil {
+				l.left()
+				return orCut(err)
+			}
+			return nil
+		})
+	return session, sync.OnceFunc(func() { session.Close(); l.left() }), err
+}
+
+// withSession takes an idle hand that will do, or opens a session where the
+// server allows another, or waits until one of these is possible.
+func (l *link) withSession(ctx context.Context, take func(*hand) bool, open func() error) error {
 	wait := firstRefusal
 	for {
-		h, open, changed := l.idle(user)
-		if h != nil {
-			return h, nil
+		taken, room, changed := l.idle(take)
+		if taken {
+			return nil
 		}
-		if open {
-			h, err := l.another(ctx, user)
-			if err == nil {
-				return h, nil
-			}
-			if !refused(err) {
-				return nil, err
+		if room {
+			err := open()
+			if err == nil || !refused(err) {
+				return err
 			}
 			// The server counts sessions too, and its limit is lower: keep to
 			// what it granted. Where that is none, others may hold them all.
 			if alone := l.learn(); alone {
 				if wait > lastRefusal {
-					return nil, &hopelessError{fmt.Errorf("%s refuses to open a session (%w): MaxSessions in its sshd_config must allow at least one", l.m.end, err)}
+					return &hopelessError{fmt.Errorf("%s refuses to open a session (%w): MaxSessions in its sshd_config must allow at least one", l.m.end, err)}
 				}
 				select {
 				case <-time.After(wait):
@@ -48,10 +78,10 @@ func (l *link) acquire(ctx context.Context, user string) (*hand, error) {
 			}
 		}
 		if l.lost() {
-			return nil, errCut
+			return errCut
 		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -62,26 +92,34 @@ const (
 	lastRefusal  = 5 * time.Second
 )
 
-// idle returns an idle hand of user, or whether another may be opened, or what to wait for.
-func (l *link) idle(user string) (h *hand, open bool, changed <-chan struct{}) {
+// idle takes an idle hand that will do, or says whether another session may be opened, or what to wait for.
+func (l *link) idle(take func(*hand) bool) (taken, room bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.free) - 1; i >= 0; i-- {
-		if h := l.free[i]; h.user == user {
+		if take(l.free[i]) {
 			l.free = append(l.free[:i], l.free[i+1:]...)
-			return h, false, nil
+			return true, false, nil
 		}
 	}
 	if l.open < l.limit {
 		l.open++
-		return nil, true, nil
+		return false, true, nil
 	}
-	if len(l.free) > 0 { // of another user: what it watches is attached to again
+	if len(l.free) > 0 { // of no use here: what it watches is attached to again
 		other := l.free[0]
 		l.free = l.free[1:]
 		other.close()
 	}
-	return nil, false, l.changed
+	return false, false, l.changed
+}
+
+// left says that a session is over, or was not opened.
+func (l *link) left() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	l.signal()
 }
 
 // another opens one more hand; l.open counts it already.

@@ -241,16 +241,33 @@ func TestShell(t *testing.T) {
 	s := sshtest.Start(t, sshtest.Options{})
 	h := connect(t, s, envFor(t), "127.0.0.1")
 	run(t, h, program("boot-1", "true"))
+	if out := shellOn(t, h); !strings.Contains(out, "17 91") || !strings.Contains(out, h.WorkDir("web", "")) || !strings.Contains(out, "terminal") {
+		t.Errorf("the shell wrote %q", out)
+	}
+}
+
+// shellOn is what a shell on a terminal of 91 columns and 17 rows says of itself.
+func shellOn(t *testing.T, h runners.Host) string {
+	t.Helper()
 	var out bytes.Buffer
 	in := strings.NewReader("stty size; pwd; test -t 0 && echo terminal; exit 3\n")
 	if err := h.Shell(t.Context(), "web", runners.TTY{In: in, Out: &out, Err: io.Discard, Term: "dumb", Cols: 91, Rows: 17}); err != nil {
 		t.Fatalf("Shell: %v", err)
 	}
-	for _, want := range []string{"17 91", h.WorkDir("web", ""), "terminal"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the shell wrote %q; want %q in it", out.String(), want)
+	return out.String()
+}
+
+// TestShellOnlySession: where the server allows a single session, a shell gets it, and programs get it after the shell.
+func TestShellOnlySession(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{Config: []string{"MaxSessions 1"}})
+	h := connect(t, s, envFor(t), "127.0.0.1")
+	for i := range 3 {
+		run(t, h, program(fmt.Sprintf("boot-%d", i), "true"))
+		if out := shellOn(t, h); !strings.Contains(out, "terminal") {
+			t.Errorf("the shell wrote %q", out)
 		}
 	}
+	run(t, h, program("boot-4", "true"))
 }
 
 // TestWorkRoot: where the home is read-only and /tmp is mounted noexec, another folder serves.

@@ -18,11 +18,11 @@ func (h *host) Shell(ctx context.Context, service string, tty runners.TTY) error
 	if err != nil {
 		return h.m.explain(ctx, err)
 	}
-	session, err := l.client.NewSession()
+	session, end, err := l.session(ctx)
 	if err != nil {
 		return fmt.Errorf("open a session on %s: %w", h.m.end, err)
 	}
-	defer session.Close()
+	defer end()
 	stop := context.AfterFunc(ctx, func() { session.Close() })
 	defer stop()
 	if err := session.RequestPty(orElse(tty.Term, "xterm"), max(1, tty.Rows), max(1, tty.Cols), ssh.TerminalModes{}); err != nil {
