@@ -182,15 +182,36 @@ func TestSeveralKeys(t *testing.T) {
 	write(t, filepath.Join(s.Dir, "authorized_keys"), authorizedKey(s.Signer.PublicKey())+"\n"+authorizedKey(public)+"\n")
 	env := envFor(t)
 	env.Environ = append(env.Environ, "SSH_AUTH_SOCK="+startAgent(t, stranger, private))
+	defaultKey(t, s, env)
+	config := configFor(s)
+	config.IdentityFile, config.Agent = "", nil
+	if err := reach(t, config, env, "127.0.0.1"); err != nil {
+		t.Errorf("Connect to a host that wants two keys: %v", err)
+	}
+}
+
+// defaultKey makes the server's key the one that ssh uses where nothing is said.
+func defaultKey(t *testing.T, s *sshtest.Server, env runners.Env) {
 	data, err := os.ReadFile(s.Identity)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(runnerFor(t, Config{}, env).home(), ".ssh", "id_ed25519"), string(data))
-	config := configFor(s)
-	config.IdentityFile, config.Agent = "", nil
-	if err := reach(t, config, env, "127.0.0.1"); err != nil {
-		t.Errorf("Connect to a host that wants two keys: %v", err)
+}
+
+// TestDefaultKey: a machine for which another runner gives no key is logged in to with ~/.ssh/id_*, and so is one on the way.
+func TestDefaultKey(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{Address: "0.0.0.0"})
+	env, config := envFor(t), configFor(s)
+	config.IdentityFile = ""
+	defaultKey(t, s, env)
+	end := Endpoint{Address: "127.0.0.1", Via: []Endpoint{{Address: "127.0.0.2", Port: s.Port, User: s.User}}}
+	if _, err := runnerFor(t, config, env).ConnectTo(t.Context(), end); err != nil {
+		t.Errorf("ConnectTo: %v", err)
+	}
+	end.Signers = []ssh.Signer{s.Signer}
+	if _, err := runnerFor(t, config, envFor(t)).ConnectTo(t.Context(), end); err == nil || !strings.Contains(err.Error(), "no key to log in to 127.0.0.2") {
+		t.Errorf("ConnectTo where there is no key for the host on the way: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -98,9 +99,20 @@ func (r *Runner) Connect(ctx context.Context, target runners.Target) (runners.Ho
 
 // ConnectTo reaches a host whose facts are decided. It is patient until ctx
 // ends, as Connect is; a second call for the same host shares the connection.
+// Where it gives no Signers, keys are found as for a host that ~/.ssh/config does not name.
 func (r *Runner) ConnectTo(ctx context.Context, end Endpoint) (runners.Host, error) {
-	end = r.complete(end)
+	end = r.complete(end.withDefaultKeys())
 	return r.connect(ctx, end, "")
+}
+
+// withDefaultKeys also looks at ~/.ssh/id_* where no key is given, on the way too.
+func (e Endpoint) withDefaultKeys() Endpoint {
+	e.alsoDefault = len(e.Signers) == 0
+	e.Via = slices.Clone(e.Via)
+	for i, via := range e.Via {
+		e.Via[i] = via.withDefaultKeys()
+	}
+	return e
 }
 
 func (r *Runner) connect(ctx context.Context, end Endpoint, service string) (runners.Host, error) {
