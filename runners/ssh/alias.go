@@ -28,8 +28,7 @@ func (r *Runner) resolve(name string) (Endpoint, error) {
 			return Endpoint{}, err
 		}
 	}
-	end.HostKeys, err = parseHostKeys(r.config.HostKey)
-	return r.complete(end), err
+	return r.complete(end), nil
 }
 
 // complete fills in what an Endpoint leaves open, for its own hosts on the way too.
@@ -44,6 +43,9 @@ func (r *Runner) complete(end Endpoint) Endpoint {
 	if r.config.IdentityFile != "" && len(end.Signers) == 0 {
 		end.identities = []string{r.expand(r.config.IdentityFile)}
 		end.alsoDefault, end.onlyThese = false, true
+	}
+	if len(end.HostKeys) == 0 {
+		end.HostKeys, _ = parseHostKeys(r.config.HostKey) // New has checked it
 	}
 	end.Facts.Address = orElse(end.Facts.Address, end.Address)
 	end.Via = slices.Clone(end.Via)

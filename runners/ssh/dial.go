@@ -155,6 +155,8 @@ func (m *machine) handshake(ctx context.Context, conn net.Conn, timeout time.Dur
 // handshakeError says who is to blame for a handshake that failed: the host's key, the operator's agent, our keys, or the host.
 func (m *machine) handshakeError(ctx context.Context, keys *hostKeys, offer *credentials, err error) error {
 	switch {
+	case keys.err != nil && len(m.end.HostKeys) > 0:
+		return m.final(keys.err)
 	case keys.err != nil:
 		return &hopelessError{keys.err}
 	case hopeless(err):
@@ -167,17 +169,18 @@ func (m *machine) handshakeError(ctx context.Context, keys *hostKeys, offer *cre
 		if len(offer.names) == 0 {
 			return &hopelessError{fmt.Errorf("there is no key to log in to %s with: set identity_file, or load one into ssh-agent with ssh-add", m.end)}
 		}
-		return m.loginError(fmt.Errorf("%s refuses to log in user %s with any of the keys offered (%s): is the user right, and the key in its authorized_keys?",
+		return m.final(fmt.Errorf("%s refuses to log in user %s with any of the keys offered (%s): is the user right, and the key in its authorized_keys?",
 			m.end, m.end.User, strings.Join(offer.names, ", ")))
 	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
-		return m.loginError(fmt.Errorf("%s ended the login of user %s: it does not try as many keys as were offered, which are %d (MaxAuthTries in its sshd_config). "+
+		return m.final(fmt.Errorf("%s ended the login of user %s: it does not try as many keys as were offered, which are %d (MaxAuthTries in its sshd_config). "+
 			"Say which key is the right one: identity_file in the plan, or IdentityFile with IdentitiesOnly in ~/.ssh/config", m.end, m.end.User, len(offer.names)))
 	}
 	return m.dialError(ctx, err)
 }
 
-// loginError is why nobody was logged in. A machine that is just being made may do so later.
-func (m *machine) loginError(err error) error {
+// final is for what another attempt does not mend, but for a machine that is just
+// being made: its users, its keys and its name may come late.
+func (m *machine) final(err error) error {
 	if m.end.Booting {
 		return err
 	}
@@ -192,14 +195,14 @@ func (m *machine) dialError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case strings.Contains(err.Error(), "no common algorithm"):
-		return &hopelessError{fmt.Errorf("%s and launch have no algorithm in common: %w", m.end, err)}
+		return m.final(fmt.Errorf("%s and launch have no algorithm in common: %w", m.end, err))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return errors.New("it closes the connection before the login (too many logins at once, or still starting)")
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %s", time.Duration(m.r.config.ConnectTimeout))
 	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound && !m.end.Booting {
-		return &hopelessError{fmt.Errorf("host %s is not known: no such name", m.end.Address)}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return m.final(fmt.Errorf("host %s is not known: no such name", m.end.Address))
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return op.Err

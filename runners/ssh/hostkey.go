@@ -89,6 +89,10 @@ func pinned(end Endpoint, keys []ssh.PublicKey, what string) *hostKeys {
 		}
 		k.err = fmt.Errorf("the host key of %s has changed: it shows %s, but %s is %s. %s. If the new key is right, give it in the plan (host_key) or start a new run",
 			end, describe(key), what, describe(keys[0]), eitherOr)
+		if end.Booting {
+			k.err = fmt.Errorf("%s shows the host key %s, but %s is %s. Its image may start sshd before that one is in place; if it never shows it, do not trust this machine",
+				end, describe(key), what, describe(keys[0]))
+		}
 		return k.err
 	}
 	return k

@@ -1,14 +1,17 @@
 package ssh
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,6 +185,54 @@ func TestKnownNames(t *testing.T) {
 				t.Errorf("Connect: %v; want that it is refused: %v", err, c.refused)
 			}
 		})
+	}
+}
+
+// TestLateHostKey: a machine that is just being made may show another key before the one made for it is in place.
+// It is never spoken with until then.
+func TestLateHostKey(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	private, public := newKey(t)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := envFor(t)
+	told := make(chan string, 10)
+	env.Note = func(_, text string) { told <- text }
+	end := Endpoint{Address: "127.0.0.1", HostKeys: []ssh.PublicKey{public}, Booting: true}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := runnerFor(t, configFor(s), env).ConnectTo(t.Context(), end); err != nil {
+			t.Errorf("ConnectTo: %v", err)
+		}
+	})
+	if text := <-told; !strings.Contains(text, ssh.FingerprintSHA256(s.HostKey)) || !strings.Contains(text, ssh.FingerprintSHA256(public)) {
+		t.Errorf("the operator is told %q", text)
+	}
+	write(t, filepath.Join(s.Dir, "host_key"), string(pem.EncodeToMemory(block)))
+	s.Restart()
+	wg.Wait()
+
+	_, end.HostKeys[0] = newKey(t)
+	why := errors.New("it did not let launch in")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
+	defer cancel()
+	_, err = runnerFor(t, configFor(s), envFor(t)).ConnectTo(ctx, end)
+	if !isUnreachable(err) || !errors.Is(err, why) || !strings.Contains(err.Error(), ssh.FingerprintSHA256(public)) {
+		t.Errorf("ConnectTo a machine that goes on to show another key: %v", err)
+	}
+	end.Booting = false
+	if _, err := runnerFor(t, configFor(s), envFor(t)).ConnectTo(t.Context(), end); err == nil || !strings.Contains(err.Error(), "has changed") {
+		t.Errorf("ConnectTo: %v", err)
+	}
+	// What the runner's block says holds for machines that it is handed, too.
+	end.HostKeys = nil
+	config := configFor(s)
+	_, wrong := newKey(t)
+	config.HostKey = authorizedKey(wrong)
+	if _, err := runnerFor(t, config, envFor(t)).ConnectTo(t.Context(), end); err == nil || !strings.Contains(err.Error(), "was given for it is "+describe(wrong)) {
+		t.Errorf("ConnectTo with host_key: %v", err)
 	}
 }
 

@@ -159,7 +159,7 @@ func (m *machine) explain(ctx context.Context, err error) error {
 		return err
 	}
 	noted := m.lastNote()
-	if errors.Is(err, context.DeadlineExceeded) && noted != "" {
+	if ctx.Err() != nil && noted != "" { // the deadline may have a cause of its own
 		err = fmt.Errorf("%w; the last attempt: %s", err, noted)
 	}
 	return &runners.UnreachableError{Host: m.end.String(), Err: err}

@@ -58,7 +58,8 @@ type Endpoint struct {
 	Via []Endpoint
 
 	// Booting says that the machine is just being made, so that its user and
-	// keys may appear late: refused logins are waited out until ctx ends.
+	// keys may appear late: refused logins, and other host keys than HostKeys,
+	// are waited out until ctx ends.
 	Booting bool
 
 	Facts runners.Facts // told by Host.Facts; an empty Address is filled in
