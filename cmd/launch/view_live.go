@@ -150,7 +150,7 @@ type liveLevel struct {
 type liveService struct {
 	status state.Status
 	since  time.Time
-	text   string // why it failed, or the last line of its output
+	text   string // why it failed, or the last line of its output, or of what is told of it
 }
 
 func newLiveModel(run state.Run, tree *plan.Tree, began time.Time) *liveModel {
@@ -167,6 +167,14 @@ func newLiveModel(run state.Run, tree *plan.Tree, began time.Time) *liveModel {
 }
 
 func (m *liveModel) take(e engine.Event) {
+	if e.Type == engine.EventNote { // it does not say of which level its service is
+		for _, l := range m.levels {
+			if svc := l.services[e.Service]; svc != nil && svc.status != state.Failed {
+				svc.text = e.Text
+			}
+		}
+		return
+	}
 	l := m.byName[e.Level]
 	if l == nil {
 		return

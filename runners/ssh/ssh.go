@@ -108,7 +108,7 @@ func (r *Runner) ConnectTo(ctx context.Context, end Endpoint) (runners.Host, err
 
 // withDefaultKeys also looks at ~/.ssh/id_* where no key is given, on the way too.
 func (e Endpoint) withDefaultKeys() Endpoint {
-	e.alsoDefault = len(e.Signers) == 0
+	e.alsoDefault = len(e.Signers) == 0 && len(e.identities) == 0
 	e.Via = slices.Clone(e.Via)
 	for i, via := range e.Via {
 		e.Via[i] = via.withDefaultKeys()
