@@ -11,7 +11,7 @@
 #   NAME=began  made once, exclusively, before the start: who and when, and how to stop it
 #   NAME=ended  blanks, then how it ended, written over them by one write: so a full disk does not lose it
 #   NAME=out    what it wrote
-#   NAME=stop   why launch ended it
+#   NAME=stop   why launch ended it; on a full disk it is empty, and NAME=WHY is there too
 #   NAME=as     the other user whose folder has all this
 #   NAME=ear.*  pipes of those who attached to it and wait
 # $R/.turn.NAME is there for the launch process that came last. What a dead one asked for may still be on its way to us
@@ -73,6 +73,7 @@ usable() {
 	{ printf '#!/bin/sh\nexec dd iflag=fullblock bs=1 count=0 </dev/null 2>/dev/null\n' >"$try"; } 2>/dev/null || {
 		why=$( { true >"$try"; } 2>&1 )
 		why=${why:-$1 cannot be written to: the disk is full}
+		forsake "$1"
 		return 1
 	}
 	chmod 700 "$1" "$try"
@@ -87,11 +88,17 @@ usable() {
 		"$try" 2>/dev/null
 		case $? in
 			0) full=yes ;;
-			126) why="programs cannot be run from $1: it is mounted noexec"; rm -f "$try"; rmdir "$1"; return 1 ;;
+			126) why="programs cannot be run from $1: it is mounted noexec"; forsake "$1"; return 1 ;;
 		esac
 		[ "$reset" = no ] || "$reset" --default-signal=INT,QUIT true 2>/dev/null || reset=no
 	fi
-	{ printf '%s\n' "$setsid $reset $full" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to"; return 1; }
+	{ printf '%s\n' "$setsid $reset $full" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to: the disk is full"; rm -f "$1/.can"; forsake "$1"; return 1; }
+}
+
+# forsake leaves nothing in folder $1 that cannot be used, nor the folder.
+forsake() {
+	rm -f "$try"
+	rmdir "$1" 2>/dev/null
 }
 
 identify() {
@@ -140,7 +147,7 @@ hello() {
 	[ "${HOME:-/}" = / ] || home=$HOME/.launch/$2
 	R= reasons=
 	for each in "${1:+$1/$2}" "$home" "/var/tmp/launch-$2" "/tmp/launch-$2"; do
-		if [ "$each" ] && [ -f "$each/.can" ] && usable "$each"; then
+		if [ "$each" ] && [ -s "$each/.can" ] && usable "$each"; then
 			R=$each
 			break
 		fi
@@ -244,9 +251,13 @@ pack() {
 	fi
 }
 packed() {
-	if [ ! "$skip$bad" ]; then
+	if [ "$skip" ]; then
+		:
+	elif [ "$bad" ]; then
+		rm -rf "$P" # the parts of one that found no room would only take more
+	else
 		set -C
-		{ printf '%s\n' "$P" >"$1=whole"; } 2>/dev/null
+		{ printf '%s\n' "$P" >"$1=whole"; } 2>/dev/null || [ -s "$1=whole" ] || rm -f "$1=whole"
 		set +C
 	fi
 	skip=$kept
@@ -443,7 +454,12 @@ remains() {
 		why=$(dd if="$1=stop" bs=16 count=1 2>/dev/null)
 		case $why in
 			stopped | timeout) ;;
-			*) why=- ;;
+			*)
+				why=-
+				for each in stopped timeout; do
+					[ ! -e "$1=$each" ] || why=$each
+				done
+				;;
 		esac
 	fi
 	[ ! -s "$1=out" ] || out=1
@@ -605,7 +621,7 @@ halt() {
 	case $last in
 		*exit*' 0 .'*) return 0 ;;
 		*exit*) ;;
-		*) [ -e "$1=stop" ] || { printf '%s' "$2" >"$1=stop"; } 2>/dev/null ;;
+		*) [ -e "$1=stop" ] || { printf '%s' "$2" >"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null ;;
 	esac
 	if [ -e "/proc/$6" ] && ! same "$6" "$7" && [ "$state" != Z ]; then
 		return 0
@@ -643,9 +659,19 @@ as() {
 	mine || { answer superseded; return; }
 	bad=
 	need "$1"
-	{ printf '%s' "$3" >"$1/$2=as" && printf '%s' "$3" >"$R/.programs/$3=as"; } 2>/dev/null || bad="cannot write $1/$2=as"
+	[ "$bad" ] || whose "$1/$2=as" "$3"
+	[ "$bad" ] || whose "$R/.programs/$3=as" "$3"
 	[ ! "$bad" ] || { printf '%s' "$bad"; answer failed; return; }
 	answer ok
+}
+# whose makes the file $1 name user $2. One that names nobody must not be left behind.
+whose() {
+	was=
+	[ ! -s "$1" ] || read -r was <"$1"
+	[ "$was" = "$2" ] || { printf '%s' "$2" >"$1"; } 2>/dev/null || {
+		bad="cannot write $1: the disk is full, or read-only"
+		rm -f "$1"
+	}
 }
 not_as() {
 	rm -f "$1/$2=as"
@@ -760,7 +786,7 @@ file() {
 # spent forgets checks, of which nothing is kept.
 spent() {
 	for each; do
-		rm -f "$each=began" "$each=ended" "$each=out" "$each=stop"
+		rm -f "$each=began" "$each=ended" "$each=out" "$each=stop" "$each=stopped" "$each=timeout"
 	done
 }
 

@@ -69,6 +69,7 @@ func TestShells(t *testing.T) {
 			}
 			if c.name != "banner" && c.options.Shell != "" {
 				c.options.Shell = shell
+				c.options.Env = append(c.options.Env, "SHELL="+shell)
 			}
 			h := connect(t, sshtest.Start(t, c.options), envFor(t), "127.0.0.1")
 			t.Cleanup(func() {
@@ -77,6 +78,9 @@ func TestShells(t *testing.T) {
 				}
 			})
 			round(t, h)
+			if out := shellOn(t, h); !strings.Contains(out, "17 91") || !strings.Contains(out, h.WorkDir("web", "")) {
+				t.Errorf("a shell on a terminal wrote %q", out)
+			}
 		})
 	}
 }
