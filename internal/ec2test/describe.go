@@ -61,7 +61,7 @@ func (s *Server) selected(ids []string, p params, now time.Time) ([]*instance, e
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	filters, err := parseFilters(p)
+	filters, err := s.parseFilters(p)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +126,12 @@ type filter struct {
 
 type filters []filter
 
-func parseFilters(p params) (filters, error) {
+func (s *Server) parseFilters(p params) (filters, error) {
 	var out filters
 	for _, f := range p.structs("Filter") {
+		if slices.Contains(s.faults.UnknownFilters, f.str("Name")) {
+			return nil, &htmlPage{http.StatusInternalServerError, "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n<p>The server has an error.</p>\n"}
+		}
 		values := f.list("Value")
 		if len(values) == 0 {
 			return nil, badValue("The filter '%s' requires at least one value", f.str("Name"))
@@ -137,6 +140,9 @@ func parseFilters(p params) (filters, error) {
 			return nil, fault(http.StatusBadRequest, "FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200")
 		}
 		out = append(out, filter{f.str("Name"), values})
+	}
+	if s.faults.IgnoreFilters {
+		return nil, nil
 	}
 	return out, nil
 }
@@ -282,8 +288,15 @@ func (s *Server) getConsoleOutput(p params) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	latest, err := p.boolean("Latest", false)
+	if err != nil {
+		return nil, err
+	}
+	if latest && s.faults.NoLatest {
+		return nil, fault(http.StatusBadRequest, "UnsupportedOperation", "This instance type does not support retrieving the latest console logs.")
+	}
 	var text string
-	if i.machine != nil && !s.faults.NoConsole {
+	if i.machine != nil && !s.faults.NoConsole && (latest || !s.faults.OnlyLatest) {
 		text = i.machine.console.String()
 	}
 	return answer{

@@ -17,14 +17,26 @@ type Faults struct {
 
 	NotFoundFor   time.Duration // new instances are unknown for that long
 	TagsHiddenFor time.Duration // new tags are not seen for that long
+	LateFor       time.Duration // the same as NotFoundFor for the first instance of each call alone
 
 	LoseAnswers map[string]int   // by action: of how many next calls the answer is lost after the effect
 	Refuse      map[string]Error // by action: the error that every call gets; its Code "" allows it again
+	RefuseAfter map[string]int   // by action: how many next calls Refuse lets pass
 	Capacity    *int             // how many more instances can be started before InsufficientInstanceCapacity
 	MaxVCPUs    int              // quota of vCPUs of instances at a time (VcpuLimitExceeded); 0 means none
 	MaxSpot     *int             // how many spot instances there may be (MaxSpotInstanceCountExceeded)
 	DieStarting int              // how many of the next instances go from pending to terminated
 	NoConsole   bool             // console output stays empty
+
+	// What compatible clouds leave out.
+	UnknownFilters []string // a call with a filter of such a name gets status 500 and a page of HTML
+	IgnoreFilters  bool     // every filter matches everything
+	IgnoreTokens   bool     // client tokens are kept with instances, but a call that is repeated has its effect again
+	OnlyMinCount   bool     // no more instances are started than MinCount says
+	NoTagSpecs     bool     // tags that RunInstances is given are dropped; CreateTags works
+	NoMetadata     bool     // RunInstances with MetadataOptions is refused
+	NoLatest       bool     // the console output cannot be had with Latest
+	OnlyLatest     bool     // without Latest the console output is that of a while ago: empty
 }
 
 // A Report is what the endpoint saw.
@@ -51,7 +63,7 @@ func (s *Server) SetFaults(f Faults) {
 }
 
 func (s *Server) setFaults(f Faults) {
-	f.LoseAnswers = maps.Clone(f.LoseAnswers) // counted down
+	f.LoseAnswers, f.RefuseAfter = maps.Clone(f.LoseAnswers), maps.Clone(f.RefuseAfter) // counted down
 	if f.Capacity != nil {
 		n := *f.Capacity
 		f.Capacity = &n
@@ -85,6 +97,10 @@ func (s *Server) faultBefore(action string, scaling bool) error {
 			return fault(http.StatusBadRequest, "Throttling", "Rate exceeded")
 		}
 		return fault(http.StatusServiceUnavailable, "RequestLimitExceeded", "Request limit exceeded.")
+	}
+	if s.faults.RefuseAfter[action] > 0 {
+		s.faults.RefuseAfter[action]--
+		return nil
 	}
 	if e, ok := s.faults.Refuse[action]; ok && e.Code != "" {
 		if e.Status == 0 {

@@ -49,7 +49,7 @@ func (i *instance) state(now time.Time) instanceState {
 	switch {
 	case !i.endedAt.IsZero() && !now.Before(i.goneAt):
 		return stateGone
-	case !i.endedAt.IsZero():
+	case !i.endedAt.IsZero() && !now.Before(i.endedAt): // it may be doomed from its start
 		return stateShutting
 	case now.Before(i.runningAt):
 		return statePending
@@ -118,7 +118,11 @@ func (s *Server) find(id string, now time.Time) (*instance, error) {
 }
 
 func (s *Server) hidden(i *instance, now time.Time) bool {
-	return now.Before(i.launched.Add(s.faults.NotFoundFor)) ||
+	late := s.faults.NotFoundFor
+	if i.index == 0 {
+		late = max(late, s.faults.LateFor)
+	}
+	return now.Before(i.launched.Add(late)) ||
 		i.state(now) == stateGone && now.After(i.goneAt.Add(s.opt.Forget))
 }
 

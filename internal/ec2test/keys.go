@@ -125,7 +125,7 @@ func (s *Server) describeKeyPairs(p params) (answer, error) {
 			return nil, fault(http.StatusBadRequest, "InvalidKeyPair.NotFound", "The key pair '%s' does not exist", name)
 		}
 	}
-	filters, err := parseFilters(p)
+	filters, err := s.parseFilters(p)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (s *Server) securityGroups() []securityGroup {
 }
 
 // choose keeps what is named by id, or by a second name, and what the filters match.
-func choose[T any](p params, all []T, id func(T) string, ids, names []string, notFound string, attribute func(T, string) ([]string, bool)) ([]T, error) {
+func choose[T any](s *Server, p params, all []T, id func(T) string, ids, names []string, notFound string, attribute func(T, string) ([]string, bool)) ([]T, error) {
 	for _, want := range append(slices.Clone(ids), names...) {
 		known := slices.ContainsFunc(all, func(t T) bool {
 			name, _ := attribute(t, "group-name")
@@ -57,7 +57,7 @@ func choose[T any](p params, all []T, id func(T) string, ids, names []string, no
 			return nil, fault(http.StatusBadRequest, notFound, "The %s '%s' does not exist", strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(notFound, "Invalid"), ".NotFound")), want)
 		}
 	}
-	filters, err := parseFilters(p)
+	filters, err := s.parseFilters(p)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func choose[T any](p params, all []T, id func(T) string, ids, names []string, no
 }
 
 func (s *Server) describeSecurityGroups(p params) (answer, error) {
-	found, err := choose(p, s.securityGroups(), func(g securityGroup) string { return g.ID },
+	found, err := choose(s, p, s.securityGroups(), func(g securityGroup) string { return g.ID },
 		p.list("GroupId"), p.list("GroupName"), "InvalidGroup.NotFound",
 		func(g securityGroup, name string) ([]string, bool) {
 			switch name {
@@ -105,7 +105,7 @@ func (s *Server) describeSecurityGroups(p params) (answer, error) {
 }
 
 func (s *Server) describeSubnets(p params) (answer, error) {
-	found, err := choose(p, s.subnets(), func(n subnet) string { return n.ID },
+	found, err := choose(s, p, s.subnets(), func(n subnet) string { return n.ID },
 		p.list("SubnetId"), nil, "InvalidSubnetID.NotFound",
 		func(n subnet, name string) ([]string, bool) {
 			switch name {
@@ -167,7 +167,7 @@ func (s *Server) describeImages(p params) (answer, error) {
 			return nil, fault(http.StatusBadRequest, "InvalidAMIID.NotFound", "The image id '[%s]' does not exist", id)
 		}
 	}
-	found, err := choose(p, all, func(i image) string { return i.ID }, p.list("ImageId"), nil, "InvalidAMIID.NotFound",
+	found, err := choose(s, p, all, func(i image) string { return i.ID }, p.list("ImageId"), nil, "InvalidAMIID.NotFound",
 		func(i image, name string) ([]string, bool) {
 			switch name {
 			case "image-id":

@@ -3,6 +3,7 @@ package ec2test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -32,16 +33,29 @@ func (s *Server) runInstances(p params) (answer, error) {
 	}
 	// The token answers before anything else is looked at: a repeated call
 	// must not fail for what has changed since the first.
-	if use := s.tokens[token]; token != "" && use != nil {
+	if use := s.tokens[token]; token != "" && use != nil && !s.faults.IgnoreTokens {
 		if use.fingerprint != p.fingerprint() {
 			return nil, fault(http.StatusBadRequest, "IdempotentParameterMismatch",
 				"Arguments on this idempotent request are inconsistent with arguments used in previous request(s).")
+		}
+		if slices.ContainsFunc(use.instances, func(i *instance) bool { return i.state(now) == stateGone }) {
+			return nil, fault(http.StatusBadRequest, "IdempotentInstanceTerminated",
+				"The client token used in this request is associated with a terminated instance.")
 		}
 		return s.reservationAnswer(use.reservation, use.instances, now), nil
 	}
 	sp, err := s.specOf(p)
 	if err != nil {
 		return nil, err
+	}
+	if s.faults.OnlyMinCount {
+		largest = smallest
+	}
+	if s.faults.NoTagSpecs {
+		sp.tags = nil
+	}
+	if s.faults.NoMetadata && p.sub("MetadataOptions").any() {
+		return nil, fault(http.StatusBadRequest, "UnknownParameter", "The parameter MetadataOptions is not recognized")
 	}
 	if dry, err := p.boolean("DryRun", false); err != nil {
 		return nil, err

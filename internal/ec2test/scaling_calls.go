@@ -201,6 +201,9 @@ func (s *Server) describeAutoScalingGroups(p params) (answer, error) {
 	for _, f := range p.structs("Filters") {
 		wanted = append(wanted, filter{f.str("Name"), f.list("Values")})
 	}
+	if s.faults.IgnoreFilters {
+		wanted = nil
+	}
 	var found []xmlGroup
 	for _, g := range s.groupsInOrder() {
 		if len(names) > 0 && !slices.Contains(names, g.name) {

@@ -148,7 +148,7 @@ type xmlTagDescription struct {
 
 func (s *Server) describeTags(p params) (answer, error) {
 	now := time.Now()
-	filters, err := parseFilters(p)
+	filters, err := s.parseFilters(p)
 	if err != nil {
 		return nil, err
 	}

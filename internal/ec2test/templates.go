@@ -107,7 +107,7 @@ func (s *Server) describeLaunchTemplates(p params) (answer, error) {
 			return nil, err
 		}
 	}
-	filters, err := parseFilters(p)
+	filters, err := s.parseFilters(p)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -184,7 +185,21 @@ func missing(parameter string) *Error {
 	return fault(http.StatusBadRequest, "MissingParameter", "The request must contain the parameter %s", parameter)
 }
 
+// An htmlPage is an error that is none of the API: what a web framework answers where the program behind it fails.
+type htmlPage struct {
+	status int
+	html   string
+}
+
+func (p *htmlPage) Error() string { return p.html }
+
 func (p protocol) writeError(w http.ResponseWriter, err error) {
+	if page, ok := errors.AsType[*htmlPage](err); ok {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(page.status)
+		io.WriteString(w, page.html)
+		return
+	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = fault(http.StatusInternalServerError, "InternalError", "%v", err)

@@ -48,6 +48,7 @@ const (
 type cloud struct {
 	ec2     *ec2.Client
 	scaling *autoscaling.Client
+	retryer aws.RetryerV2
 	http    *http.Client // of both
 	region  string
 	limit   *rate.Limiter
@@ -87,10 +88,11 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
-		http:   client,
-		region: cfg.Region,
-		limit:  rate.NewLimiter(callRate, callBurst),
-		note:   note,
+		retryer: retryer,
+		http:    client,
+		region:  cfg.Region,
+		limit:   rate.NewLimiter(callRate, callBurst),
+		note:    note,
 	}, nil
 }
 
@@ -127,7 +129,7 @@ func SendsWhole(client *http.Client) smithyhttp.ClientDoFunc {
 // newRetryer is the SDK's adaptive one, except that what will not change by
 // itself is told at once: the service reports a lack of capacity as a server
 // error, which the SDK would try again.
-func newRetryer() aws.Retryer {
+func newRetryer() *retry.AdaptiveMode {
 	return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 		o.StandardOptions = append(o.StandardOptions, func(so *retry.StandardOptions) {
 			so.MaxAttempts = attempts
@@ -143,15 +145,31 @@ func newRetryer() aws.Retryer {
 	})
 }
 
+// A choosyRetryer is the SDK's, for those errors alone that may be tried again.
+type choosyRetryer struct {
+	aws.RetryerV2
+	may func(error) bool
+}
+
+// IsErrorRetryable implements aws.Retryer.
+func (c choosyRetryer) IsErrorRetryable(err error) bool {
+	return c.may(err) && c.RetryerV2.IsErrorRetryable(err)
+}
+
+// retrying is the option of a call that the SDK may repeat only after errors of which may holds.
+func (c *cloud) retrying(may func(error) bool) func(*ec2.Options) {
+	return func(o *ec2.Options) { o.Retryer = choosyRetryer{c.retryer, may} }
+}
+
 // call makes one API call when the bucket has a token for it, and again, with
 // a pause, for as long as all that goes wrong is that it is throttled.
-func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Context, In, ...func(*Opt)) (Out, error), in In) (Out, error) {
+func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Context, In, ...func(*Opt)) (Out, error), in In, options ...func(*Opt)) (Out, error) {
 	for told := false; ; told = true {
 		if err := c.limit.Wait(ctx); err != nil {
 			var none Out
 			return none, context.Cause(ctx)
 		}
-		out, err := f(ctx, in)
+		out, err := f(ctx, in, options...)
 		if err == nil || kindOf(err) != throttled || ctx.Err() != nil {
 			if err != nil && ctx.Err() != nil {
 				err = context.Cause(ctx)

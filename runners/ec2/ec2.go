@@ -18,10 +18,9 @@ import (
 // Bounds on what the cloud takes its time for.
 const (
 	// consistency is how long a new instance, or its tags, may be unknown to the
-	// API after the call that made it. The reference speaks of seconds to minutes.
+	// API after the call that made it, also where the call's answer was lost. The
+	// reference speaks of seconds to minutes.
 	consistency = 2 * time.Minute
-	// settleTime is how long a call whose answer was lost is given to show an effect.
-	settleTime = 30 * time.Second
 	// runTimeout bounds the way to the state running, endTimeout that to terminated.
 	// Most instances take less than a minute; large ones with many disks some.
 	runTimeout = 15 * time.Minute

@@ -3,9 +3,12 @@ package ec2
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"regexp"
 	"strings"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 )
 
@@ -22,7 +25,7 @@ const (
 	notFound
 	throttled
 	alreadyThere
-	mismatch
+	usedToken
 	inUse
 )
 
@@ -33,6 +36,7 @@ var kindByCode = map[string]kind{
 	"InsufficientHostCapacity":                         lacksCapacity,
 	"InsufficientReservedInstanceCapacity":             lacksCapacity,
 	"InsufficientCapacity":                             lacksCapacity,
+	"ReservationCapacityExceeded":                      lacksCapacity,
 	"InsufficientFreeAddressesInSubnet":                lacksCapacity,
 	"InsufficientAddressCapacity":                      lacksCapacity,
 	"InsufficientVolumeCapacity":                       lacksCapacity,
@@ -67,11 +71,14 @@ var kindByCode = map[string]kind{
 	"UnrecognizedClientException":                      badCredentials,
 	"InvalidInstanceID.NotFound":                       notFound,
 	"InvalidInstanceID.Malformed":                      badParameter,
+	"InvalidKeyPair.NotFound":                          notFound,
 	"InvalidKeyPair.Duplicate":                         alreadyThere,
 	"InvalidLaunchTemplateName.AlreadyExistsException": alreadyThere,
 	"AlreadyExists":                                    alreadyThere,
 	"AlreadyExistsFault":                               alreadyThere,
-	"IdempotentParameterMismatch":                      mismatch,
+	"IdempotentParameterMismatch":                      usedToken,
+	"IdempotentInstanceTerminated":                     usedToken,
+	"UnknownError":                                     other, // the SDK's name for an answer without a code
 	"ResourceInUse":                                    inUse,
 	"ScalingActivityInProgress":                        inUse,
 	"RequestLimitExceeded":                             throttled,
@@ -102,6 +109,36 @@ func kindOf(err error) kind {
 		}
 	}
 	return other
+}
+
+// statusOf is the HTTP status of an error that the endpoint answered, and 0 for others.
+func statusOf(err error) int {
+	e, ok := errors.AsType[*awshttp.ResponseError](err)
+	if !ok || e.HTTPStatusCode() < http.StatusBadRequest {
+		return 0 // an answer that broke off is none
+	}
+	return e.HTTPStatusCode()
+}
+
+// neverSent says whether a call failed before anything of it could reach the endpoint.
+func neverSent(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
+}
+
+// noEffect says whether an error means that this call has changed nothing. The status tells it for codes that nobody
+// has listed, except where it is about time and order.
+func noEffect(err error) bool {
+	switch kindOf(err) {
+	case lacksCapacity, overQuota, notAllowed, badCredentials, badParameter, notFound, throttled:
+		return true
+	}
+	switch status := statusOf(err); status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return false
+	default:
+		return neverSent(err) || status >= 400 && status < 500
+	}
 }
 
 // An Error is an answer of the API that the operator has to deal with. Its text

@@ -63,8 +63,17 @@ func (c *cloud) found(kind, id string, tags map[string]string) Found {
 	}
 }
 
+// appendOurs adds what bears launch's tags: a compatible cloud may pass over the filter.
+func appendOurs(all []Found, f Found) []Found {
+	if f.tags[tagRunID] == "" {
+		return all
+	}
+	return append(all, f)
+}
+
 func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
-	list, err := c.instances(ctx, filter("tag-key", tagRunID), filter("instance-state-name", "pending", "running", "stopping", "stopped"))
+	ofRun := func(i *types.Instance) bool { return tagMap(i.Tags)[tagRunID] != "" && !ended(i) }
+	list, err := c.instances(ctx, ofRun, []types.Filter{filter("tag-key", tagRunID), filter("instance-state-name", "pending", "running", "stopping", "stopped")})
 	if err != nil {
 		return nil, explain(err, "look for instances that launch made")
 	}
@@ -88,7 +97,7 @@ func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
 	for _, k := range out.KeyPairs {
 		f := c.found(kindKeyPair, aws.ToString(k.KeyName), tagMap(k.Tags))
 		f.Created = aws.ToTime(k.CreateTime)
-		all = append(all, f)
+		all = appendOurs(all, f)
 	}
 	return all, nil
 }
@@ -109,7 +118,7 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 		for _, t := range out.LaunchTemplates {
 			f := c.found(kindTemplate, aws.ToString(t.LaunchTemplateName), tagMap(t.Tags))
 			f.Created = aws.ToTime(t.CreateTime)
-			all = append(all, f)
+			all = appendOurs(all, f)
 		}
 		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
 			return all, nil
@@ -137,7 +146,7 @@ func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 			}
 			f := c.found(kindGroup, aws.ToString(g.AutoScalingGroupName), tags)
 			f.Created = aws.ToTime(g.CreatedTime)
-			all = append(all, f)
+			all = appendOurs(all, f)
 		}
 		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
 			return all, nil
@@ -194,7 +203,9 @@ func End(ctx context.Context, config Config, list []Found) map[string]error {
 			}
 		case kindKeyPair:
 			_, err := call(ctx, c, c.ec2.DeleteKeyPair, &ec2.DeleteKeyPairInput{KeyName: aws.String(f.ID)})
-			fail(f.ID, explain(err, "delete the key pair %s", f.ID))
+			if kindOf(err) != notFound {
+				fail(f.ID, explain(err, "delete the key pair %s", f.ID))
+			}
 		}
 	}
 	return errs

@@ -160,8 +160,9 @@ func (f *fleet) describe(ctx context.Context, ids map[string]bool) (map[string]*
 			seen[aws.ToString(i.InstanceId)] = &i
 		}
 	}
+	asked := func(i *types.Instance) bool { return ids[aws.ToString(i.InstanceId)] }
 	if len(ids) > maxByID {
-		list, err := f.cloud.instances(ctx, filter("tag:"+tagRunID, f.run))
+		list, err := f.cloud.instances(ctx, asked, []types.Filter{filter("tag:"+tagRunID, f.run)})
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +176,7 @@ func (f *fleet) describe(ctx context.Context, ids map[string]bool) (map[string]*
 	}
 	// A filter, unlike a list of ids, is no error where one of them is unknown.
 	for _, part := range chunks(unseen, maxByID) {
-		list, err := f.cloud.instances(ctx, filter("instance-id", part...))
+		list, err := f.cloud.instances(ctx, asked, []types.Filter{filter("instance-id", part...)})
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -140,7 +141,7 @@ func (r *Runner) keyPairIsThere(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, explain(err, "look for the run's key pair")
 	}
-	return len(out.KeyPairs) > 0, nil
+	return slices.ContainsFunc(out.KeyPairs, func(k types.KeyPairInfo) bool { return aws.ToString(k.KeyName) == r.keyPairName() }), nil
 }
 
 func (r *Runner) keyPairName() string { return "launch-" + r.env.RunID }
@@ -161,7 +162,7 @@ func (r *Runner) deleteKeyPairs(ctx context.Context) error {
 			continue
 		}
 		_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteKeyPair, &ec2.DeleteKeyPairInput{KeyName: aws.String(r.keyPairName())})
-		if err != nil {
+		if err != nil && kindOf(err) != notFound {
 			return explain(err, "delete the key pair %s", r.keyPairName())
 		}
 		res.Status = "gone"

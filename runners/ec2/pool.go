@@ -206,7 +206,9 @@ func (r *Runner) defaultSubnets(ctx context.Context) ([]string, error) {
 	}
 	var ids []string
 	for _, s := range out.Subnets {
-		ids = append(ids, aws.ToString(s.SubnetId))
+		if aws.ToBool(s.DefaultForAz) {
+			ids = append(ids, aws.ToString(s.SubnetId))
+		}
 	}
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("there are no default subnets in %s: a pool needs subnet in the runner block", r.cloud.region)
@@ -277,8 +279,14 @@ func (r *Runner) awaitPoolGone(ctx context.Context, name, service string) error 
 			return err
 		}
 		if g == nil {
-			left, err := r.cloud.instances(ctx, filter("tag:"+tagRunID, r.env.RunID), filter("tag:"+tagService, cut(service)),
-				filter("instance-state-name", "pending", "running", "shutting-down", "stopping", "stopped"))
+			member := func(i *types.Instance) bool {
+				tags := tagMap(i.Tags)
+				return tags[tagRunID] == r.env.RunID && tags[tagService] == cut(service) && stateOf(i) != types.InstanceStateNameTerminated
+			}
+			left, err := r.cloud.instances(ctx, member, []types.Filter{
+				filter("tag:"+tagRunID, r.env.RunID), filter("tag:"+tagService, cut(service)),
+				filter("instance-state-name", "pending", "running", "shutting-down", "stopping", "stopped"),
+			})
 			if err != nil {
 				return explain(err, "look for the instances of %s", name)
 			}

@@ -21,10 +21,12 @@ func (r *Runner) group(ctx context.Context, name string) (*astypes.AutoScalingGr
 	if err != nil {
 		return nil, explain(err, "look at the Auto Scaling group %s", name)
 	}
-	if len(out.AutoScalingGroups) == 0 {
-		return nil, nil
+	for i, g := range out.AutoScalingGroups {
+		if aws.ToString(g.AutoScalingGroupName) == name {
+			return &out.AutoScalingGroups[i], nil
+		}
 	}
-	return &out.AutoScalingGroups[0], nil
+	return nil, nil
 }
 
 func inService(g *astypes.AutoScalingGroup) int {
@@ -105,6 +107,9 @@ func (r *Runner) startFailure(ctx context.Context, name string) (*startError, er
 		return nil, nil
 	}
 	a := out.Activities[0]
+	if of := aws.ToString(a.AutoScalingGroupName); of != "" && of != name {
+		return nil, nil // a compatible cloud may tell of all groups
+	}
 	return &startError{aws.ToString(a.ActivityId), name, clean(aws.ToString(a.StatusMessage))}, nil
 }
 

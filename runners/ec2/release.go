@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/launchplan/launch/runners"
 )
 
 // endBatch is how many instances one TerminateInstances call ends: the limit is
@@ -95,7 +97,7 @@ func (r *Runner) endInstances(ctx context.Context, list []held) map[string]error
 			continue
 		}
 		each.Go(func() {
-			err := r.awaitGone(ctx, h.ID, h.Asked)
+			err := r.awaitGone(ctx, h)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -149,7 +151,7 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 }
 
 // terminateKnown ends those that the API knows. One that it does not know is
-// gone, unless it is so new that it may become known yet.
+// gone, unless it is so new that it may become known yet, and was never known.
 func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]error {
 	errs := map[string]error{}
 	for pause := firstPause; len(part) > 0; pause = min(2*pause, longestPause) {
@@ -170,7 +172,7 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 			switch {
 			case seen[h.ID] != nil:
 				known = append(known, h.ID)
-			case time.Since(h.Asked) < consistency:
+			case !h.known() && time.Since(h.Asked) < consistency:
 				unknown = append(unknown, h)
 			}
 		}
@@ -200,21 +202,26 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 	return errs
 }
 
-// awaitGone returns when an instance is terminated, or no longer known.
-func (r *Runner) awaitGone(ctx context.Context, id string, asked time.Time) error {
-	begin := time.Now()
+// awaitGone returns when an instance is terminated, or no longer known: some
+// compatible clouds forget what has ended at once.
+func (r *Runner) awaitGone(ctx context.Context, h held) error {
+	begin, known := time.Now(), h.known()
 	for pause := gather; ; pause = pauseAfter(time.Since(begin)) {
-		s, err := r.fleet.look(ctx, id, false, pause)
+		s, err := r.fleet.look(ctx, h.ID, false, pause)
 		switch {
 		case err != nil:
-			return explain(err, "wait for the end of the instance %s", id)
-		case s.instance == nil && time.Since(asked) > consistency:
+			return explain(err, "wait for the end of the instance %s", h.ID)
+		case s.instance == nil && (known || time.Since(h.Asked) > consistency):
 			return nil
 		case s.instance != nil && stateOf(s.instance) == types.InstanceStateNameTerminated:
 			return nil
 		}
+		known = known || s.instance != nil
 	}
 }
+
+// known says whether the API has told of the instance since it was asked for.
+func (h held) known() bool { return h.Public != "" || h.Private != "" }
 
 // Sweep implements runners.Provisioner.
 func (r *Runner) Sweep(ctx context.Context) error {
@@ -236,16 +243,16 @@ func (r *Runner) sweepInstances(ctx context.Context) error {
 			owned[h.ID] = true
 		}
 	}
-	tagged, err := r.cloud.instances(ctx, filter("tag:"+tagRunID, r.env.RunID),
-		filter("instance-state-name", "pending", "running", "stopping", "stopped"))
+	ofRun := func(i *types.Instance) bool { return tagMap(i.Tags)[tagRunID] == r.env.RunID && !ended(i) }
+	tagged, err := r.cloud.instances(ctx, ofRun, []types.Filter{
+		filter("tag:"+tagRunID, r.env.RunID), filter("instance-state-name", "pending", "running", "stopping", "stopped"),
+	})
 	if err != nil {
 		return explain(err, "look for instances of the run")
 	}
 	for _, i := range tagged {
 		if id := aws.ToString(i.InstanceId); !owned[id] {
-			h := held{record: record{Region: r.cloud.region}}
-			h.Kind, h.Key, h.ID, h.Status = kindInstance, "orphan/"+id, id, "ending"
-			orphans = append(orphans, h)
+			orphans = append(orphans, r.orphan(id))
 		}
 	}
 	if err := r.put(ctx, nil, orphans...); err != nil {
@@ -256,6 +263,11 @@ func (r *Runner) sweepInstances(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// orphan is an instance of the run that is no service's and has to end.
+func (r *Runner) orphan(id string) held {
+	return held{runners.Resource{Kind: kindInstance, Key: "orphan/" + id, ID: id, Status: "ending"}, record{Region: r.cloud.region}}
 }
 
 // removeKeys forgets the run's private keys once nothing is left that takes them.

@@ -1,57 +1,26 @@
 package ec2
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/launchplan/launch/runners"
 )
 
 const (
-	// batchSize is what one RunInstances call asks for: the reference recommends
-	// several calls for a hundred each to one for five hundred.
-	batchSize = 100
 	// batchesAtATime keeps calls, which take seconds, from queueing for tokens only.
 	batchesAtATime = 8
-	// tokenLife is how long EC2 remembers a client token for certain.
-	tokenLife = 12 * time.Hour
 	// taggedOneByOne is how many instances of a request get a tag of their own
 	// with their service, for those who look at a console: a call each, so only
 	// for small runs. What launch itself needs is in the tags of the batch.
 	taggedOneByOne = 20
 )
-
-// A batch is one RunInstances call: instance k is that of services[k].
-type batch struct {
-	token    string
-	services []string
-	shared   []string // services as tag values
-	asked    time.Time
-	resource runners.Resource
-}
-
-// batchRecord is what the ledger keeps of a batch.
-type batchRecord struct {
-	Region      string    `json:"region"`
-	Count       int       `json:"count"`
-	Fingerprint string    `json:"fingerprint"`
-	Asked       time.Time `json:"asked"`
-}
 
 // Request implements runners.Provisioner.
 func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
@@ -79,61 +48,11 @@ func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 	if err != nil {
 		return err
 	}
-	batches, err := r.intend(ctx, t, fresh)
+	batches, err := r.intend(ctx, t, fresh, true)
 	if err != nil {
 		return err
 	}
 	return r.startAll(ctx, t, batches)
-}
-
-// intend cuts services into batches and records them all, in one transaction,
-// before any call.
-func (r *Runner) intend(ctx context.Context, t *template, services []string) ([]*batch, error) {
-	var batches []*batch
-	var rows []held
-	made, err := r.made()
-	if err != nil {
-		return nil, err
-	}
-	for len(services) > 0 {
-		n := min(len(services), batchSize)
-		shared, ok := shareOut(services[:n])
-		for ; !ok && n > 1; shared, ok = shareOut(services[:n]) {
-			n /= 2 // their names do not fit into the tags
-		}
-		b := &batch{token: newToken(r.env.RunID), services: services[:n], shared: shared, asked: time.Now().UTC()}
-		services = services[n:]
-		print, err := r.fingerprint(t.request(b))
-		if err != nil {
-			return nil, err
-		}
-		data, err := json.Marshal(batchRecord{r.cloud.region, n, print, b.asked})
-		if err != nil {
-			return nil, err
-		}
-		b.resource = runners.Resource{Kind: kindBatch, Key: b.token, Status: "wanted", Data: string(data)}
-		for k, service := range b.services {
-			rows = append(rows, held{
-				runners.Resource{Kind: kindInstance, Key: instanceKey(b.token, k), Service: service, Status: "wanted"},
-				record{Region: r.cloud.region, Batch: b.token, Index: k, Asked: b.asked, HostKey: t.hostKey, Made: made},
-			})
-		}
-		batches = append(batches, b)
-	}
-	all := make([]runners.Resource, 0, len(batches))
-	for _, b := range batches {
-		all = append(all, b.resource)
-	}
-	return batches, r.put(ctx, all, rows...)
-}
-
-func instanceKey(token string, k int) string { return fmt.Sprintf("%s#%04d", token, k) }
-
-// newToken makes a client token: the run's id and 64 random bits, within EC2's 64 characters.
-func newToken(runID string) string {
-	var b [8]byte
-	rand.Read(b[:])
-	return "launch-" + runID + "-" + hex.EncodeToString(b[:])
 }
 
 // startAll makes the calls. An error that is not about capacity is about all
@@ -162,35 +81,30 @@ func (r *Runner) startAll(ctx context.Context, t *template, batches []*batch) er
 	return err
 }
 
-// start makes the call of one batch, records what came of it, and asks once more
-// for what is missing, so that the answer tells why it is.
+// start makes the call of one batch, and asks once more for what is missing, so
+// that the answer tells why it is. The first call is for all or none, since some
+// compatible clouds start no more than the least that they are asked for.
 func (r *Runner) start(ctx context.Context, t *template, b *batch) ([]held, error) {
-	out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, t.request(b))
+	list, err := r.ask(ctx, t, b, nil)
+	short, answered := errors.AsType[*Error](err)
+	noRoom := answered && (short.kind == lacksCapacity || short.kind == overQuota)
 	switch {
-	case kindOf(err) == mismatch:
-		// The token was used, by a request of this run that differed: it took effect.
-		return r.settleByLooking(ctx, b)
-	case err != nil && !refused(err):
-		// It may have taken effect. The intent stays, and the next command finds out.
-		return nil, explain(err, "start %s", b.what(r.config))
-	case err != nil:
-		if gerr := r.giveUp(ctx, b); gerr != nil {
-			return nil, gerr
-		}
-		err = explain(err, "start %s", b.what(r.config))
-		if k := err.(*Error).kind; k == lacksCapacity || k == overQuota {
-			r.fail(b.services, err)
-			return nil, nil // each of them tells it by itself
-		}
-		return nil, err
-	}
-	list, err := r.assign(ctx, b, out.Instances)
-	if err != nil || len(list) >= len(b.services) {
+	case err != nil && !noRoom:
 		return list, err
+	case noRoom && b.least() == 1:
+		r.fail(b.services, err)
+		return nil, nil // each of them tells it by itself
 	}
-	missing := b.services[len(list):]
-	r.env.Note("", fmt.Sprintf("EC2 started %d of %d instances; asking for the other %d again", len(list), len(b.services), len(missing)))
-	again, err := r.intend(ctx, t, missing)
+	missing := b.without(list)
+	if len(missing) == 0 {
+		return list, nil
+	}
+	if noRoom {
+		r.env.Note("", fmt.Sprintf("EC2 cannot start %d instances at once (%s); asking for as many as it can", len(missing), short.Code))
+	} else {
+		r.env.Note("", fmt.Sprintf("EC2 started %d of %d instances; asking for the other %d again", len(list), len(b.services), len(missing)))
+	}
+	again, err := r.intend(ctx, t, missing, false)
 	if err != nil {
 		return list, err
 	}
@@ -204,95 +118,52 @@ func (r *Runner) start(ctx context.Context, t *template, b *batch) ([]held, erro
 	return list, nil
 }
 
-func (b *batch) what(c Config) string {
-	if len(b.services) == 1 {
-		return fmt.Sprintf("an instance of %s for %s", c.InstanceType, b.services[0])
-	}
-	return fmt.Sprintf("%d instances of %s for %s to %s", len(b.services), c.InstanceType, b.services[0], b.services[len(b.services)-1])
-}
-
-// refused says whether an error of RunInstances means that nothing was started.
-func refused(err error) bool {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		return false
-	}
-	switch kindOf(err) {
-	case lacksCapacity, overQuota, notAllowed, badCredentials, badParameter, notFound:
-		return true
-	}
-	return api.ErrorFault() == smithy.FaultClient
-}
-
-// giveUp records that a batch was not started.
-func (r *Runner) giveUp(ctx context.Context, b *batch) error {
-	var rows []held
-	for _, h := range r.all() {
-		if h.Batch == b.token && h.Status == "wanted" {
-			h.Status = "gone"
-			rows = append(rows, h)
-		}
-	}
-	b.resource.Status = "gone"
-	return r.put(ctx, []runners.Resource{b.resource}, rows...)
-}
-
-// assign gives the instances of a batch to its services by their launch index,
-// the same way whoever does it, and records that.
-func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instance) ([]held, error) {
-	slices.SortFunc(instances, func(x, y types.Instance) int {
-		return cmp.Or(cmp.Compare(aws.ToInt32(x.AmiLaunchIndex), aws.ToInt32(y.AmiLaunchIndex)), strings.Compare(aws.ToString(x.InstanceId), aws.ToString(y.InstanceId)))
-	})
-	var rows, live []held
-	for _, h := range r.all() {
-		if h.Batch != b.token || h.Status != "wanted" {
-			continue
-		}
-		if h.Index < len(instances) {
-			h.ID, h.Status = aws.ToString(instances[h.Index].InstanceId), "live"
-			live = append(live, h)
-		} else {
-			h.Status = "gone"
-		}
-		rows = append(rows, h)
-	}
-	b.resource.Status = "live"
-	return live, r.put(ctx, []runners.Resource{b.resource}, rows...)
-}
-
-// tagServices tags each instance with its service. It is for people who look at
-// a console, so that it fails is worth a note only.
-func (r *Runner) tagServices(ctx context.Context, list []held) {
-	ctx, cancel := context.WithTimeout(ctx, tagTime)
-	defer cancel()
-	errs := make([]error, len(list))
-	var wg sync.WaitGroup
-	for i, h := range list {
-		wg.Go(func() {
-			tags := map[string]string{tagService: cut(h.Service)}
-			if r.config.Tags["Name"] == "" {
-				tags["Name"] = cut(r.env.Run + " " + h.Service)
+// ask makes the call of a batch and records what came of it. Not every cloud
+// keeps to the client token, so a call whose outcome is not known is looked for
+// before it is repeated, also by the SDK. seen is what an earlier command's call
+// is known to have started; it is not nil where there was one.
+func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.Instance) ([]held, error) {
+	repeated := seen != nil
+	pause := firstPause
+	for try := 1; ; try++ {
+		before := b.Repeated
+		if repeated {
+			if err := r.recordRepeat(ctx, b); err != nil {
+				return nil, err
 			}
-			errs[i] = r.tagOne(ctx, h.ID, tags)
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		r.env.Note("", clean("some instances have no "+tagService+" tag: "+err.Error()))
-	}
-}
-
-// tagOne tags an instance, which the API may not know yet.
-func (r *Runner) tagOne(ctx context.Context, id string, tags map[string]string) error {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		_, err := call(ctx, r.cloud, r.cloud.ec2.CreateTags, &ec2.CreateTagsInput{Resources: []string{id}, Tags: sdkTags(tags)})
-		if kindOf(err) != notFound {
-			return err
 		}
+		out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, t.request(b), r.cloud.retrying(func(err error) bool {
+			return kindOf(err) == throttled || neverSent(err)
+		}))
+		told := explain(err, "start %s", b.what(r.config))
+		switch {
+		case err == nil:
+			r.tagUntagged(ctx, t, b, out.Instances)
+			return r.assign(ctx, b, join(seen, out.Instances))
+		case repeated && noEffect(err), kindOf(err) == usedToken:
+			// This call is refused; one before it may have started what is not seen yet.
+			b.Repeated = before
+			return r.settleByLooking(ctx, b)
+		case noEffect(err):
+			if err := r.giveUp(ctx, b); err != nil {
+				return nil, err
+			}
+			return nil, told
+		case try == attempts || ctx.Err() != nil:
+			return nil, told // the intent stays, and the next command finds out
+		}
+		repeated = true
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return err
+			return nil, told
+		}
+		pause = min(2*pause, longestPause)
+		if seen, err = r.startedBy(ctx, b); err != nil {
+			return nil, told
+		}
+		if len(seen) >= b.Count {
+			return r.assign(ctx, b, seen)
 		}
 	}
 }

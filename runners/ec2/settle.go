@@ -3,7 +3,6 @@ package ec2
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/smithy-go"
 )
 
 // settle finds out what came of calls that an earlier command intended and whose
@@ -29,36 +27,31 @@ func (r *Runner) settle(ctx context.Context, wanted bool) error {
 			return err
 		}
 	}
-	for _, o := range open {
-		if err := r.settleBatch(ctx, t, o); err != nil {
+	for _, b := range open {
+		if err := r.settleBatch(ctx, t, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// An openBatch is an intent without an outcome.
-type openBatch struct {
-	*batch
-	batchRecord
-}
-
-func (r *Runner) openBatches() ([]openBatch, error) {
-	var open []openBatch
+// openBatches are the intents without an outcome.
+func (r *Runner) openBatches() ([]*batch, error) {
+	var open []*batch
 	for _, res := range r.env.Ledger.List(kindBatch) {
 		if res.Status != "wanted" {
 			continue
 		}
-		o := openBatch{batch: &batch{token: res.Key, resource: res}}
-		if err := json.Unmarshal([]byte(res.Data), &o.batchRecord); err != nil {
+		b := &batch{token: res.Key}
+		if err := json.Unmarshal([]byte(res.Data), &b.batchRecord); err != nil {
 			return nil, fmt.Errorf("read the record of the call %s: %w", res.Key, err)
 		}
-		if o.Region == r.cloud.region {
-			open = append(open, o)
+		if b.Region == r.cloud.region {
+			open = append(open, b)
 		}
 	}
 	for _, h := range r.all() {
-		i := slices.IndexFunc(open, func(o openBatch) bool { return o.token == h.Batch })
+		i := slices.IndexFunc(open, func(b *batch) bool { return b.token == h.Batch })
 		if i >= 0 {
 			open[i].services = append(open[i].services, h.Service)
 		}
@@ -66,48 +59,46 @@ func (r *Runner) openBatches() ([]openBatch, error) {
 	return open, nil
 }
 
-func (r *Runner) settleBatch(ctx context.Context, t *template, o openBatch) error {
-	found, err := r.byToken(ctx, o.token)
+func (r *Runner) settleBatch(ctx context.Context, t *template, b *batch) error {
+	seen, err := r.startedBy(ctx, b)
 	if err != nil {
 		return err
 	}
-	if len(found) >= o.Count {
-		_, err := r.assign(ctx, o.batch, found)
+	if len(seen) >= b.Count {
+		_, err := r.assign(ctx, b, seen)
 		return err
 	}
-	if t != nil && time.Since(o.Asked) < tokenLife {
+	if t != nil && time.Since(b.Asked) < tokenLife {
 		var ok bool
-		if o.shared, ok = shareOut(o.services); ok {
-			if print, err := r.fingerprint(t.request(o.batch)); err != nil {
+		if b.shared, ok = shareOut(b.services); ok {
+			if print, err := r.fingerprint(t.request(b)); err != nil {
 				return err
-			} else if print == o.Fingerprint {
-				_, err := r.start(ctx, t, o.batch)
+			} else if print == b.Fingerprint {
+				_, err := r.ask(ctx, t, b, seen)
 				return err
 			}
 		}
 	}
-	_, err = r.settleByLooking(ctx, o.batch)
+	_, err = r.settleByLooking(ctx, b)
 	return err
 }
 
 // settleByLooking waits as long as an effect may stay unseen, then takes what
 // there is for all there is.
 func (r *Runner) settleByLooking(ctx context.Context, b *batch) ([]held, error) {
-	var rec batchRecord
-	if err := json.Unmarshal([]byte(b.resource.Data), &rec); err != nil {
-		return nil, err
-	}
+	told := false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		found, err := r.byToken(ctx, b.token)
+		left := time.Until(b.shows()) // before the look, which must not be older
+		seen, err := r.startedBy(ctx, b)
 		if err != nil {
 			return nil, err
 		}
-		left := settleTime - time.Since(rec.Asked)
-		if len(found) >= rec.Count || left <= 0 && len(found) > 0 {
-			return r.assign(ctx, b, found)
+		if len(seen) >= b.Count || left <= 0 {
+			return r.assign(ctx, b, seen)
 		}
-		if left <= 0 {
-			return nil, r.giveUp(ctx, b)
+		if !told {
+			r.env.Note("", fmt.Sprintf("it is not known what came of a call for %d instances; launch looks for them for another %s", b.Count, left.Round(time.Second)))
+			told = true
 		}
 		select {
 		case <-time.After(min(pause, left)):
@@ -117,15 +108,31 @@ func (r *Runner) settleByLooking(ctx context.Context, b *batch) ([]held, error) 
 	}
 }
 
-// byToken are the instances that a client token has started, in any state. Some
-// compatible clouds do not know that filter; the token is also a tag, which may
-// take longer to show.
-func (r *Runner) byToken(ctx context.Context, token string) ([]types.Instance, error) {
-	found, err := r.cloud.instances(ctx, filter("client-token", token))
-	if _, refused := errors.AsType[smithy.APIError](err); refused && kindOf(err) != badCredentials && kindOf(err) != notAllowed {
-		found, err = r.cloud.instances(ctx, filter("tag:"+tagBatch, token))
+// startedBy are the instances that the calls of a batch have started, in any
+// state: never nil without an error. Some compatible clouds do not know the
+// filter for tokens, and answer it with an error of any kind, or do not keep
+// them; the token is also a tag, which may take longer to show.
+func (r *Runner) startedBy(ctx context.Context, b *batch) ([]types.Instance, error) {
+	ours := func(i *types.Instance) bool {
+		return aws.ToString(i.ClientToken) == b.token || tagMap(i.Tags)[tagBatch] == b.token
 	}
-	return found, explain(err, "look for the instances of the call %s", token)
+	answered := func(err error) bool {
+		return statusOf(err) != 0 && kindOf(err) != throttled && kindOf(err) != badCredentials && kindOf(err) != notAllowed
+	}
+	doing := "look for the instances of the call " + b.token
+	seen, err := r.cloud.instances(ctx, ours, []types.Filter{filter("client-token", b.token)},
+		r.cloud.retrying(func(err error) bool { return !answered(err) }))
+	if err != nil && !answered(err) {
+		return nil, explain(err, "%s", doing)
+	}
+	if len(seen) < b.Count {
+		tagged, terr := r.cloud.instances(ctx, ours, []types.Filter{filter("tag:"+tagBatch, b.token)})
+		if terr != nil && (err != nil || !answered(terr)) {
+			return nil, explain(terr, "%s", doing)
+		}
+		seen = join(seen, tagged)
+	}
+	return append([]types.Instance{}, seen...), nil
 }
 
 func filter(name string, values ...string) types.Filter {
@@ -135,17 +142,22 @@ func filter(name string, values ...string) types.Filter {
 // pageSize is the largest page of DescribeInstances.
 const pageSize = 1000
 
-// instances are all that match, page by page.
-func (c *cloud) instances(ctx context.Context, filters ...types.Filter) ([]types.Instance, error) {
+// instances are all that match, page by page. Compatible clouds may pass over a
+// filter, and what is found here may be ended: match is the filters once more.
+func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter, options ...func(*ec2.Options)) ([]types.Instance, error) {
 	var found []types.Instance
 	in := &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
 	for {
-		out, err := call(ctx, c, c.ec2.DescribeInstances, in)
+		out, err := call(ctx, c, c.ec2.DescribeInstances, in, options...)
 		if err != nil {
 			return nil, err
 		}
 		for _, reservation := range out.Reservations {
-			found = append(found, reservation.Instances...)
+			for _, i := range reservation.Instances {
+				if match(&i) {
+					found = append(found, i)
+				}
+			}
 		}
 		if aws.ToString(out.NextToken) == "" {
 			return found, nil

@@ -121,9 +121,10 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 		return r.config.SecurityGroups, nil
 	}
 	filters := []types.Filter{{Name: aws.String("group-name"), Values: names}}
+	var vpc string
 	if r.config.Subnet != "" {
-		vpc, err := r.vpcOf(ctx, r.config.Subnet)
-		if err != nil {
+		var err error
+		if vpc, err = r.vpcOf(ctx, r.config.Subnet); err != nil {
 			return nil, err
 		}
 		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
@@ -136,6 +137,9 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 			return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
 		}
 		for _, g := range page.SecurityGroups {
+			if vpc != "" && aws.ToString(g.VpcId) != vpc {
+				continue // a compatible cloud may pass over the filter
+			}
 			ids[aws.ToString(g.GroupName)] = append(ids[aws.ToString(g.GroupName)], aws.ToString(g.GroupId))
 		}
 	}
@@ -227,16 +231,21 @@ func (r *Runner) userData(t *template, said string) error {
 // request is the call that starts the instances of a batch.
 func (t *template) request(b *batch) *ec2.RunInstancesInput {
 	in := t.input
-	in.MinCount, in.MaxCount = aws.Int32(1), aws.Int32(int32(len(b.services)))
+	in.MinCount, in.MaxCount = aws.Int32(int32(b.least())), aws.Int32(int32(len(b.services)))
 	in.ClientToken = aws.String(b.token)
+	in.TagSpecifications = tagSpecs(t.tagsOf(b), types.ResourceTypeInstance, types.ResourceTypeVolume)
+	return &in
+}
+
+// tagsOf are the tags of the instances of a batch.
+func (t *template) tagsOf(b *batch) map[string]string {
 	tags := maps.Clone(t.tags)
 	tags[tagBatch] = b.token
 	if len(b.services) == 1 {
 		tags[tagService] = cut(b.services[0])
 	}
 	maps.Copy(tags, sharedTags(b.shared))
-	in.TagSpecifications = tagSpecs(tags, types.ResourceTypeInstance, types.ResourceTypeVolume)
-	return &in
+	return tags
 }
 
 // fingerprint tells whether two requests with one token are the same. It is
