@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/launchplan/launch/internal/ec2test"
 	"github.com/launchplan/launch/runners"
@@ -367,5 +372,102 @@ func TestPlace(t *testing.T) {
 		if diff := cmp.Diff([][]string{c.placed, c.excess}, [][]string{id(placed), id(excess)}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// The tags of the call that starts instances may be passed over.
+func TestDroppedTags(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoTagSpecs: true, NotFoundFor: 20 * time.Millisecond}})
+	r := w.runner()
+	if _, errs := awaitAll(t, r, wants(30)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	r.background.Wait()
+	found, err := Find(t.Context(), w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := map[string]bool{}
+	for _, f := range found {
+		if f.Kind == kindInstance {
+			services[f.Service] = true
+		}
+	}
+	if len(services) != 30 {
+		t.Errorf("%d services by the tags of their instances, want 30", len(services))
+	}
+	if !slices.Contains(w.notes, ": the cloud did not tag 30 new instances; launch tags them by a call of its own") {
+		t.Errorf("notes: %q", w.notes)
+	}
+}
+
+func TestMetadataUnset(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
+	w.config.Metadata = "unset"
+	w.obtain(wants(1))
+	w.config.Pool = &Pool{Size: 1}
+	if _, err := w.runner().Await(t.Context(), runners.Want{Service: "workers"}); err != nil {
+		t.Fatal(err)
+	}
+	w.config.MetadataHops = 2
+	if err := w.config.check(); err == nil || !strings.Contains(err.Error(), `metadata = "unset"`) {
+		t.Errorf("check = %v", err)
+	}
+}
+
+// The latest output is there at once, but not of every type of instance, and not on every cloud.
+func TestKeysOnTheLatestConsole(t *testing.T) {
+	for name, faults := range map[string]ec2test.Faults{"latest": {OnlyLatest: true}, "not latest": {NoLatest: true}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{Faults: faults})
+			w.config.HostKey = "console"
+			w.obtain(wants(1))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			h, err := w.runner().Connect(ctx, runners.Target{Service: "web[0]"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A host on the way is found as in an ssh runner: by ~/.ssh/config.
+func TestJumpHostIsAnAlias(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	facts := w.obtain(wants(2))
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	hostKey, err := readKey(filepath.Join(w.dir, hostKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := filepath.Join(home, "known")
+	address := net.JoinHostPort(facts["web[0]"].Address, strconv.Itoa(w.SSHPort))
+	for name, content := range map[string]string{
+		known: knownhosts.Line([]string{address}, hostKey.signer.PublicKey()),
+		filepath.Join(home, ".ssh", "config"): fmt.Sprintf("Host bastion\nHostName %s\nPort %d\nUser jumper\nIdentityFile %s\nUserKnownHostsFile %s\n",
+			facts["web[0]"].Address, w.SSHPort, filepath.Join(w.dir, clientKeyFile), known),
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.config.SSH.ProxyJump = []string{"bastion"}
+	w.environ = []string{"HOME=" + home}
+	h, err := w.runner().Connect(t.Context(), runners.Target{Service: "web[1]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := w.Report().Logins; n != 2 {
+		t.Errorf("%d logins, want one on the way and one there", n)
 	}
 }

@@ -28,7 +28,7 @@ type Config struct {
 
 	PublicAddress *bool  `json:"public_address"` // left out: what the subnet says
 	Address       string `json:"address"`        // "public" or "private": where launch connects, and self.address
-	Metadata      string `json:"metadata"`       // "v2" (the default) or "v1": whether IMDS insists on tokens
+	Metadata      string `json:"metadata"`       // "v2" (the default) or "v1": whether IMDS insists on tokens; "unset": nothing is said of it
 	MetadataHops  int    `json:"metadata_hops"`
 	HostKey       string `json:"host_key"`  // "made" by launch (the default), or read from the "console" output
 	Provision     string `json:"provision"` // "at-boot" (the default) or "at-level"
@@ -91,11 +91,14 @@ func (c *Config) check() error {
 		wrong("%s = %q: it can be %s", name, value, strings.Join(allowed[1:], " or "))
 	}
 	oneOf("address", c.Address, "", "public", "private")
-	oneOf("metadata", c.Metadata, "", "v1", "v2")
+	oneOf("metadata", c.Metadata, "", "v1", "v2", "unset")
 	oneOf("host_key", c.HostKey, "", "made", "console")
 	oneOf("provision", c.Provision, "", "at-boot", "at-level")
 	if c.MetadataHops < 0 || c.MetadataHops > 64 {
 		wrong("metadata_hops = %d: it can be 1 to 64", c.MetadataHops)
+	}
+	if c.MetadataHops > 0 && c.Metadata == "unset" {
+		wrong("metadata_hops = %d: metadata = \"unset\" says nothing of the metadata service", c.MetadataHops)
 	}
 	for key, value := range c.Tags {
 		switch {

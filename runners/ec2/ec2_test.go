@@ -83,6 +83,8 @@ type world struct {
 	config Config
 	notes  []string
 	mu     sync.Mutex
+
+	environ []string // beside the test's own
 }
 
 func newWorld(t *testing.T, opt ec2test.Options) *world {
@@ -109,7 +111,7 @@ func (w *world) runner() *Runner {
 	w.t.Helper()
 	r, err := New(w.t.Context(), w.config, runners.Env{
 		Run: "night", RunID: "01JDQ4ZV0F8M9W6Y3K2T5R7C1B", Plan: "/plans/full", Dir: w.dir, Ledger: w.ledger,
-		Environ: os.Environ(),
+		Environ: append(os.Environ(), w.environ...),
 		Note: func(service, text string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

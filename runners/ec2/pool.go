@@ -117,10 +117,12 @@ func (r *Runner) launchTemplate(ctx context.Context, t *template, service string
 	data := &types.RequestLaunchTemplateData{
 		ImageId: in.ImageId, InstanceType: in.InstanceType, KeyName: in.KeyName, UserData: in.UserData,
 		SecurityGroupIds: in.SecurityGroupIds,
-		MetadataOptions: &types.LaunchTemplateInstanceMetadataOptionsRequest{
+	}
+	if o := in.MetadataOptions; o != nil {
+		data.MetadataOptions = &types.LaunchTemplateInstanceMetadataOptionsRequest{
 			HttpEndpoint: types.LaunchTemplateInstanceMetadataEndpointStateEnabled,
-			HttpTokens:   types.LaunchTemplateHttpTokensState(in.MetadataOptions.HttpTokens), HttpPutResponseHopLimit: in.MetadataOptions.HttpPutResponseHopLimit,
-		},
+			HttpTokens:   types.LaunchTemplateHttpTokensState(o.HttpTokens), HttpPutResponseHopLimit: o.HttpPutResponseHopLimit,
+		}
 	}
 	tags := r.poolTags(t, service)
 	data.TagSpecifications = []types.LaunchTemplateTagSpecificationRequest{

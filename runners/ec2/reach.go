@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,38 +45,14 @@ func newReach(ctx context.Context, config Config, env runners.Env) (*reach, erro
 	if c.config.User == "" {
 		c.config.User = defaultUser
 	}
-	for _, jump := range c.config.ProxyJump {
-		end, err := jumpHost(jump)
-		if err != nil {
-			return nil, err
-		}
-		c.via = append(c.via, end)
-	}
 	var err error
 	if c.runner, err = ssh.New(ctx, c.config, env); err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
+	if c.via, err = c.runner.Via(c.config.ProxyJump); err != nil {
+		return nil, errors.Join(fmt.Errorf("ssh: %w", err), c.runner.Close())
+	}
 	return c, nil
-}
-
-// jumpHost reads [user@]host[:port]. Its key is looked up in known_hosts.
-func jumpHost(text string) (ssh.Endpoint, error) {
-	user, rest, ok := strings.Cut(text, "@")
-	if !ok {
-		user, rest = "", text
-	}
-	end := ssh.Endpoint{User: user, Address: rest}
-	if host, port, err := net.SplitHostPort(rest); err == nil {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return end, fmt.Errorf("ssh: proxy_jump %q: %q is no port", text, port)
-		}
-		end.Address, end.Port = host, int(n)
-	}
-	if end.Address == "" {
-		return end, fmt.Errorf("ssh: proxy_jump %q names no host", text)
-	}
-	return end, nil
 }
 
 func (c *reach) close() error { return c.runner.Close() }
@@ -151,11 +125,16 @@ func (c *reach) hostKeys(ctx context.Context, r *Runner, h held) ([]cryptossh.Pu
 }
 
 // consoleKeys waits until the instance has printed its host keys on its
-// console, which takes EC2 a while to show.
+// console. The latest output can be had of some types of instances only; of the
+// others EC2 shows it a while later.
 func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.PublicKey, error) {
-	begin := time.Now()
+	begin, latest := time.Now(), aws.Bool(true)
 	for {
-		out, err := call(ctx, r.cloud, r.cloud.ec2.GetConsoleOutput, &ec2.GetConsoleOutputInput{InstanceId: aws.String(id)})
+		out, err := call(ctx, r.cloud, r.cloud.ec2.GetConsoleOutput, &ec2.GetConsoleOutputInput{InstanceId: aws.String(id), Latest: latest})
+		if kindOf(err) == badParameter && latest != nil {
+			latest = nil
+			continue
+		}
 		if err != nil && kindOf(err) != notFound {
 			return nil, explain(err, "read the console output of %s", id)
 		}

@@ -41,16 +41,9 @@ func (r *Runner) template(ctx context.Context, userData string) (*template, erro
 		ImageId:      aws.String(c.Image),
 		InstanceType: types.InstanceType(c.InstanceType),
 		KeyName:      aws.String(key),
-		MetadataOptions: &types.InstanceMetadataOptionsRequest{
-			HttpEndpoint: types.InstanceMetadataEndpointStateEnabled,
-			HttpTokens:   types.HttpTokensStateRequired,
-		},
 	}}
-	if c.Metadata == "v1" {
-		t.input.MetadataOptions.HttpTokens = types.HttpTokensStateOptional
-	}
-	if c.MetadataHops > 0 {
-		t.input.MetadataOptions.HttpPutResponseHopLimit = aws.Int32(int32(c.MetadataHops))
+	if c.Metadata != "unset" {
+		t.input.MetadataOptions = metadataOptions(c)
 	}
 	if c.AvailabilityZone != "" {
 		t.input.Placement = &types.Placement{AvailabilityZone: aws.String(c.AvailabilityZone)}
@@ -73,6 +66,20 @@ func (r *Runner) template(ctx context.Context, userData string) (*template, erro
 		return nil, err
 	}
 	return t, r.userData(t, userData)
+}
+
+func metadataOptions(c Config) *types.InstanceMetadataOptionsRequest {
+	o := &types.InstanceMetadataOptionsRequest{
+		HttpEndpoint: types.InstanceMetadataEndpointStateEnabled,
+		HttpTokens:   types.HttpTokensStateRequired,
+	}
+	if c.Metadata == "v1" {
+		o.HttpTokens = types.HttpTokensStateOptional
+	}
+	if c.MetadataHops > 0 {
+		o.HttpPutResponseHopLimit = aws.Int32(int32(c.MetadataHops))
+	}
+	return o
 }
 
 func spotOptions(s *Spot) *types.InstanceMarketOptionsRequest {

@@ -75,6 +75,9 @@ func (r *Runner) operator() string {
 // maxHops bounds proxy_jump chains: aliases may name each other in a circle.
 const maxHops = 8
 
+// Via resolves a proxy_jump for an Endpoint, as Connect does for its own hosts.
+func (r *Runner) Via(proxyJump []string) ([]Endpoint, error) { return r.via(proxyJump, 0) }
+
 // via resolves hosts on the way: [user@]host[:port] or aliases.
 func (r *Runner) via(hops []string, depth int) ([]Endpoint, error) {
 	if depth > maxHops {
