@@ -376,3 +376,45 @@ func TestUnsignedCallIsRefused(t *testing.T) {
 		t.Errorf("%d refusals", n)
 	}
 }
+
+func TestTokenOfAnEndedInstance(t *testing.T) {
+	s, c := start(t, ec2test.Options{})
+	in := request(2)
+	in.ClientToken = aws.String("token")
+	out, err := c.RunInstances(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Kill(*out.Instances[0].InstanceId); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RunInstances(t.Context(), in); code(err) != "IdempotentInstanceTerminated" {
+		t.Errorf("RunInstances = %v", err)
+	}
+}
+
+func TestWhatCompatibleCloudsLeaveOut(t *testing.T) {
+	s, c := start(t, ec2test.Options{Faults: ec2test.Faults{OnlyMinCount: true, IgnoreTokens: true, NoTagSpecs: true, IgnoreFilters: true}})
+	in := request(2)
+	in.MaxCount, in.ClientToken = aws.Int32(5), aws.String("token")
+	in.TagSpecifications = []types.TagSpecification{{ResourceType: types.ResourceTypeInstance, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}}
+	for range 2 {
+		out, err := c.RunInstances(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Instances) != 2 || len(out.Instances[0].Tags) != 0 {
+			t.Errorf("started %+v", out.Instances)
+		}
+	}
+	byToken := &ec2.DescribeInstancesInput{Filters: []types.Filter{{Name: aws.String("client-token"), Values: []string{"another"}}}}
+	all, err := c.DescribeInstances(t.Context(), byToken)
+	if err != nil || len(all.Reservations) != 2 {
+		t.Errorf("DescribeInstances = %+v, %v, want both reservations", all, err)
+	}
+	s.SetFaults(ec2test.Faults{UnknownFilters: []string{"client-token"}})
+	_, err = c.DescribeInstances(t.Context(), byToken)
+	if _, api := errors.AsType[smithy.APIError](err); err == nil || api || !strings.Contains(err.Error(), "StatusCode: 500") {
+		t.Errorf("DescribeInstances = %v, want a page of status 500", err)
+	}
+}

@@ -221,6 +221,9 @@ func clean(s string) string {
 // shortened drops the SDK's own frames: "operation error EC2: RunInstances,
 // exceeded maximum number of attempts, 5, https response error …".
 func shortened(err error) error {
+	if status := statusOf(err); status != 0 {
+		return fmt.Errorf("the endpoint answers %d (%s) without an error that can be read: is it one of EC2?", status, http.StatusText(status))
+	}
 	inner := err
 	for {
 		op, ok := errors.AsType[*smithy.OperationError](inner)

@@ -1,0 +1,244 @@
+package ec2
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/launchplan/launch/internal/ec2test"
+	"github.com/launchplan/launch/runners"
+)
+
+// atAssign is the Put that records what a run's first RunInstances call has started.
+const atAssign = 4
+
+// killed asks for instances by a launch that is killed before it has recorded what came of the call.
+func (w *world) killed(list []runners.Want) {
+	w.t.Helper()
+	w.ledger.dieAt = atAssign
+	if err := w.runner().Request(w.t.Context(), list); !errors.Is(err, errKilled) {
+		w.t.Fatalf("Request = %v, want it to be killed", err)
+	}
+	w.ledger.dieAt = 0
+	if n := w.Report().Started; n != len(list) {
+		w.t.Fatalf("%d instances were started before the kill, want %d", n, len(list))
+	}
+}
+
+// age lets the calls of the run have been made earlier.
+func (w *world) age(by time.Duration) {
+	w.t.Helper()
+	for key, row := range w.ledger.rows {
+		if row.Kind != kindBatch {
+			continue
+		}
+		var b batchRecord
+		if err := json.Unmarshal([]byte(row.Data), &b); err != nil {
+			w.t.Fatal(err)
+		}
+		b.Asked = b.Asked.Add(-by)
+		data, err := json.Marshal(b)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		row.Data = string(data)
+		w.ledger.rows[key] = row
+	}
+}
+
+// obtain asks for instances and waits for them.
+func (w *world) obtain(list []runners.Want) map[string]runners.Facts {
+	w.t.Helper()
+	r := w.runner()
+	if err := r.Request(w.t.Context(), list); err != nil {
+		w.t.Fatal(err)
+	}
+	facts, errs := awaitAll(w.t, r, list)
+	if len(errs) > 0 {
+		w.t.Fatal(errs)
+	}
+	return facts
+}
+
+// end ends the run, and nothing of it may be left.
+func (w *world) end(list []runners.Want) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), consistency/2) // who waits longer waits for what cannot be seen
+	defer cancel()
+	r := w.runner()
+	if errs := r.Release(ctx, names(list)); len(errs) > 0 {
+		w.t.Fatal(errs)
+	}
+	if err := r.Sweep(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+	if got := w.Report(); got.States["terminated"] != got.Started || got.KeyPairs != 0 {
+		w.t.Errorf("left of the run: %+v", got)
+	}
+}
+
+// A call that is repeated and then refused may have had its effect before.
+func TestRefusedRepeatLosesNothing(t *testing.T) {
+	for _, refusal := range []ec2test.Error{{Code: "ExpiredToken"}, {Code: "InsufficientInstanceCapacity", Status: 500}, {Code: "InvalidAMIID.NotFound"}} {
+		for name, unseen := range map[string]ec2test.Faults{
+			"some seen": {LateFor: 1500 * time.Millisecond},
+			"none seen": {NotFoundFor: 1500 * time.Millisecond},
+		} {
+			t.Run(refusal.Code+" "+name+" after a lost answer", func(t *testing.T) {
+				faults := unseen
+				faults.Refuse = map[string]ec2test.Error{"RunInstances": refusal}
+				faults.RefuseAfter, faults.LoseAnswers = map[string]int{"RunInstances": 1}, map[string]int{"RunInstances": 1}
+				w := newWorld(t, ec2test.Options{Faults: faults})
+				w.obtain(wants(3))
+				w.mustBe(map[string]int{"running": 3}, 1)
+			})
+			t.Run(refusal.Code+" "+name+" after a kill", func(t *testing.T) {
+				w := newWorld(t, ec2test.Options{Faults: unseen})
+				w.killed(wants(3))
+				faults := unseen
+				faults.Refuse = map[string]ec2test.Error{"RunInstances": refusal}
+				w.SetFaults(faults)
+				w.obtain(wants(3))
+				w.mustBe(map[string]int{"running": 3}, 1)
+			})
+		}
+	}
+}
+
+// EC2 refuses the token of a call of which an instance has ended.
+func TestInstancesThatEndedBeforeTheResume(t *testing.T) {
+	for name, forget := range map[string]time.Duration{"described": time.Hour, "forgotten": 1} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{Forget: forget})
+			list := wants(3)
+			w.killed(list)
+			w.age(time.Hour)
+			found, err := Find(t.Context(), w.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := map[string]string{}
+			for _, f := range found {
+				switch {
+				case f.Kind != kindInstance:
+				case f.index == 0:
+					if err := w.Kill(f.ID); err != nil {
+						t.Fatal(err)
+					}
+				default:
+					kept[fmt.Sprintf("web[%d]", f.index)] = f.ID
+				}
+			}
+			facts := w.obtain(list)
+			got := map[string]string{"web[1]": facts["web[1]"].InstanceID, "web[2]": facts["web[2]"].InstanceID}
+			if diff := cmp.Diff(kept, got); diff != "" {
+				t.Errorf("those that went on belong to (-want +got):\n%s", diff)
+			}
+			if n := w.Report().Started; n != 4 {
+				t.Errorf("%d instances were started, want 4", n)
+			}
+		})
+	}
+}
+
+func TestAnswersWithoutEffect(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	r := w.runner()
+	once := r.cloud.retrying(func(error) bool { return false })
+	for answer, want := range map[ec2test.Error]bool{
+		{Code: "NoSuchEntity", Status: 404}:                 true,
+		{Code: "Whatever", Status: 400}:                     true,
+		{Code: "ReservationCapacityExceeded", Status: 500}:  true,
+		{Code: "InsufficientInstanceCapacity", Status: 500}: true,
+		{Code: "RequestTimeout", Status: 408}:               false,
+		{Code: "Conflict", Status: 409}:                     false,
+		{Code: "Unheard", Status: 429}:                      false,
+		{Code: "UnknownError", Status: 500}:                 false,
+		{Code: "InternalError", Status: 500}:                false,
+		{Code: "Unavailable", Status: 503}:                  false,
+	} {
+		w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeInstances": answer}})
+		_, err := r.cloud.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, once)
+		if err == nil || noEffect(err) != want {
+			t.Errorf("noEffect(%d %s) = %v, want %v (%v)", answer.Status, answer.Code, !want, want, err)
+		}
+	}
+	w.config.Endpoint = "http://127.0.0.1:1" // where nothing listens
+	if _, err := w.runner().cloud.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, once); !noEffect(err) {
+		t.Errorf("a call that could not be sent may have had an effect: %v", err)
+	}
+}
+
+func TestAnswerThatIsNoneOfTheAPI(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{UnknownFilters: []string{"instance-state-name"}}})
+	r := w.runner()
+	in := &ec2.DescribeInstancesInput{Filters: []types.Filter{filter("instance-state-name", "running")}}
+	_, err := r.cloud.ec2.DescribeInstances(t.Context(), in, r.cloud.retrying(func(error) bool { return false }))
+	err = explain(err, "look for instances")
+	want := "look for instances: the endpoint answers 500 (Internal Server Error) without an error that can be read: is it one of EC2?"
+	if err == nil || err.Error() != want {
+		t.Errorf("told as %v, want %s", err, want)
+	}
+}
+
+// A refusal with a code that nobody has listed leaves nothing to look for.
+func TestUnlistedRefusalIsARefusal(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{Refuse: map[string]ec2test.Error{"RunInstances": {Code: "NoSuchEntity", Status: 404, Message: "no such profile"}}}})
+	if err := w.runner().Request(t.Context(), wants(2)); err == nil || !strings.Contains(err.Error(), "no such profile") {
+		t.Fatalf("Request = %v", err)
+	}
+	for _, b := range w.ledger.List(kindBatch) {
+		if b.Status != "gone" {
+			t.Errorf("the call is %s in the ledger", b.Status)
+		}
+	}
+	if n := w.Report().Calls["RunInstances"]; n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+	w.end(wants(2))
+}
+
+func TestPlace(t *testing.T) {
+	at := func(id string, index int32, state types.InstanceStateName) types.Instance {
+		return types.Instance{InstanceId: aws.String(id), AmiLaunchIndex: aws.Int32(index), State: &types.InstanceState{Name: state}}
+	}
+	const up, down = types.InstanceStateNameRunning, types.InstanceStateNameTerminated
+	for name, c := range map[string]struct {
+		instances []types.Instance
+		count     int
+		placed    []string
+		excess    []string
+	}{
+		"in order":      {[]types.Instance{at("b", 1, up), at("a", 0, up)}, 2, []string{"a", "b"}, nil},
+		"one not seen":  {[]types.Instance{at("c", 2, up), at("a", 0, up)}, 3, []string{"a", "", "c"}, nil},
+		"not numbered":  {[]types.Instance{at("c", 0, up), at("a", 0, up), at("b", 0, up)}, 3, []string{"a", "b", "c"}, nil},
+		"started twice": {[]types.Instance{at("a", 0, up), at("b", 1, up), at("c", 0, up), at("d", 1, up)}, 2, []string{"a", "b"}, []string{"c", "d"}},
+		"one has ended": {[]types.Instance{at("a", 0, down), at("b", 1, up)}, 2, []string{"", "b"}, nil},
+		"beyond":        {[]types.Instance{at("a", 0, up), at("b", 7, up)}, 2, []string{"a", "b"}, nil},
+	} {
+		placed, excess := place(slices.Clone(c.instances), c.count)
+		id := func(list []*types.Instance) (out []string) {
+			for _, i := range list {
+				if i == nil {
+					out = append(out, "")
+				} else {
+					out = append(out, *i.InstanceId)
+				}
+			}
+			return out
+		}
+		if diff := cmp.Diff([][]string{c.placed, c.excess}, [][]string{id(placed), id(excess)}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
