@@ -151,7 +151,8 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 }
 
 // terminateKnown ends those that the API knows. One that it does not know is
-// gone, unless it is so new that it may become known yet, and was never known.
+// gone, unless it is so new that it may become known yet: one server of the API
+// may not know what another has told of.
 func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]error {
 	errs := map[string]error{}
 	for pause := firstPause; len(part) > 0; pause = min(2*pause, longestPause) {
@@ -172,7 +173,7 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 			switch {
 			case seen[h.ID] != nil:
 				known = append(known, h.ID)
-			case !h.known() && time.Since(h.Asked) < consistency:
+			case time.Since(h.Asked) < consistency:
 				unknown = append(unknown, h)
 			}
 		}
