@@ -124,24 +124,23 @@ func (w *writer) login(b *strings.Builder, svc *oldService) {
 		fmt.Fprintf(b, "user = %s\n", w.ahead(svc, s))
 	}
 	if s := svc.settings["localsshkeypath"]; s != nil {
-		if s.env != "" {
-			fmt.Fprintf(b, "identity_file = %s\n", w.ahead(svc, s))
-		} else {
-			fmt.Fprintf(b, "identity_file = %s\n", quote(w.keyPath(s)))
-		}
+		fmt.Fprintf(b, "identity_file = %s\n", w.identityFile(s))
 	}
 }
 
-// keyPath is where a private key is. It stays there: a plan is no place for it.
-func (w *writer) keyPath(s *setting) string {
-	path := w.path(s.dir, s.text)
+// identityFile is where a private key is. It stays there: a plan is no place for it.
+func (w *writer) identityFile(s *setting) string {
+	if s.env != "" {
+		return w.keyPath(s).hcl(nil)
+	}
+	path := w.absolute(s.dir, s.text)
 	if _, err := os.Stat(path); err != nil {
 		w.warnOnce(s.opt.rng, "No SSH key there", "The private key %s: %v. The imported plan refers to it all the same.", path, sayWhy(err))
 	}
 	if strings.HasPrefix(s.text, "~/") {
-		return s.text
+		return quote(s.text)
 	}
-	return path
+	return quote(path)
 }
 
 // ec2Runner is the runner that starts a service's VM.

@@ -217,6 +217,60 @@ func expand(t testing.TB, dir string) *plan.Tree {
 	return tree
 }
 
+// TestKeyStaysWhereItIs: whatever directory an old plan is imported from, and the new one is booted from, its
+// private keys are found.
+func TestKeyStaysWhereItIs(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"main.conf":         "[defaults]\nlocalsshkeypath: keys/k1\n[runlevels]\nlevel1: levels/one.conf\n",
+		"levels/keys/k1":    "a key",
+		"levels/keys/other": "a key",
+		"levels/ready.sh":   "#!/bin/sh\n",
+		"levels/one.conf": "[svc-host]\nhostname: 10.0.0.1\nreadypgm: ready.sh\nreadypgm_args: ${.localkey}\n" +
+			"[svc-vm]\nimage: ami-1\n[svc-env]\nhostname: 10.0.0.2\nlocalsshkeypath: env.KEY_PATH\n",
+	} {
+		writeTestFile(t, filepath.Join(dir, name), []byte(content))
+	}
+	t.Chdir(dir)
+	lookup := func(name string) (string, bool) { return "keys/other", name == "KEY_PATH" }
+	im, diags := Read(Options{Main: "main.conf", Home: dir, LookupEnv: lookup})
+	if len(diags) > 0 {
+		t.Fatal(lines(dir, diags))
+	}
+	out := writeTo(t, im)
+	for env, want := range map[string]string{
+		"keys/other": dir + "/levels/keys/other", "../k": dir + "/levels/../k", "/etc/k": "/etc/k", "~/k": "~/k", "": "",
+	} {
+		p, diags := plan.Load(out, plan.Options{Runners: runnerTypes(), LookupEnv: func(string) (string, bool) { return env, true }})
+		if len(diags) > 0 {
+			t.Fatal(lines(dir, diags))
+		}
+		tree, diags := p.Expand(plan.Inputs{RunName: "run-1", RunID: "01RUN"})
+		if len(diags) > 0 {
+			t.Fatal(lines(dir, diags))
+		}
+		got := map[string]string{}
+		for _, svc := range tree.Services {
+			config := svc.Runner.Config
+			if svc.Name == "vm" {
+				config = config.GetAttr("ssh")
+			}
+			got[svc.Name] = config.GetAttr("identity_file").AsString()
+		}
+		key := dir + "/levels/keys/k1"
+		if diff := cmp.Diff(map[string]string{"host": key, "vm": key, "env": want}, got); diff != "" {
+			t.Errorf("identity_file with KEY_PATH=%s (-want +got):\n%s", env, diff)
+		}
+		probes, diags := tree.Services[0].Checks()
+		if len(diags) > 0 || probes[0].Program.Argv[1] != key {
+			t.Errorf("${.localkey} is not %s: %v %v", key, probes, diags)
+		}
+	}
+}
+
 func TestWriteIsPrivateAndAtomic(t *testing.T) {
 	im := &Imported{Files: []File{{Path: "plan.hcl", Mode: 0o600, Content: []byte("x")}, {Path: "a/b.sh", Mode: 0o700}}}
 	parent := t.TempDir()

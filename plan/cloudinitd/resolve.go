@@ -37,6 +37,7 @@ type depValue struct {
 // A resolver turns references of the old plan into expressions of the new one.
 type resolver struct {
 	*report
+	paths    *sources
 	plan     *oldPlan
 	services map[string]target
 	needed   map[string]string // a global's name -> that of its variable
@@ -62,9 +63,9 @@ type scope struct {
 	depth  int
 }
 
-func newResolver(rep *report, plan *oldPlan) *resolver {
+func newResolver(src *sources, rep *report, plan *oldPlan) *resolver {
 	x := &resolver{
-		report: rep, plan: plan, services: map[string]target{}, needed: map[string]string{},
+		report: rep, paths: src, plan: plan, services: map[string]target{}, needed: map[string]string{},
 		envs: map[string]string{}, required: map[string]bool{}, secrets: map[string]string{}, names: namer{},
 	}
 	for _, level := range plan.levels {
@@ -291,7 +292,7 @@ func (x *resolver) dependencies(svc *oldService) []depValue {
 	for _, d := range svc.deps {
 		sc := scope{self: target{svc, 0}, user: svc, bag: bag}
 		v := depValue{name: d.name, file: d.file, rng: d.opt.rng, env: d.env != "", expr: x.settingText(&d.setting, sc)}
-		if text, ok := v.expr.literal(); ok && text != "" && looksSecret.MatchString(d.name) {
+		if text, ok := v.expr.literal(); ok && text != "" && looksSecret(d.name) {
 			v.expr = codeExpr("sensitive(" + quote(text) + ")")
 		}
 		svc.depValues = append(svc.depValues, v)

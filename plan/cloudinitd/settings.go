@@ -128,7 +128,7 @@ func (w *writer) depsObject(svc *oldService) string {
 func (w *writer) variables() []variable {
 	var all []variable
 	for old, name := range w.needed {
-		v := variable{name: name, description: "The global " + old + " of the old plan", sensitive: looksSecret.MatchString(old)}
+		v := variable{name: name, description: "The global " + old + " of the old plan", sensitive: looksSecret(old)}
 		if g := w.plan.globals[old]; g != nil && !(g.given && v.sensitive) {
 			v.value, v.hasDefault = g.text, true
 		}
@@ -138,7 +138,7 @@ func (w *writer) variables() []variable {
 		// What the plan cannot do without, and is not there now, is asked for: the plan is valid before that, and
 		// cannot be booted with holes.
 		_, set := w.lookupEnv(env)
-		all = append(all, variable{name: name, env: env, hasDefault: set || !w.required[env], required: w.required[env], sensitive: looksSecret.MatchString(env),
+		all = append(all, variable{name: name, env: env, hasDefault: set || !w.required[env], required: w.required[env], sensitive: looksSecret(env),
 			description: "The environment variable " + env})
 	}
 	for old, name := range w.secrets {

@@ -78,6 +78,15 @@ func (s *sources) path(dir, value string) string {
 	return filepath.Clean(value)
 }
 
+// absolute is path for what the new plan refers to where it is: it says so from every directory.
+func (s *sources) absolute(dir, value string) string {
+	path := s.path(dir, value)
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
+}
+
 func (s *sources) expandUser(value string) string {
 	if !strings.HasPrefix(value, "~") {
 		return value

@@ -54,8 +54,22 @@ func (x *resolver) setting(t target, key string, p refPiece, rng hcl.Range, sc s
 	if key == "iaas_key" || key == "iaas_secret" {
 		return x.secret(key, s)
 	}
+	if key == "localsshkeypath" {
+		return x.keyPath(s)
+	}
 	sc.self, sc.bag = t, nil
 	return x.settingText(s, sc)
+}
+
+// keyPath is a private key's path as the original made it of the setting: what is not absolute is relative
+// to the level file, also where the environment has it.
+func (x *resolver) keyPath(s *setting) expr {
+	if s.env == "" {
+		return textExpr(x.paths.absolute(s.dir, s.text))
+	}
+	key := x.env(s.env).hcl(nil)
+	relative := expr{parts: []exprPart{{text: x.paths.absolute(s.dir, "") + "/"}, {code: key}}}
+	return codeExpr(fmt.Sprintf(`try(regex("^(?:[/~].*)?$", %s), %s, null)`, key, relative.hcl(nil)))
 }
 
 func (x *resolver) settingText(s *setting, sc scope) expr {
@@ -120,8 +134,15 @@ func (x *resolver) global(name string, rng hcl.Range) expr {
 	return codeExpr("var." + variable)
 }
 
-// looksSecret recognises names of what should not be shown.
-var looksSecret = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|access_?key|api_?key|(^|_)pw($|_)`)
+// Names of what should not be shown, and among them those of what only tells where it is.
+var (
+	secretName   = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|access_?key|api_?key|(^|_)pw($|_)`)
+	locationName = regexp.MustCompile(`(?i)(path|file|dir|host|hostname|port)$`)
+)
+
+func looksSecret(name string) bool {
+	return secretName.MatchString(name) && !locationName.MatchString(name)
+}
 
 func pythonBool(b bool) string {
 	if b {

@@ -32,7 +32,7 @@ type writer struct {
 
 func newWriter(src *sources, rep *report, plan *oldPlan, opts Options) *writer {
 	w := &writer{
-		resolver:    newResolver(rep, plan),
+		resolver:    newResolver(src, rep, plan),
 		bundle:      &bundle{sources: src, say: rep, root: plan.dir, files: map[string]*File{}, dirs: map[string]bool{}, from: map[string]string{}},
 		main:        opts.Main,
 		lookupEnv:   opts.LookupEnv,
