@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/zclconf/go-cty/cty"
@@ -93,6 +95,7 @@ func (c *capture) executable(name string, find func(string) (string, error)) (st
 // Captured returns what the tree was made from and a later command needs: env() values and variables
 // that are not sensitive (by name, as JSON), and the names of the sensitive ones that were given.
 // An env() value that is a known secret, as in sensitive(env("TOKEN")), is left out: a later command asks for it again.
+// A sensitive variable that has such a value by default counts as given.
 func (t *Tree) Captured() Captured {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,9 +106,12 @@ func (t *Tree) Captured() Captured {
 	noted := t.plan.loader.captured
 	noted.mu.Lock()
 	defer noted.mu.Unlock()
+	leftOut := map[string]bool{}
 	for name, value := range noted.env {
 		if value == nil || !t.secrets.strings[*value] {
 			c.Env[name] = value
+		} else {
+			leftOut[*value] = true
 		}
 	}
 	for name, path := range noted.executables {
@@ -114,7 +120,7 @@ func (t *Tree) Captured() Captured {
 	for _, v := range t.root.module.variableList {
 		_, given := t.in.Variables[v.Name]
 		if v.Sensitive {
-			if given {
+			if given || v.Default != cty.NilVal && holdsText(v.Default, leftOut) {
 				c.Sensitive = append(c.Sensitive, v.Name)
 			}
 			continue
@@ -125,6 +131,20 @@ func (t *Tree) Captured() Captured {
 		}
 	}
 	return c
+}
+
+// holdsText says whether one of texts is a part of value.
+func holdsText(value cty.Value, texts map[string]bool) bool {
+	found := false
+	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
+		if v, _ = v.Unmark(); v.IsKnown() && !v.IsNull() && v.Type() == cty.String {
+			for text := range texts {
+				found = found || strings.Contains(v.AsString(), text)
+			}
+		}
+		return !found, nil
+	})
+	return found
 }
 
 func captureVariable(value cty.Value) (CapturedVariable, error) {
@@ -196,7 +216,7 @@ func (c Captured) Given() (map[string]Given, error) {
 func (t *Tree) Missing() []string {
 	var names []string
 	for _, v := range t.root.module.variableList {
-		if _, given := t.in.Variables[v.Name]; v.Sensitive && !given && v.Default == cty.NilVal {
+		if _, given := t.in.Variables[v.Name]; v.Sensitive && !given && (v.Default == cty.NilVal || slices.Contains(t.in.Withheld, v.Name)) {
 			names = append(names, v.Name)
 		}
 	}

@@ -268,6 +268,49 @@ output "all" { value = [var.any, var.map, env("HOME"), env("NOTHING", "unset"), 
 	}
 }
 
+// TestSecretFromTheEnvironment: a run does not keep it, so later commands ask for it, and do without where they can.
+func TestSecretFromTheEnvironment(t *testing.T) {
+	main := `
+variable "home" {
+  default   = env("HOME")
+  sensitive = true
+  validation {
+    condition     = var.home != null
+    error_message = "A home is needed."
+  }
+}
+level "one" {
+  service "a" {
+    boot { command = ["a", var.home] }
+    terminate { command = ["end"] }
+  }
+}
+`
+	captured := expand(t, main, nil, nil).Captured()
+	if diff := cmp.Diff([]string{"home"}, captured.Sensitive); diff != "" || len(captured.Env) > 0 {
+		t.Errorf("captured %+v, want home to be withheld", captured)
+	}
+	options := testOptions(append(commonFiles(), SnapshotFile{Dir: "/plans/main", Path: "plan.hcl", Mode: 0o644, Content: []byte(main)}))
+	options.LookupEnv = captured.LookupEnv
+	p, diags := Load("/plans/main", options)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	later, diags := p.Expand(Inputs{Later: true, Withheld: captured.Sensitive})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if diff := cmp.Diff([]string{"home"}, later.Missing()); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+	if _, diags := later.Services[0].Prepare(); !strings.Contains(diags.Error(), "give it with --var home=VALUE") {
+		t.Errorf("Prepare = %v, want it to ask for home", diags)
+	}
+	if ending, diags := later.Services[0].Ending(); diags.HasErrors() || ending.Terminate == nil {
+		t.Errorf("Ending = %+v, %v", ending, diags)
+	}
+}
+
 func archive(t *testing.T, files map[string]string) string {
 	t.Helper()
 	var packed bytes.Buffer
