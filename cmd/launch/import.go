@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,5 +58,34 @@ func runImport(opts importOptions, main string, stdout, stderr io.Writer) error 
 		return err
 	}
 	fmt.Fprintf(stdout, "imported %s in %s into %s\n", count(imported.Services, "service"), count(imported.Levels, "level"), opts.dir)
+	showNext(stdout, imported, opts.dir)
 	return nil
 }
+
+// showNext says how the plan is booted.
+func showNext(stdout io.Writer, imported *cloudinitd.Imported, dir string) {
+	boot := "launch boot " + shellWord(dir)
+	if imported.Secrets != "" {
+		file := filepath.Join(dir, imported.Secrets)
+		fmt.Fprintf(stdout, "its passwords, tokens and keys are in %s, which only you can read: keep it so, and out of version control\n", file)
+		boot += " --var-file " + shellWord(file)
+	}
+	for _, v := range imported.Missing {
+		if v.Sensitive && !strings.Contains(v.Name, "-") { // no secret in an argv; a shell sets no name with a hyphen
+			boot = varPrefix + v.Name + "=VALUE " + boot
+		} else {
+			boot += fmt.Sprintf(" --var %s=VALUE", v.Name)
+		}
+	}
+	fmt.Fprintf(stdout, "boot it with: %s\n", boot)
+}
+
+// shellWord is a word of a command that is copied to a shell.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x80 && !strings.ContainsRune(plainInShell, r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%"

@@ -26,8 +26,16 @@ type Imported struct {
 	Files    []File
 	Services int
 	Levels   int
+	Secrets  string    // the file of variables that the plan's passwords and tokens went into, or ""
+	Missing  []Missing // variables that have to be given
 
 	Sources map[string]*hcl.File // the old plan's files, for rendering diagnostics
+}
+
+// A Missing variable of the new plan has no value yet.
+type Missing struct {
+	Name      string
+	Sensitive bool
 }
 
 // Read reads an old plan and turns it into a new one, in memory. It runs nothing of the plan. With errors
@@ -60,7 +68,7 @@ func Read(opts Options) (*Imported, hcl.Diagnostics) {
 
 func validUTF8(e expr) bool {
 	for _, p := range e.parts {
-		if !utf8.ValidString(p.text) || !utf8.ValidString(p.key) {
+		if !utf8.ValidString(p.text) || !utf8.ValidString(p.key) || !validUTF8(expr{p.concealed}) {
 			return false
 		}
 	}

@@ -24,6 +24,9 @@ type exprPart struct {
 	attr  string
 	key   string // the element of attr
 	orDep bool   // where the boot program left nothing under this name, the dependency of that name
+
+	concealed []exprPart // not nil: these together, sensitive
+	format    string     // not "": "var.token", which has the text between them
 }
 
 const countIndex = "count.index"
@@ -47,13 +50,13 @@ func (e *expr) add(other expr) {
 	}
 }
 
-func (p exprPart) isText() bool { return p.code == "" && p.svc == nil }
+func (p exprPart) isText() bool { return p.code == "" && p.svc == nil && p.concealed == nil }
 
 // size bounds what references to references may grow to.
 func (e expr) size() int {
 	n := 0
 	for _, p := range e.parts {
-		n += len(p.text) + len(p.code) + len(p.attr) + len(p.key) + 1
+		n += len(p.text) + len(p.code) + len(p.attr) + len(p.key) + expr{p.concealed}.size() + 1
 	}
 	return n
 }
@@ -72,7 +75,7 @@ func (e expr) literal() (string, bool) {
 // ahead says whether the value is the same wherever it stands, and known before anything runs.
 func (e expr) ahead() bool {
 	for _, p := range e.parts {
-		if p.svc != nil || p.code == countIndex {
+		if p.svc != nil || p.code == countIndex || !(expr{p.concealed}).ahead() {
 			return false
 		}
 	}
@@ -115,7 +118,16 @@ func guardDollar(text string) string {
 }
 
 func (p exprPart) hcl(in *oldService) string {
-	if p.svc == nil {
+	switch {
+	case p.format != "":
+		words := []string{p.format}
+		for _, value := range p.concealed {
+			words = append(words, expr{[]exprPart{value}}.hcl(in))
+		}
+		return "format(" + strings.Join(words, ", ") + ")"
+	case p.concealed != nil:
+		return "sensitive(" + expr{p.concealed}.hcl(in) + ")"
+	case p.svc == nil:
 		return p.code
 	}
 	base := "self"

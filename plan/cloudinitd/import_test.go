@@ -139,7 +139,7 @@ func TestImport(t *testing.T) {
 				got = append(got, txtar.File{Name: "want/diagnostics", Data: []byte(text)})
 			}
 			for _, f := range im.Files {
-				if strings.HasSuffix(f.Path, ".hcl") || strings.HasSuffix(f.Path, ".tmpl") && !strings.HasPrefix(f.Path, "cloudinitd") {
+				if strings.HasSuffix(f.Path, ".hcl") || f.Path == secretsFile || strings.HasSuffix(f.Path, ".tmpl") && !strings.HasPrefix(f.Path, "cloudinitd") {
 					got = append(got, txtar.File{Name: "want/" + f.Path, Data: bytes.ReplaceAll(f.Content, []byte(dir+"/"), nil)})
 				}
 			}
@@ -205,8 +205,13 @@ func expand(t testing.TB, dir string) *plan.Tree {
 		t.Fatal("the imported plan: ", lines(dir, diags))
 	}
 	in := plan.Inputs{RunName: "run-1", RunID: "01RUN", Variables: map[string]plan.Given{}}
+	if src, err := os.ReadFile(filepath.Join(dir, secretsFile)); err == nil {
+		if in.Variables, diags = plan.ParseVarFile(secretsFile, src); len(diags) > 0 {
+			t.Fatal("the imported plan's secrets: ", lines(dir, diags))
+		}
+	}
 	for _, v := range p.Variables {
-		if v.Default == cty.NilVal || v.Default.IsNull() {
+		if _, given := in.Variables[v.Name]; !given && (v.Default == cty.NilVal || v.Default.IsNull()) {
 			in.Variables[v.Name] = plan.Given{Raw: "given " + v.Name, From: "test"}
 		}
 	}

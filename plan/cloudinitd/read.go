@@ -46,7 +46,8 @@ type oldService struct {
 	waitsFor   []*oldService // of the same level, for values that they have when they are up
 	ident      string
 	exports    map[string]bool
-	bootOutput string // the text of its boot program, where that is known
+	concealed  map[string]bool // exports that a secret's name is given to
+	bootOutput string          // the text of its boot program, where that is known
 }
 
 // A setting is a value as the plan has it. env.NAME is kept as a name: the value is that of the day of a boot.

@@ -8,7 +8,7 @@ import (
 )
 
 func (r *reader) readService(f *iniFile, section *iniSection, level *oldLevel) *oldService {
-	svc := &oldService{copies: 1, level: level, rng: section.rng, settings: map[string]*setting{}, depNames: map[string]bool{}, timeout: defaultTimeout, exports: map[string]bool{}}
+	svc := &oldService{copies: 1, level: level, rng: section.rng, settings: map[string]*setting{}, depNames: map[string]bool{}, timeout: defaultTimeout, exports: map[string]bool{}, concealed: map[string]bool{}}
 	r.checkNames(f, section)
 	dir := filepath.Dir(f.name)
 	own := func(key string) *setting { return r.setting(f, section.name, key, "the service", dir) }

@@ -37,15 +37,16 @@ type depValue struct {
 // A resolver turns references of the old plan into expressions of the new one.
 type resolver struct {
 	*report
-	paths    *sources
-	plan     *oldPlan
-	services map[string]target
-	needed   map[string]string // a global's name -> that of its variable
-	envs     map[string]string // an environment variable -> the plan's variable for it
-	required map[string]bool   // environment variables that something cannot do without
-	secrets  map[string]string // iaas_key, iaas_secret -> the variable, where the old plan has it as text
-	names    namer             // of variables
-	work     int
+	paths     *sources
+	plan      *oldPlan
+	services  map[string]target
+	needed    map[string]string // a global's name -> that of its variable
+	envs      map[string]string // an environment variable -> the plan's variable for it
+	required  map[string]bool   // environment variables that something cannot do without
+	secrets   map[string]secret
+	sensitive map[string]bool // variables whose values are not to be shown
+	names     namer           // of variables
+	work      int
 }
 
 // A target is a service, or a copy of one.
@@ -66,7 +67,7 @@ type scope struct {
 func newResolver(src *sources, rep *report, plan *oldPlan) *resolver {
 	x := &resolver{
 		report: rep, paths: src, plan: plan, services: map[string]target{}, needed: map[string]string{},
-		envs: map[string]string{}, required: map[string]bool{}, secrets: map[string]string{}, names: namer{},
+		envs: map[string]string{}, required: map[string]bool{}, secrets: map[string]secret{}, sensitive: map[string]bool{}, names: namer{},
 	}
 	for _, level := range plan.levels {
 		for _, svc := range level.services {
@@ -210,9 +211,17 @@ func (x *resolver) inline(t target, p refPiece, rng hcl.Range, sc scope) expr {
 	}
 	x.dependencies(t.svc)
 	var e expr
-	for _, part := range t.svc.depFinal[p.attr].parts {
+	e.add(expr{x.ofCopy(t.svc.depFinal[p.attr].parts, t, sc)})
+	return e
+}
+
+// ofCopy makes of t's service's value that of one of its copies.
+func (x *resolver) ofCopy(parts []exprPart, t target, sc scope) []exprPart {
+	parts = slices.Clone(parts)
+	for i := range parts {
+		part := &parts[i]
 		if part.code == countIndex {
-			part = exprPart{text: fmt.Sprint(t.copy)}
+			*part = exprPart{text: fmt.Sprint(t.copy)}
 		}
 		if part.svc == t.svc {
 			part.copy = t.copy
@@ -220,9 +229,9 @@ func (x *resolver) inline(t target, p refPiece, rng hcl.Range, sc scope) expr {
 		if part.svc != nil && part.svc.level == sc.user.level {
 			x.wait(sc.user, part.svc)
 		}
-		e.add(expr{parts: []exprPart{part}})
+		part.concealed = x.ofCopy(part.concealed, t, sc)
 	}
-	return e
+	return parts
 }
 
 // live is a value that a service has once it is up.
@@ -291,10 +300,8 @@ func (x *resolver) dependencies(svc *oldService) []depValue {
 	bag := map[string]expr{}
 	for _, d := range svc.deps {
 		sc := scope{self: target{svc, 0}, user: svc, bag: bag}
-		v := depValue{name: d.name, file: d.file, rng: d.opt.rng, env: d.env != "", expr: x.settingText(&d.setting, sc)}
-		if text, ok := v.expr.literal(); ok && text != "" && looksSecret(d.name) {
-			v.expr = codeExpr("sensitive(" + quote(text) + ")")
-		}
+		v := depValue{name: d.name, file: d.file, rng: d.opt.rng, env: d.env != ""}
+		v.expr = x.conceal(d.name, d.opt.rng, x.settingText(&d.setting, sc))
 		svc.depValues = append(svc.depValues, v)
 		if before, ok := bag[d.name]; ok && v.env {
 			v.expr = codeExpr(fmt.Sprintf("(%[1]s != null ? %[1]s : %[2]s)", v.expr.hcl(svc), before.hcl(svc)))

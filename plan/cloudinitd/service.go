@@ -103,6 +103,7 @@ func (w *writer) args(svc *oldService, key string, booted bool) []expr {
 		w.failOnce(s.opt.rng, "Arguments cannot be split", "%s are split as a shell would, but %v.", key, err)
 		return nil
 	}
+	w.warnOfSecret(s.opt.rng, "These arguments", secretInWords(words))
 	var args []expr
 	for _, word := range words {
 		arg := w.text(word, s.opt.rng, sc)
@@ -130,6 +131,7 @@ func (w *writer) bootConf(svc *oldService) *bootConf {
 	}
 	t, diags := parseTemplate(old, src)
 	w.templateMistakes(svc, s, t, diags)
+	w.warnOfSecret(s.opt.rng, "The lines of "+w.shown(old), secretInTemplate(string(src)))
 	conf := &bootConf{env: couldBeObject(t)}
 	vars := map[string]bool{}
 	for _, piece := range t.pieces {
@@ -197,7 +199,11 @@ func (w *writer) service(b *strings.Builder, p *parts) {
 		fmt.Fprintf(b, "\nattributes = {\ndeps = %s\n}\n", deps)
 	}
 	for _, name := range keys(svc.exports) {
-		fmt.Fprintf(b, "\nexport %s {\ntype = any\ndefault = null # where %s does not have it\n}\n", quote(name), outputName)
+		sensitive := ""
+		if svc.keeps(name) {
+			sensitive = "sensitive = true\n"
+		}
+		fmt.Fprintf(b, "\nexport %s {\ntype = any\n%sdefault = null # where %s does not have it\n}\n", quote(name), sensitive, outputName)
 	}
 	w.confFiles(b, p)
 	for _, f := range p.files {
@@ -220,7 +226,7 @@ func (w *writer) placeLines(b *strings.Builder, p *parts) {
 		fmt.Fprintf(b, "runner = %s\n", p.place.runner)
 	}
 	if len(p.place.host.parts) > 0 {
-		fmt.Fprintf(b, "host = %s\n", p.place.host.hcl(p.svc))
+		fmt.Fprintf(b, "host = %s\n", w.open(p.place.host, p.svc))
 	}
 }
 

@@ -24,6 +24,7 @@ type variable struct {
 	env         string // its default is this environment variable
 	value       string
 	hasDefault  bool
+	given       bool // in secrets.vars
 	sensitive   bool
 	required    bool // something cannot do without it
 }
@@ -128,9 +129,9 @@ func (w *writer) depsObject(svc *oldService) string {
 func (w *writer) variables() []variable {
 	var all []variable
 	for old, name := range w.needed {
-		v := variable{name: name, description: "The global " + old + " of the old plan", sensitive: looksSecret(old)}
-		if g := w.plan.globals[old]; g != nil && !(g.given && v.sensitive) {
-			v.value, v.hasDefault = g.text, true
+		v := variable{name: name, description: "The global " + old + " of the old plan"}
+		if g := w.plan.globals[old]; g != nil {
+			v.value, v.given, v.hasDefault = g.text, w.sensitive[name], !w.sensitive[name]
 		}
 		all = append(all, v)
 	}
@@ -138,11 +139,18 @@ func (w *writer) variables() []variable {
 		// What the plan cannot do without, and is not there now, is asked for: the plan is valid before that, and
 		// cannot be booted with holes.
 		_, set := w.lookupEnv(env)
-		all = append(all, variable{name: name, env: env, hasDefault: set || !w.required[env], required: w.required[env], sensitive: looksSecret(env),
+		all = append(all, variable{name: name, env: env, hasDefault: set || !w.required[env], required: w.required[env],
 			description: "The environment variable " + env})
 	}
-	for old, name := range w.secrets {
-		all = append(all, variable{name: name, description: old + " of the old plan", sensitive: true})
+	for _, s := range w.secrets {
+		v := variable{name: s.variable, value: s.value, given: true, description: fmt.Sprintf("%s, %s line %d", s.name, w.shown(s.rng.Filename), s.rng.Start.Line)}
+		if s.format {
+			v.description += ": %s stands for what it refers to"
+		}
+		all = append(all, v)
+	}
+	for i := range all {
+		all[i].sensitive = w.sensitive[all[i].name]
 	}
 	slices.SortFunc(all, func(a, b variable) int { return cmp.Compare(a.name, b.name) })
 	return all
@@ -161,6 +169,9 @@ func (w *writer) settings() string {
 		}
 		if v.sensitive {
 			b.WriteString("sensitive = true\n")
+		}
+		if v.given {
+			v.description += "; " + secretsFile + " has it"
 		}
 		fmt.Fprintf(&b, "description = %s\n", quote(oneLine(v.description)))
 		if v.required && v.hasDefault {

@@ -2,7 +2,6 @@ package cloudinitd
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -52,7 +51,7 @@ func (x *resolver) setting(t target, key string, p refPiece, rng hcl.Range, sc s
 		return x.nothing(p, rng)
 	}
 	if key == "iaas_key" || key == "iaas_secret" {
-		return x.secret(key, s)
+		return x.cloudKey(key, s)
 	}
 	if key == "localsshkeypath" {
 		return x.keyPath(s)
@@ -79,21 +78,21 @@ func (x *resolver) settingText(s *setting, sc scope) expr {
 	return x.text(s.text, s.opt.rng, sc)
 }
 
-// secret is a cloud key as a value: from the environment where it is there, never from the old plan's text.
-func (x *resolver) secret(key string, s *setting) expr {
-	if s.env != "" {
-		return x.env(s.env)
+// cloudKey is a key of a cloud as a value.
+func (x *resolver) cloudKey(key string, s *setting) expr {
+	if s.env == "" {
+		return codeExpr(x.secret(secret{name: key, rng: s.opt.rng, value: s.text}))
 	}
-	if x.secrets[key] == "" {
-		x.secrets[key] = x.names.name(key)
-	}
-	return codeExpr("var." + x.secrets[key])
+	e := x.env(s.env)
+	x.conceals(e.parts[0])
+	return e
 }
 
 // env is an environment variable's value at the time of a boot: a variable whose default it is.
 func (x *resolver) env(name string) expr {
 	if x.envs[name] == "" {
-		x.envs[name] = x.names.name(strings.ToLower(name))
+		variable := x.names.name(strings.ToLower(name))
+		x.envs[name], x.sensitive[variable] = variable, looksSecret(name)
 	}
 	return codeExpr("var." + x.envs[name])
 }
@@ -104,6 +103,7 @@ func (x *resolver) require(e expr) {
 		if p.svc != nil && p.attr == "deps" {
 			x.require(p.svc.depFinal[p.key])
 		}
+		x.require(expr{p.concealed})
 		for env, name := range x.envs {
 			if p.code == "var."+name {
 				x.required[env] = true
@@ -123,7 +123,7 @@ func (x *resolver) global(name string, rng hcl.Range) expr {
 	variable, seen := x.needed[name]
 	if !seen {
 		variable = x.names.name(name)
-		x.needed[name] = variable
+		x.needed[name], x.sensitive[variable] = variable, looksSecret(name)
 		switch {
 		case g == nil:
 			x.warn(rng, "Global not set", "${global.%s} is not set in this plan: the variable %q of the imported plan has to be given.%s", name, variable, didYouMean(name, keys(x.plan.globals)))
@@ -132,16 +132,6 @@ func (x *resolver) global(name string, rng hcl.Range) expr {
 		}
 	}
 	return codeExpr("var." + variable)
-}
-
-// Names of what should not be shown, and among them those of what only tells where it is.
-var (
-	secretName   = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|access_?key|api_?key|(^|_)pw($|_)`)
-	locationName = regexp.MustCompile(`(?i)(path|file|dir|host|hostname|port)$`)
-)
-
-func looksSecret(name string) bool {
-	return secretName.MatchString(name) && !locationName.MatchString(name)
 }
 
 func pythonBool(b bool) string {

@@ -42,6 +42,7 @@ func newWriter(src *sources, rep *report, plan *oldPlan, opts Options) *writer {
 	// Names that the plan needs for itself.
 	w.files[planFile] = &File{}
 	w.files[settingsFile] = &File{}
+	w.files[secretsFile] = &File{}
 	w.helpers = "cloudinitd"
 	for {
 		if _, err := os.Lstat(filepath.Join(plan.dir, w.helpers)); err != nil {
@@ -104,10 +105,20 @@ func write(w *writer) *Imported {
 	}
 	w.addHelpers()
 	delete(w.files, settingsFile)
+	delete(w.files, secretsFile)
 	if settings := w.settings(); settings != "" {
 		w.addFile(settingsFile, 0o600, format(settings))
 	}
 	w.addFile(planFile, 0o600, format(w.header()+strings.ReplaceAll(body.String(), "{\n\n", "{\n")))
+	if secrets := w.secretsContent(); secrets != "" {
+		w.addFile(secretsFile, 0o600, secrets)
+		im.Secrets = secretsFile
+	}
+	for _, v := range w.variables() {
+		if !v.hasDefault && !v.given {
+			im.Missing = append(im.Missing, Missing{v.name, v.sensitive})
+		}
+	}
 	im.Files = w.list()
 	return im
 }
@@ -138,6 +149,9 @@ func (w *writer) header() string {
 	line := func(format string, args ...any) { b.WriteString("# " + oneLine(fmt.Sprintf(format, args...)) + "\n") }
 	line("This plan was imported from the cloudinit.d launch plan %s.", filepath.Base(w.main))
 	line("Check it with `launch validate`, boot it with `launch boot`.")
+	if w.secretsContent() != "" {
+		line("It needs --var-file %s, which has its passwords, tokens and keys.", secretsFile)
+	}
 	if set := w.toSet(); len(set) > 0 {
 		b.WriteString("#\n")
 		line("What to set:")
@@ -170,7 +184,7 @@ func (w *writer) toSet() []string {
 			set = append(set, fmt.Sprintf("var.%s: it has to be given, as --var %s=\"$%s\": the old plan read that from the environment", v.name, v.name, v.env))
 		case v.env != "":
 			set = append(set, fmt.Sprintf("var.%s: the environment variable %s, where it is not given", v.name, v.env))
-		case !v.hasDefault:
+		case !v.hasDefault && !v.given:
 			set = append(set, fmt.Sprintf("var.%s: it has to be given", v.name))
 		}
 	}
