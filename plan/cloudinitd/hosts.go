@@ -40,15 +40,11 @@ func (w *writer) place(svc *oldService) place {
 		return place{} // said already
 	}
 	host := w.settingText(s, scope{self: target{svc, 0}, user: svc})
-	if text := w.present(s, host); isLocalhost(text) {
-		remark := fmt.Sprintf("cloudinit.d reached %s by ssh; here its programs run on this machine directly", text)
-		if user := svc.settings["ssh_username"]; user != nil {
-			remark += ", as the user who runs launch and not as " + user.shown()
-			if user.env == "" {
-				w.warnOnce(s.opt.rng, "No ssh to this machine", "cloudinit.d runs the programs of [svc-%s] as %s, by ssh to %s. The imported plan runs them on this machine directly, as the user who runs launch. To go through ssh, give the service a runner and a host.", svc.name, user.text, text)
-			}
-		}
-		return place{remark: remark}
+	if text, constant := host.literal(); constant && isLocalhost(text) {
+		return w.here(svc, s, text)
+	}
+	if text := w.present(host); isLocalhost(text) {
+		w.warnOnce(s.opt.rng, "Ssh to this machine", "The host of [svc-%s] is %s now, and may be another one on the day of a boot. So the imported plan reaches it by ssh, as cloudinit.d did. To run its programs on this machine directly, take runner and host out of service.%s.", svc.name, text, svc.ident)
 	}
 	if len(host.parts) == 1 && host.parts[0].svc != nil && host.parts[0].attr == "address" {
 		p := host.parts[0]
@@ -60,26 +56,37 @@ func (w *writer) place(svc *oldService) place {
 	return place{runner: w.sshRunner(svc), host: host}
 }
 
-// present is a host as it is called now: what the environment and the globals may say another day decides nothing here.
-func (w *writer) present(s *setting, host expr) string {
-	if text, ok := host.literal(); ok {
-		return text
+// here is the place of a service whose host is always this machine.
+func (w *writer) here(svc *oldService, s *setting, name string) place {
+	remark := fmt.Sprintf("cloudinit.d reached %s by ssh; here its programs run on this machine directly", name)
+	if user := svc.settings["ssh_username"]; user != nil {
+		remark += ", as the user who runs launch and not as " + user.shown()
+		if user.env == "" {
+			w.warnOnce(s.opt.rng, "No ssh to this machine", "cloudinit.d runs the programs of [svc-%s] as %s, by ssh to %s. The imported plan runs them on this machine directly, as the user who runs launch. To go through ssh, give the service a runner and a host.", svc.name, user.text, name)
+		}
 	}
-	if s.env != "" {
-		text, _ := w.lookupEnv(s.env)
-		return text
-	}
+	return place{remark: remark}
+}
+
+// present is a host as it is called now, as far as that is known.
+func (w *writer) present(host expr) string {
 	var b strings.Builder
-	for _, piece := range splitRefs(s.text) {
-		g := w.plan.globals[piece.attr]
-		switch {
-		case !piece.isRef:
-			b.WriteString(piece.text)
-		case piece.service == "global" && g != nil:
-			b.WriteString(g.text)
-		default:
+	for _, p := range host.parts {
+		text, known := p.text, p.isText()
+		for env, name := range w.envs {
+			if p.code == "var."+name {
+				text, known = w.lookupEnv(env)
+			}
+		}
+		for global, name := range w.needed {
+			if g := w.plan.globals[global]; g != nil && p.code == "var."+name {
+				text, known = g.text, true
+			}
+		}
+		if !known {
 			return ""
 		}
+		b.WriteString(text)
 	}
 	return b.String()
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // testEnv is the environment of every test.
-var testEnv = map[string]string{"TARGET": "10.1.1.1", "SITE": "here", "EMPTY": "", "MY_TOKEN": "s3cr3t-token"}
+var testEnv = map[string]string{"TARGET": "10.1.1.1", "SITE": "here", "EMPTY": "", "MY_TOKEN": "s3cr3t-token", "BHOST": "127.0.0.1"}
 
 func lookupEnv(name string) (string, bool) {
 	value, ok := testEnv[name]
