@@ -75,7 +75,7 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	}
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
-		e.diags = append(e.diags, e.scope.explain(x, diags)...)
+		e.diags = append(e.diags, e.scope.explain(x, e.in, diags)...)
 		return cty.DynamicVal, false
 	}
 	converted, err := quickConvert(value, ty)
@@ -185,7 +185,7 @@ func (e *evaluation) texts(x *expression) ([]text, bool) {
 		_, element := it.Element()
 		plain, its := element.Unmark()
 		if plain.IsNull() {
-			e.fail(x.Range(), "Null in a list", "Element %d of this list is null.", len(list))
+			e.fail(x.Range(), "Null in a list", "Element %d of this list is null.%s", len(list), e.scope.whyNull(x, e.in))
 			return nil, false
 		}
 		if strings.ContainsRune(plain.AsString(), 0) {

@@ -5,23 +5,27 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // explain makes what hcl says of an expression that could not be evaluated fit for
-// people: null is traced to the service that is left out, secrets that a function quoted are
-// taken out.
-func (s *scope) explain(x *expression, diags hcl.Diagnostics) hcl.Diagnostics {
+// people: null is traced to the service that is left out, or whose boot program left nothing; secrets that a
+// function quoted are taken out.
+func (s *scope) explain(x *expression, in instance, diags hcl.Diagnostics) hcl.Diagnostics {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.explainLocked(x, diags)
+	return s.explainLocked(x, in, diags)
 }
 
-func (s *scope) explainLocked(x *expression, diags hcl.Diagnostics) hcl.Diagnostics {
+func (s *scope) explainLocked(x *expression, in instance, diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		if strings.HasPrefix(d.Summary, "Attempt to ") && strings.HasSuffix(d.Summary, " null value") {
 			s.explainNull(x, d)
 		}
 		d.Detail = strings.NewReplacer("..", ".", "?.", "?").Replace(d.Detail)
+		if strings.Contains(d.Detail, "null") {
+			d.Detail += s.whyNullLocked(x, in)
+		}
 	}
 	return s.scrub(diags)
 }
@@ -44,4 +48,79 @@ func (s *scope) explainNull(x *expression, d *hcl.Diagnostic) {
 			return
 		}
 	}
+}
+
+// whyNull names the exports that x is made of and that are null, as sentences.
+func (s *scope) whyNull(x *expression, in instance) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.whyNullLocked(x, in)
+}
+
+func (s *scope) whyNullLocked(x *expression, in instance) string {
+	if s.tree == nil {
+		return ""
+	}
+	why := ""
+	for _, sentence := range s.nullExports(x, in, 0) {
+		if !strings.Contains(why, sentence) {
+			why += sentence
+		}
+	}
+	return why
+}
+
+// nullExports follows the references of x to exports that are null, through attributes, locals and inputs. mu is held.
+func (s *scope) nullExports(x *expression, in instance, depth int) []string {
+	if x == nil || depth > maxNesting {
+		return nil
+	}
+	var found []string
+	for _, ref := range x.refs {
+		value, _, _ := s.resolve(ref, in, nil)
+		if value, diags := ref.rest.TraverseRel(value); diags.HasErrors() || !hasNull(value) {
+			continue
+		}
+		switch ref.root {
+		case "local":
+			found = append(found, s.nullExports(s.module.locals[ref.name].value, instance{}, depth+1)...)
+		case "var":
+			if s.level != nil {
+				if given := s.level.inputs[ref.name]; given != nil {
+					found = append(found, s.parent.nullExports(given.value, instance{}, depth+1)...)
+				}
+			}
+		case "self":
+			found = append(found, s.nullMember(ref, ref.name, in, depth)...)
+		case "service":
+			block := s.module.services[ref.name]
+			name, _ := ref.attribute()
+			for _, svc := range s.groups[block].services {
+				found = append(found, s.nullMember(ref, name, instance{block: block, service: svc}, depth)...)
+			}
+		}
+	}
+	return found
+}
+
+// nullMember is nullExports for an attribute or export of a service.
+func (s *scope) nullMember(ref *reference, name string, in instance, depth int) []string {
+	if in.block.export(name) != nil {
+		return []string{fmt.Sprintf(" %s is null: the boot program of %s left no value for it.", traversalText(ref.traversal), s.prefix+in.block.level.name+"."+in.block.name)}
+	}
+	if a := in.block.attribute(name); a != nil {
+		in.self = selfFacts
+		return s.nullExports(a.value, in, depth+1)
+	}
+	return nil
+}
+
+func hasNull(value cty.Value) bool {
+	found := false
+	value, _ = value.UnmarkDeep()
+	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
+		found = found || v.IsKnown() && v.IsNull()
+		return !found && v.IsKnown(), nil
+	})
+	return found
 }

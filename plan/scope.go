@@ -225,7 +225,7 @@ func (s *scope) evaluate(x *expression, in instance, reader *cell) (cty.Value, h
 	}
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
-		return cty.DynamicVal, s.explainLocked(x, diags)
+		return cty.DynamicVal, s.explainLocked(x, in, diags)
 	}
 	if err := checkSize(value); err != nil {
 		return cty.DynamicVal, append(diags, failure(x.Range(), "Value too large", "This value %v.", err))

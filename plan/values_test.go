@@ -268,6 +268,58 @@ output "all" { value = [var.any, var.map, env("HOME"), env("NOTHING", "unset"), 
 	}
 }
 
+// TestNullExportIsNamed: who needs a value that a boot program did not leave is told which one, and whose.
+func TestNullExportIsNamed(t *testing.T) {
+	tree := expand(t, `
+level "one" {
+  service "a" {
+    count = 2
+    boot { command = ["a"] }
+    export "left" {
+      type    = string
+      default = null
+    }
+  }
+}
+locals { through = [service.a[1].left] }
+level "two" {
+  service "list" {
+    boot { command = ["b", service.a[1].left] }
+  }
+  service "template" {
+    boot { command = ["b", "x-${service.a[1].left}"] }
+  }
+  service "attribute" {
+    attributes = { deps = { x = service.a[1].left, y = null } }
+    boot { command = ["b", self.deps.x] }
+  }
+  service "other" {
+    attributes = { deps = merge({ name = service.a[1].left }, {}) }
+    boot { command = ["b"] }
+    file "f" { content = templatefile("greeting.tmpl", self.deps) }
+  }
+  service "local" {
+    boot { command = ["b", local.through[0]] }
+  }
+}
+`, nil, map[string]string{"main/greeting.tmpl": "Hello ${name}!"})
+	for _, svc := range tree.Services {
+		tree.Learn(svc, Known{Address: "10.0.0.1", WorkDir: "/w", Exports: map[string]cty.Value{"left": cty.NullVal(cty.String)}})
+	}
+	const want = "service.a[1].left is null: the boot program of one.a left no value for it."
+	for _, svc := range tree.Services {
+		_, diags := svc.Prepare()
+		switch {
+		case svc.Name == "a":
+			if diags.HasErrors() {
+				t.Error(diags)
+			}
+		case strings.Count(diags.Error(), want) != 1:
+			t.Errorf("%s: %v, want %q", svc.Name, diags, want)
+		}
+	}
+}
+
 // TestSecretFromTheEnvironment: a run does not keep it, so later commands ask for it, and do without where they can.
 func TestSecretFromTheEnvironment(t *testing.T) {
 	main := `
