@@ -203,7 +203,7 @@ func (w *writer) service(b *strings.Builder, p *parts) {
 		if svc.keeps(name) {
 			sensitive = "sensitive = true\n"
 		}
-		fmt.Fprintf(b, "\nexport %s {\ntype = any\n%sdefault = null # where %s does not have it\n}\n", quote(name), sensitive, outputName)
+		fmt.Fprintf(b, "\nexport %s {\ntype = string\n%sdefault = null # where %s does not have it\n}\n", quote(name), sensitive, outputName)
 	}
 	w.confFiles(b, p)
 	for _, f := range p.files {
