@@ -125,7 +125,16 @@ func (w *writer) depsObject(svc *oldService) string {
 	return "merge(" + strings.Join(locals, ", ") + ", {\n" + own.String() + "})"
 }
 
-// variables are the globals that are used, and what comes from the environment.
+// noteUsed finds the variables that the other blocks refer to. A dependency that another one replaces leaves some that none does.
+func (w *writer) noteUsed(blocks ...string) {
+	for _, block := range blocks {
+		for _, m := range variableName.FindAllStringSubmatch(block, -1) {
+			w.used[m[1]] = true
+		}
+	}
+}
+
+// variables are those that the plan needs: globals, secrets, and what comes from the environment.
 func (w *writer) variables() []variable {
 	var all []variable
 	for old, name := range w.needed {
@@ -149,6 +158,7 @@ func (w *writer) variables() []variable {
 		}
 		all = append(all, v)
 	}
+	all = slices.DeleteFunc(all, func(v variable) bool { return !w.used[v.name] })
 	for i := range all {
 		all[i].sensitive = w.sensitive[all[i].name]
 	}
@@ -156,8 +166,8 @@ func (w *writer) variables() []variable {
 	return all
 }
 
-// settings is settings.hcl: variables, locals and runners.
-func (w *writer) settings() string {
+// variableBlocks are the first blocks of settings.hcl.
+func (w *writer) variableBlocks() string {
 	var b strings.Builder
 	for _, v := range w.variables() {
 		fmt.Fprintf(&b, "variable %s {\ntype = string\n", quote(v.name))
@@ -180,6 +190,12 @@ func (w *writer) settings() string {
 		}
 		b.WriteString("}\n\n")
 	}
+	return b.String()
+}
+
+// localsAndRunners are the other blocks of settings.hcl.
+func (w *writer) localsAndRunners() string {
+	var b strings.Builder
 	if len(w.shared) > 0 {
 		b.WriteString("locals {\n")
 		for i, shared := range w.shared {
@@ -209,5 +225,5 @@ func (w *writer) settings() string {
 		}
 		fmt.Fprintf(&b, "runner %s %s {\n%s}\n\n", quote(r.kind), quote(r.name), r.body)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return b.String()
 }

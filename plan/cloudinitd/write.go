@@ -26,6 +26,7 @@ type writer struct {
 	cloudKeys   bool // the old plan has keys of a cloud
 	helpers     string
 	uses        struct{ run, bootenv bool } // which helpers are needed
+	used        map[string]bool             // variables that something refers to
 	renamed     []string
 	remarks     []string
 }
@@ -38,6 +39,7 @@ func newWriter(src *sources, rep *report, plan *oldPlan, opts Options) *writer {
 		lookupEnv:   opts.LookupEnv,
 		runnerNames: map[string]namer{},
 		ranks:       map[*oldService]int{},
+		used:        map[string]bool{},
 	}
 	// Names that the plan needs for itself.
 	w.files[planFile] = &File{}
@@ -106,8 +108,10 @@ func write(w *writer) *Imported {
 	w.addHelpers()
 	delete(w.files, settingsFile)
 	delete(w.files, secretsFile)
-	if settings := w.settings(); settings != "" {
-		w.addFile(settingsFile, 0o600, format(settings))
+	blocks := w.localsAndRunners()
+	w.noteUsed(blocks, body.String())
+	if settings := w.variableBlocks() + blocks; settings != "" {
+		w.addFile(settingsFile, 0o600, format(strings.TrimSuffix(settings, "\n")))
 	}
 	w.addFile(planFile, 0o600, format(w.header()+strings.ReplaceAll(body.String(), "{\n\n", "{\n")))
 	if secrets := w.secretsContent(); secrets != "" {
