@@ -307,7 +307,9 @@ func (s *scope) findReason(x *expression, in instance, depth int) string {
 				}
 			}
 		case "service", "self":
-			why = s.serviceReason(ref, in)
+			if why = s.attributeReason(ref, in, depth); why == "" {
+				why = s.serviceReason(ref, in)
+			}
 		}
 		if why == "" {
 			why = string(traversalText(ref.traversal)) + ", which is not known yet"
@@ -315,6 +317,24 @@ func (s *scope) findReason(x *expression, in instance, depth int) string {
 		return why
 	}
 	return ""
+}
+
+// attributeReason is the reason why what a declared attribute is made of is not known.
+func (s *scope) attributeReason(ref *reference, in instance, depth int) string {
+	name := ref.name
+	if ref.root == "service" {
+		in = instance{block: s.module.services[ref.name]}
+		name, _ = ref.attribute()
+		if services := s.groups[in.block].services; len(services) > 0 {
+			in.service = services[0]
+		}
+	}
+	a := in.block.attribute(name)
+	if a == nil {
+		return ""
+	}
+	in.self = selfFacts
+	return s.findReason(a.value, in, depth+1)
 }
 
 func (s *scope) serviceReason(ref *reference, in instance) string {

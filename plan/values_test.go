@@ -617,13 +617,26 @@ level "one" {
   service "b" {
     boot { command = ["b", var.salt] }
   }
+  service "c" {
+    attributes = { deps = { place = self.address, pepper = local.pepper } }
+    boot { command = ["c", self.deps.pepper] }
+  }
+}
+locals { pepper = "x${var.salt}" }
+level "two" {
+  service "d" {
+    boot { command = ["d", service.c.deps.pepper] }
+  }
 }
 `, nil)
 	tree, diags := p.Expand(Inputs{Later: true, Withheld: []string{"token", "salt"}})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	for i, name := range []string{"token", "salt"} {
+	for _, svc := range tree.Services {
+		tree.Learn(svc, Known{Address: "10.0.0.1", WorkDir: "/w"})
+	}
+	for i, name := range []string{"token", "salt", "salt", "salt"} {
 		if _, diags := tree.Services[i].Prepare(); !strings.Contains(diags.Error(), "give it with --var "+name+"=VALUE") {
 			t.Errorf("Prepare = %v, want it to ask for %s", diags, name)
 		}
