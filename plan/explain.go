@@ -62,7 +62,7 @@ func (s *scope) whyNullLocked(x *expression, in instance) string {
 		return ""
 	}
 	why := ""
-	for _, sentence := range s.nullExports(x, in, 0) {
+	for _, sentence := range s.nullExports(x, in, map[evaluated]bool{}) {
 		if !strings.Contains(why, sentence) {
 			why += sentence
 		}
@@ -70,11 +70,19 @@ func (s *scope) whyNullLocked(x *expression, in instance) string {
 	return why
 }
 
-// nullExports follows the references of x to exports that are null, through attributes, locals and inputs. mu is held.
-func (s *scope) nullExports(x *expression, in instance, depth int) []string {
-	if x == nil || depth > maxNesting {
+// An evaluated expression, for one instance of a service.
+type evaluated struct {
+	x   *expression
+	svc *Service
+}
+
+// nullExports follows the references of x to exports that are null, through attributes, locals and inputs, through each
+// expression once. mu is held.
+func (s *scope) nullExports(x *expression, in instance, seen map[evaluated]bool) []string {
+	if x == nil || seen[evaluated{x, in.service}] {
 		return nil
 	}
+	seen[evaluated{x, in.service}] = true
 	var found []string
 	for _, ref := range x.refs {
 		value, _, _ := s.resolve(ref, in, nil)
@@ -83,20 +91,20 @@ func (s *scope) nullExports(x *expression, in instance, depth int) []string {
 		}
 		switch ref.root {
 		case "local":
-			found = append(found, s.nullExports(s.module.locals[ref.name].value, instance{}, depth+1)...)
+			found = append(found, s.nullExports(s.module.locals[ref.name].value, instance{}, seen)...)
 		case "var":
 			if s.level != nil {
 				if given := s.level.inputs[ref.name]; given != nil {
-					found = append(found, s.parent.nullExports(given.value, instance{}, depth+1)...)
+					found = append(found, s.parent.nullExports(given.value, instance{}, seen)...)
 				}
 			}
 		case "self":
-			found = append(found, s.nullMember(ref, ref.name, in, depth)...)
+			found = append(found, s.nullMember(ref, ref.name, in, seen)...)
 		case "service":
 			block := s.module.services[ref.name]
 			name, _ := ref.attribute()
 			for _, svc := range s.groups[block].services {
-				found = append(found, s.nullMember(ref, name, instance{block: block, service: svc}, depth)...)
+				found = append(found, s.nullMember(ref, name, instance{block: block, service: svc}, seen)...)
 			}
 		}
 	}
@@ -104,13 +112,13 @@ func (s *scope) nullExports(x *expression, in instance, depth int) []string {
 }
 
 // nullMember is nullExports for an attribute or export of a service.
-func (s *scope) nullMember(ref *reference, name string, in instance, depth int) []string {
+func (s *scope) nullMember(ref *reference, name string, in instance, seen map[evaluated]bool) []string {
 	if in.block.export(name) != nil {
 		return []string{fmt.Sprintf(" %s is null: the boot program of %s left no value for it.", traversalText(ref.traversal), s.prefix+in.block.level.name+"."+in.block.name)}
 	}
 	if a := in.block.attribute(name); a != nil {
 		in.self = selfFacts
-		return s.nullExports(a.value, in, depth+1)
+		return s.nullExports(a.value, in, seen)
 	}
 	return nil
 }

@@ -116,3 +116,23 @@ func TestBounds(t *testing.T) {
 		})
 	}
 }
+
+// TestDependenciesOfDependencies: what each level doubles is looked at once.
+func TestDependenciesOfDependencies(t *testing.T) {
+	dir := t.TempDir()
+	top := "[runlevels]\n"
+	for i := range 60 {
+		n, before := strconv.Itoa(i), strconv.Itoa(i-1)
+		top += "level" + n + ": l" + n + ".conf\n"
+		writeTestFile(t, filepath.Join(dir, "l"+n+".conf"), []byte("[svc-s"+n+"]\nhostname: localhost\ndeps: d"+n+".conf\n"))
+		deps := "[deps]\nx: v\n"
+		if i > 0 {
+			deps = "[deps]\nx: ${s" + before + ".x}${s" + before + ".x}\na_token: ${s" + before + ".x}\n"
+		}
+		writeTestFile(t, filepath.Join(dir, "d"+n+".conf"), []byte(deps))
+	}
+	writeTestFile(t, filepath.Join(dir, "main.conf"), []byte(top))
+	if _, diags := read(t, dir); len(diags) > 0 {
+		t.Fatal(diags)
+	}
+}

@@ -37,16 +37,23 @@ type depValue struct {
 // A resolver turns references of the old plan into expressions of the new one.
 type resolver struct {
 	*report
-	paths     *sources
-	plan      *oldPlan
-	services  map[string]target
-	needed    map[string]string // a global's name -> that of its variable
-	envs      map[string]string // an environment variable -> the plan's variable for it
-	required  map[string]bool   // environment variables that something cannot do without
-	secrets   map[string]secret
-	sensitive map[string]bool // variables whose values are not to be shown
-	names     namer           // of variables
-	work      int
+	paths        *sources
+	plan         *oldPlan
+	services     map[string]target
+	needed       map[string]string     // a global's name -> that of its variable
+	envs         map[string]string     // an environment variable -> the plan's variable for it
+	required     map[string]bool       // environment variables that something cannot do without
+	requiredDeps map[dependencyOf]bool // whose environment variables are among these
+	secrets      map[string]secret
+	sensitive    map[string]bool // variables whose values are not to be shown
+	names        namer           // of variables
+	work         int
+}
+
+// A dependencyOf a service, by its name.
+type dependencyOf struct {
+	svc  *oldService
+	name string
 }
 
 // A target is a service, or a copy of one.
@@ -67,7 +74,7 @@ type scope struct {
 func newResolver(src *sources, rep *report, plan *oldPlan) *resolver {
 	x := &resolver{
 		report: rep, paths: src, plan: plan, services: map[string]target{}, needed: map[string]string{},
-		envs: map[string]string{}, required: map[string]bool{}, secrets: map[string]secret{}, sensitive: map[string]bool{}, names: namer{},
+		envs: map[string]string{}, required: map[string]bool{}, requiredDeps: map[dependencyOf]bool{}, secrets: map[string]secret{}, sensitive: map[string]bool{}, names: namer{},
 	}
 	for _, level := range plan.levels {
 		for _, svc := range level.services {

@@ -101,17 +101,29 @@ func (x *resolver) conceals(p exprPart) bool {
 
 var variableName = regexp.MustCompile(`\bvar\.([A-Za-z0-9_-]+)`)
 
-// isSecret says whether a value is sensitive in the new plan.
-func (x *resolver) isSecret(p exprPart) bool {
-	switch {
-	case p.concealed != nil:
-		return true
-	case p.svc == nil:
-		return slices.ContainsFunc(variableName.FindAllStringSubmatch(p.code, -1), func(m []string) bool { return x.sensitive[m[1]] })
-	case p.attr == "deps":
-		return slices.ContainsFunc(p.svc.depFinal[p.key].parts, x.isSecret)
-	}
-	return p.svc.keeps(p.attr)
+// isSecret says whether a part of a value is sensitive in the new plan.
+func (x *resolver) isSecret(parts ...exprPart) bool {
+	return x.isSecretBut(parts, map[dependencyOf]bool{})
+}
+
+// isSecretBut passes over dependencies that were seen already.
+func (x *resolver) isSecretBut(parts []exprPart, seen map[dependencyOf]bool) bool {
+	return slices.ContainsFunc(parts, func(p exprPart) bool {
+		switch {
+		case p.concealed != nil:
+			return true
+		case p.svc == nil:
+			return slices.ContainsFunc(variableName.FindAllStringSubmatch(p.code, -1), func(m []string) bool { return x.sensitive[m[1]] })
+		case p.attr != "deps":
+			return p.svc.keeps(p.attr)
+		}
+		d := dependencyOf{p.svc, p.key}
+		if seen[d] {
+			return false
+		}
+		seen[d] = true
+		return x.isSecretBut(p.svc.depFinal[p.key].parts, seen)
+	})
 }
 
 // keeps says whether what the boot program leaves under this name is not to be shown.
@@ -154,7 +166,7 @@ func (x *resolver) warnOfSecret(rng hcl.Range, where, name string) {
 
 // open is an expression where a secret cannot be: a host's name is shown.
 func (x *resolver) open(e expr, svc *oldService) string {
-	if slices.ContainsFunc(e.parts, x.isSecret) {
+	if x.isSecret(e.parts...) {
 		return "nonsensitive(" + e.hcl(svc) + ")"
 	}
 	return e.hcl(svc)

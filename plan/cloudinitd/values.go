@@ -100,7 +100,8 @@ func (x *resolver) env(name string) expr {
 // require notes the environment variables that an expression is made of: it has no value without them.
 func (x *resolver) require(e expr) {
 	for _, p := range e.parts {
-		if p.svc != nil && p.attr == "deps" {
+		if d := (dependencyOf{p.svc, p.key}); p.svc != nil && p.attr == "deps" && !x.requiredDeps[d] {
+			x.requiredDeps[d] = true
 			x.require(p.svc.depFinal[p.key])
 		}
 		x.require(expr{p.concealed})
