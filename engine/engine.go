@@ -191,7 +191,7 @@ func newSession(opts Options, run state.Run, tree *plan.Tree, lock *state.Lock) 
 		byAddress: map[string]*service{},
 		starting:  make(chan struct{}, maxStarting),
 	}
-	s.masker = newMasker(tree.Secrets)
+	s.masker = newMasker(tree.SecretsAfter)
 	s.news = newAnnouncer(opts.Observe)
 	s.writer = opts.DB.Writer(run.ID)
 	s.ledger = newLedger(s.writer)

@@ -54,7 +54,7 @@ func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error
 			}
 		}
 	}
-	s.masker.also(tree.Secrets)
+	s.masker.also(tree.SecretsAfter)
 	if s.trees == nil {
 		s.trees = map[int]*plan.Tree{}
 	}

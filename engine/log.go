@@ -158,7 +158,7 @@ func Printable(line string) string {
 func (l *phaseLog) empty() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.size == 0 && len(l.mask.held) == 0
+	return l.size == 0 && l.mask.empty()
 }
 
 // tailOf returns the end of what was logged.

@@ -1,9 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
-	"net/url"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -12,81 +13,104 @@ import (
 // maskedAs stands where a secret stood.
 const maskedAs = "(sensitive)"
 
-// masker takes secrets out of text: as they are, base64-encoded at any offset,
-// percent-encoded, and inside JSON strings.
+// masker takes secrets out of text: as they are, base64-encoded at any offset and with line breaks,
+// percent-encoded, and with what JSON and shells escape. Encoded text is decoded and then searched, since there
+// are as many ways to escape a secret as there are encoders.
 type masker struct {
-	mu       sync.Mutex
-	sources  []func() []string // what the plans of the run know; a reload adds one
-	known    int               // how many secrets replacer was made for
-	patterns []string
-	replacer *strings.Replacer
-	longest  int
+	mu      sync.RWMutex
+	sources []*secretSource // what the plans of the run know; a reload adds one
+	index   index           // of the secrets, as they are and in base64
 }
 
-func newMasker(secrets func() []string) *masker { return &masker{sources: []func() []string{secrets}} }
+// secretSource gives the secrets that became known after the first so many.
+type secretSource struct {
+	after func(n int) []string
+	taken int
+}
+
+func newMasker(after func(n int) []string) *masker {
+	m := &masker{}
+	m.also(after)
+	return m
+}
 
 // also masks another plan's secrets.
-func (m *masker) also(secrets func() []string) {
+func (m *masker) also(after func(n int) []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sources = append(m.sources, secrets)
+	m.sources = append(m.sources, &secretSource{after: after})
 }
 
-// current returns the replacer for the secrets that are known by now, nil where there are none.
-func (m *masker) current() (*strings.Replacer, int) {
+// add masks secrets that no plan knows yet, also where what is in them was masked before: text that is
+// masked a second time has them so.
+func (m *masker) add(secrets []string) {
+	for _, secret := range secrets {
+		again := m.text(secret)
+		m.mu.Lock()
+		m.learn(secret)
+		if again != secret && again != maskedAs {
+			for part := range parts(again) {
+				m.index.add(part)
+			}
+		}
+		m.mu.Unlock()
+	}
+}
+
+// refresh takes in what has become known, and says whether there are secrets at all.
+func (m *masker) refresh() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	secrets := m.sources[0]()
-	for _, more := range m.sources[1:] {
-		secrets = slices.Concat(secrets, more())
-	}
-	if len(secrets) == 0 {
-		return nil, 0
-	}
-	if len(secrets) == m.known {
-		return m.replacer, m.longest
-	}
-	m.known = len(secrets)
-	m.patterns, m.longest = nil, 0
-	for _, s := range secrets {
-		m.patterns = append(m.patterns, disguises(s)...)
-	}
-	slices.SortFunc(m.patterns, func(a, b string) int { return len(b) - len(a) }) // the longest match wins
-	m.patterns = slices.Compact(m.patterns)
-	pairs := make([]string, 0, 2*len(m.patterns))
-	for _, p := range m.patterns {
-		pairs = append(pairs, p, maskedAs)
-		m.longest = max(m.longest, len(p))
-	}
-	m.replacer = strings.NewReplacer(pairs...)
-	return m.replacer, m.longest
-}
-
-// text masks a whole text.
-func (m *masker) text(s string) string {
-	if s == "" {
-		return s
-	}
-	r, _ := m.current()
-	if r == nil {
-		return s
-	}
-	return r.Replace(s)
-}
-
-// disguises are the forms in which a secret turns up in output. Base64 of a longer
-// text that contains the secret has one of three forms, depending on what stands
-// before it; the characters at both ends that mix with neighbours are left out.
-func disguises(secret string) []string {
-	forms := []string{secret}
-	for _, form := range []string{url.QueryEscape(secret), url.PathEscape(secret), jsonInner(secret)} {
-		if form != secret {
-			forms = append(forms, form)
+	for _, source := range m.sources {
+		more := source.after(source.taken)
+		source.taken += len(more)
+		for _, secret := range more {
+			m.learn(secret)
 		}
 	}
-	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+	return m.index.longest > 0
+}
+
+// learn indexes what a secret is searched as. mu is held.
+func (m *masker) learn(secret string) {
+	plain := strings.ReplaceAll(secret, "\r\n", "\n") // as views have it
+	for part := range parts(plain) {
+		m.index.add(part)
+		if strings.Contains(part, " ") {
+			m.index.add(strings.ReplaceAll(part, " ", "+")) // as forms are encoded
+		}
+	}
+	for part := range parts(secret) {
+		for _, form := range inBase64(part) {
+			m.index.add(form)
+		}
+	}
+}
+
+const (
+	secretPart = 128 // long secrets are known by parts of this length: what is compared, and held back, stays little
+	sharedPart = 8   // of a part is in the next one, too, so that what hides them overlaps in each encoding
+)
+
+// parts of a secret, together all of it.
+func parts(secret string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for ; len(secret) > secretPart; secret = secret[min(secretPart-sharedPart, len(secret)-secretPart):] {
+			if !yield(secret[:secretPart]) {
+				return
+			}
+		}
+		yield(secret)
+	}
+}
+
+// inBase64 is what a secret is within base64: of a longer text that contains it, it has one of three forms,
+// depending on what stands before it. The characters at both ends that mix with neighbours are left out.
+func inBase64(secret string) []string {
+	var forms []string
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for offset := range 3 {
-			encoded := enc.EncodeToString(append(make([]byte, offset), secret...))
+			encoded := encoding.EncodeToString(append(make([]byte, offset), secret...))
 			start := []int{0, 2, 3}[offset]
 			end := len(encoded)
 			if (offset+len(secret))%3 != 0 {
@@ -100,9 +124,69 @@ func disguises(secret string) []string {
 	return forms
 }
 
-// jsonInner is the secret as it stands inside a JSON string.
-func jsonInner(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s)
+// text masks a whole text.
+func (m *masker) text(s string) string {
+	if s == "" || !m.refresh() {
+		return s
+	}
+	found, _ := m.find([]byte(s), true)
+	if len(found) == 0 {
+		return s
+	}
+	var b strings.Builder
+	at := 0
+	for _, secret := range found {
+		b.WriteString(s[at:secret.from])
+		b.WriteString(maskedAs)
+		at = secret.to
+	}
+	b.WriteString(s[at:])
+	return b.String()
+}
+
+// A span is a part of a text.
+type span struct{ from, to int }
+
+// find returns where secrets stand in text, in order. From open on there may be the beginning of one, unless the
+// text is whole.
+func (m *masker) find(text []byte, whole bool) (found []span, open int) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	open = len(text)
+	search := func(v *view) {
+		part := m.index.search(v.text, whole, func(from, to int) { found = append(found, v.origin(from, to)) })
+		if part < len(v.text) {
+			open = min(open, v.source(part))
+		}
+	}
+	source := &view{text: text}
+	for _, decode := range []func(*view, bool) *view{identical, percentDecoded, unescaped} {
+		v := decode(source, whole)
+		if v == nil {
+			continue
+		}
+		v = unixLines(v, whole)
+		open = min(open, v.source(len(v.text)))
+		search(v)
+		if joined := inOneLine(v); joined != nil {
+			search(joined)
+		}
+	}
+	return merged(found), open
+}
+
+// merged makes one of spans that overlap.
+func merged(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	kept := spans[:0]
+	for _, s := range spans {
+		if n := len(kept); n > 0 && s.from < kept[n-1].to {
+			kept[n-1].to = max(kept[n-1].to, s.to)
+			continue
+		}
+		kept = append(kept, s)
+	}
+	return kept
 }
 
 // maskWriter masks a stream. It holds back as much as could be the beginning of a secret
@@ -111,63 +195,74 @@ type maskWriter struct {
 	w      io.Writer
 	masker *masker
 	held   []byte
+	done   int // what of held was written: it stays for a while, since what follows may be a part of it
+	masked int // up to here, held is behind a mask that was written
 }
+
+const (
+	maskPiece   = 64 << 10 // masked at once
+	maskContext = 128      // stays in held after it was written: the end of a line of base64, escaped and indented
+)
 
 // Write implements io.Writer.
 func (w *maskWriter) Write(p []byte) (int, error) {
-	replacer, longest := w.masker.current()
-	if replacer == nil {
-		if err := w.Flush(); err != nil {
-			return 0, err
-		}
+	if !w.masker.refresh() {
 		return w.w.Write(p)
 	}
-	w.held = append(w.held, p...)
-	masked, rest := w.split(replacer, longest)
-	w.held = append(w.held[:0], rest...)
-	if _, err := io.WriteString(w.w, masked); err != nil {
-		return 0, err
+	for rest := p; len(rest) > 0; {
+		n := min(len(rest), maskPiece)
+		w.held = append(w.held, rest[:n]...)
+		if err := w.advance(false); err != nil {
+			return 0, err
+		}
+		rest = rest[n:]
 	}
 	return len(p), nil
 }
 
-// split masks what is held and returns the part that no later byte can change. A suffix that is
-// the beginning of a pattern is the rest.
-func (w *maskWriter) split(replacer *strings.Replacer, longest int) (masked string, rest []byte) {
-	w.masker.mu.Lock()
-	patterns := w.masker.patterns
-	w.masker.mu.Unlock()
-	text := string(w.held)
-	cut := len(text)
-	for i := max(0, len(text)-longest+1); i < len(text); i++ {
-		if slices.ContainsFunc(patterns, func(p string) bool { return len(p) > len(text)-i && strings.HasPrefix(p, text[i:]) }) {
-			cut = i
-			break
-		}
-	}
-	// A whole secret may straddle the cut: give it up to the rest as a whole.
-	for {
-		moved := false
-		for _, p := range patterns {
-			from := max(0, cut-len(p)+1)
-			if at := strings.Index(text[from:min(len(text), cut+len(p)-1)], p); at >= 0 && from+at < cut && from+at+len(p) > cut {
-				cut, moved = from+at, true
-			}
-		}
-		if !moved {
-			break
-		}
-	}
-	return replacer.Replace(text[:cut]), w.held[cut:]
-}
-
 // Flush writes what was held back.
 func (w *maskWriter) Flush() error {
-	if len(w.held) == 0 {
+	if w.empty() {
 		return nil
 	}
-	text := w.masker.text(string(w.held))
-	w.held = w.held[:0]
-	_, err := io.WriteString(w.w, text)
+	w.masker.refresh()
+	return w.advance(true)
+}
+
+// empty says that nothing is held back.
+func (w *maskWriter) empty() bool { return len(w.held) == w.done }
+
+// advance writes, masked, the part of what is held that no later byte can change.
+func (w *maskWriter) advance(whole bool) error {
+	found, open := w.masker.find(w.held, whole)
+	open = max(open, w.done)
+	var out []byte
+	at := max(w.done, w.masked)
+	for _, secret := range found {
+		if secret.from >= open {
+			break
+		}
+		if secret.to <= w.done {
+			continue
+		}
+		if secret.from >= w.masked { // else its mask is there
+			if secret.from > at {
+				out = append(out, w.held[at:secret.from]...)
+			}
+			out = append(out, maskedAs...)
+		}
+		w.masked = max(w.masked, secret.to)
+		at = max(at, secret.to)
+	}
+	if at < open {
+		out = append(out, w.held[at:open]...)
+	}
+	gone := max(0, open-maskContext)
+	w.held = append(w.held[:0], w.held[gone:]...)
+	w.done, w.masked = open-gone, max(0, w.masked-gone)
+	if len(out) == 0 {
+		return nil
+	}
+	_, err := w.w.Write(out)
 	return err
 }

@@ -119,7 +119,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	s.mu.Unlock()
 
 	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
-	s.masker.also(tree.Secrets) // those of the old plan are still to be masked: its services are yet to be ended
+	s.masker.also(tree.SecretsAfter) // those of the old plan are still to be masked: its services are yet to be ended
 	s.arrange()
 	for _, svc := range s.services {
 		if row, ok := rows[svc.address()]; ok {

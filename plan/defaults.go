@@ -14,6 +14,7 @@ const (
 	MaxSnapshot    = 64 << 20
 	MaxServices    = 1_000_000 // more is a mistake in a count
 	MinSecret      = 4         // shorter strings cannot be masked without wrecking the text around them
+	MinSecretLine  = 8         // of a secret of several lines: a shorter one is rather a name, a bracket or the rest of a key
 )
 
 const (

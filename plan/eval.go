@@ -87,7 +87,11 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 		e.fail(x.Range(), "Value too large", "This value %v.", err)
 		return cty.DynamicVal, false
 	}
-	e.scope.keepSecrets(converted)
+	if converted.ContainsMarked() {
+		e.scope.mu.Lock()
+		defer e.scope.mu.Unlock()
+		e.scope.keepSecrets(ctx, converted)
+	}
 	return converted, true
 }
 

@@ -230,9 +230,7 @@ func (s *scope) evaluate(x *expression, in instance, reader *cell) (cty.Value, h
 	if err := checkSize(value); err != nil {
 		return cty.DynamicVal, append(diags, failure(x.Range(), "Value too large", "This value %v.", err))
 	}
-	if s.tree != nil {
-		s.tree.secrets.add(value)
-	}
+	s.keepSecrets(ctx, value)
 	return value, diags
 }
 

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -21,17 +23,19 @@ const maxSecret = 64 << 10
 // A secretSet holds the sensitive strings that are known.
 type secretSet struct {
 	strings map[string]bool
+	order   []string // the same as they became known
 }
 
 // add keeps the strings in the sensitive parts of value.
-func (set *secretSet) add(value cty.Value) {
-	if !value.ContainsMarked() {
+func (set *secretSet) add(value cty.Value) { set.walk(value, false, set.keep) }
+
+// addGiven keeps the strings in the sensitive parts of value, which is as somebody gave it.
+func (set *secretSet) addGiven(value cty.Value) { set.walk(value, false, set.keepGiven) }
+
+func (set *secretSet) walk(value cty.Value, sensitive bool, keep func(string)) {
+	if !sensitive && !value.ContainsMarked() {
 		return
 	}
-	set.walk(value, false)
-}
-
-func (set *secretSet) walk(value cty.Value, sensitive bool) {
 	sensitive = sensitive || value.HasMark(sensitiveMark)
 	value, _ = value.Unmark()
 	if !value.IsKnown() || value.IsNull() {
@@ -42,13 +46,13 @@ func (set *secretSet) walk(value cty.Value, sensitive bool) {
 		if sensitive {
 			text, err := convert.Convert(value, cty.String)
 			if err == nil {
-				set.keep(text.AsString())
+				keep(text.AsString())
 			}
 		}
 	case ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():
 		for it := value.ElementIterator(); it.Next(); {
 			_, element := it.Element()
-			set.walk(element, sensitive)
+			set.walk(element, sensitive, keep)
 		}
 	}
 }
@@ -57,10 +61,37 @@ func (set *secretSet) keep(text string) {
 	if len(text) < MinSecret || len(text) > maxSecret {
 		return
 	}
+	if set.strings[text] {
+		return
+	}
 	if set.strings == nil {
 		set.strings = map[string]bool{}
 	}
 	set.strings[text] = true
+	set.order = append(set.order, text)
+}
+
+// keepGiven keeps a text with its lines: of a key or a list of passwords, programs show parts, indent them or end them
+// otherwise. Of a text in which an expression put a secret only that is one, not each line of it: mostly it is a file.
+func (set *secretSet) keepGiven(text string) {
+	set.keep(text)
+	if len(text) > maxSecret || !strings.Contains(text, "\n") {
+		return
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if len(line) >= MinSecretLine && !strings.HasPrefix(line, "-----") { // which says what a PEM file is
+			set.keep(line)
+		}
+	}
+}
+
+// short says whether value has a sensitive string that is too short to be kept.
+func short(value cty.Value) bool {
+	found := false
+	var set secretSet
+	set.walk(value, false, func(text string) { found = found || text != "" && len(text) < MinSecret })
+	return found
 }
 
 // list is longest first, so that a secret within another one does not spoil it.
@@ -78,14 +109,56 @@ func (t *Tree) Secrets() []string {
 	return t.secrets.list()
 }
 
-// keepSecrets notes what of a value is sensitive.
-func (s *scope) keepSecrets(value cty.Value) {
+// SecretsAfter returns those of Secrets that became known after the first n, in the order in which they did.
+func (t *Tree) SecretsAfter(n int) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clip(t.secrets.order[n:])
+}
+
+// SecretsIn returns the sensitive strings in an exports file, also in one that is not as it should be.
+func (s *Service) SecretsIn(exports []byte) []string {
+	left, err := readExports(exports)
+	if err != nil {
+		return nil
+	}
+	var set secretSet
+	for _, e := range s.group.block.exports {
+		if !e.sensitive {
+			continue
+		}
+		value, found, err := e.parse(left)
+		if err != nil {
+			value = cty.StringVal(left[e.name].text)
+		}
+		if found {
+			set.addGiven(value.Mark(sensitiveMark))
+		}
+	}
+	return set.order
+}
+
+// keepSecrets notes what of a value, evaluated with ctx, is sensitive. mu is held.
+func (s *scope) keepSecrets(ctx *hcl.EvalContext, value cty.Value) {
 	if s.tree == nil || !value.ContainsMarked() {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tree.secrets.add(value)
+	used := sync.OnceValue(func() []string { // which may be many
+		var set secretSet
+		for _, v := range ctx.Variables {
+			set.add(v)
+		}
+		return set.order
+	})
+	s.tree.secrets.walk(value, false, func(text string) {
+		made := strings.Contains(text, "\n") &&
+			slices.ContainsFunc(used(), func(part string) bool { return strings.Contains(text, part) })
+		if made {
+			s.tree.secrets.keep(text)
+		} else {
+			s.tree.secrets.keepGiven(text)
+		}
+	})
 }
 
 // scrub takes secrets out of what hcl and functions say of a mistake: some quote

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"bytes"
+	"fmt"
 	"path"
 	"strconv"
 	"time"
@@ -188,7 +190,28 @@ func (e *evaluation) attributes() []byte {
 		e.diags = append(e.diags, failure(g.block.rng, "Attributes cannot be written",
 			"The attributes of service %q cannot be written as JSON: %v.", g.block.name, err))
 	}
-	return encoded
+	return withoutHTMLEscapes(encoded)
+}
+
+// withoutHTMLEscapes has the characters in JSON as they are that Go's encoder escapes for the sake of HTML.
+func withoutHTMLEscapes(encoded []byte) []byte {
+	if !bytes.Contains(encoded, []byte(`\u00`)) {
+		return encoded
+	}
+	plain := make([]byte, 0, len(encoded))
+	for rest := encoded; len(rest) > 0; {
+		length, as := 1, rest[:1]
+		if rest[0] == '\\' {
+			length, as = 2, rest[:2]
+			for _, char := range []string{"<", ">", "&"} {
+				if escape := fmt.Sprintf(`\u%04x`, char[0]); bytes.HasPrefix(rest, []byte(escape)) {
+					length, as = len(escape), []byte(char)
+				}
+			}
+		}
+		plain, rest = append(plain, as...), rest[length:]
+	}
+	return plain
 }
 
 // Checks evaluates the service's ready blocks, when its boot program has ended.

@@ -119,7 +119,7 @@ func (t *Tree) Learn(s *Service, known Known) {
 	s.known = &known
 	for name, value := range known.Exports {
 		if export := s.group.block.export(name); export != nil && export.sensitive {
-			t.secrets.add(value.Mark(sensitiveMark))
+			t.secrets.addGiven(value.Mark(sensitiveMark))
 		}
 	}
 	s.group.cell.changed()

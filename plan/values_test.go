@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -99,6 +101,105 @@ func TestSecrets(t *testing.T) {
 		if strings.Contains(line.Value, "hunter22") {
 			t.Errorf("preview shows a secret: %v", line)
 		}
+	}
+}
+
+// What is a secret in a secret of several lines: each line of a key, and none of a file that was made with one.
+func TestSecretLines(t *testing.T) {
+	tree := expand(t, `
+variable "key" {
+  type      = string
+  sensitive = true
+}
+variable "password" {
+  type      = string
+  sensitive = true
+}
+level "one" {
+  service "s" {
+    boot {
+      command = ["sh"]
+      env = {
+        FILE = "listen on all\npassword ${var.password}\n"
+        LIST = sensitive("correct horse\nbattery staple\n")
+        KEY  = join("\n", [for line in split("\n", var.key) : "  ${line}"])
+      }
+    }
+    export "pair" {
+      type      = string
+      sensitive = true
+    }
+  }
+}
+`, map[string]string{"key": "-----BEGIN KEY-----\r\nAAAABBBB\r\n  CCCCDDDD\r\nshort\r\n-----END KEY-----\r\n", "password": "hunter22"}, nil)
+	if _, diags := tree.Services[0].Prepare(); diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	known := tree.Secrets()
+	for text, want := range map[string]bool{
+		"AAAABBBB": true, "CCCCDDDD": true, "short": false, "-----BEGIN KEY-----": false, "hunter22": true,
+		"correct horse": true, "battery staple": true, "listen on all": false, "password hunter22": false,
+	} {
+		if slices.Contains(known, text) != want {
+			t.Errorf("%q is a secret: %v, want %v", text, !want, want)
+		}
+	}
+	if more := tree.SecretsAfter(len(known)); len(more) > 0 {
+		t.Errorf("there are more than %d secrets: %q", len(known), more)
+	}
+	want := []string{"user name\npassw0rd", "user name", "passw0rd"}
+	if diff := cmp.Diff(want, tree.Services[0].SecretsIn([]byte(`{"pair": "user name\npassw0rd", "other": "public"}`))); diff != "" {
+		t.Errorf("secrets in exports (-want +got):\n%s", diff)
+	}
+}
+
+// Whoever gives a secret that is not masked is told so.
+func TestShortSecret(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(`
+variable "pin" {
+  type      = string
+  sensitive = true
+  default   = "123"
+}
+variable "none" {
+  type      = string
+  sensitive = true
+  default   = ""
+}
+output "all" {
+  value     = [var.pin, var.none]
+  sensitive = true
+}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, diags := Load(dir, Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	_, diags = p.Expand(Inputs{})
+	if len(diags) != 1 || diags[0].Severity != hcl.DiagWarning || !strings.Contains(diags[0].Detail, "var.pin has fewer than 4") || strings.Contains(diags[0].Detail, "123") {
+		t.Errorf("diagnostics %v; want a warning of var.pin", diags)
+	}
+}
+
+// The file with the attributes has characters as they are.
+func TestAttributesFile(t *testing.T) {
+	tree := expand(t, `
+level "one" {
+  service "s" {
+    attributes = { p = "a&b<c>d\\u003c" }
+    boot { command = ["true"] }
+  }
+}
+`, nil, nil)
+	prepared, diags := tree.Services[0].Prepare()
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if want := `"p":"a&b<c>d\\u003c"`; !strings.Contains(string(prepared.Attributes), want) {
+		t.Errorf("attributes %s have no %s", prepared.Attributes, want)
 	}
 }
 

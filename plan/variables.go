@@ -107,8 +107,12 @@ func (s *scope) give(given map[string]Given) hcl.Diagnostics {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range s.module.variableList {
-		_, moreDiags := s.variable(v, nil)
+		value, moreDiags := s.variable(v, nil)
 		diags = append(diags, moreDiags...)
+		if short(value) {
+			diags = append(diags, warning(v.Range, "Secret too short to be masked",
+				"What is given for var.%s has fewer than %d characters, and is not masked: such a text stands in many others.", v.Name, MinSecret))
+		}
 	}
 	return diags
 }
@@ -124,9 +128,14 @@ func (s *scope) variable(v *variableBlock, reader *cell) (cty.Value, hcl.Diagnos
 		value, diags := s.givenValue(v, c)
 		c.weigh(value)
 		if v.Sensitive {
+			made := value.ContainsMarked() // the input of a level, made of secrets
 			value = value.Mark(sensitiveMark)
-			if s.tree != nil {
+			switch {
+			case s.tree == nil:
+			case made:
 				s.tree.secrets.add(value)
+			default:
+				s.tree.secrets.addGiven(value)
 			}
 		}
 		if diags.HasErrors() {

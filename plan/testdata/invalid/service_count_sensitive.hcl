@@ -1,6 +1,6 @@
 # want: 9,13-18: Sensitive value in the open
 variable "n" {
-  default   = 2
+  default   = 2000
   sensitive = true
 }
 level "one" {
