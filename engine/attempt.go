@@ -48,6 +48,7 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		if err != nil {
 			return nil, s.bootError(ctx, svc, p, log, err)
 		}
+		s.maskExports(svc, name, result.Collected, log)
 		if result.Outcome == runners.Stopped && ctx.Err() != nil {
 			svc.note.Open = false
 			return nil, s.leftOff(ctx, svc, PhaseBoot)
@@ -113,6 +114,26 @@ func (s *Session) bootEnded(svc *service, result runners.Result, log *phaseLog) 
 		})
 	}
 	return result.Collected, nil
+}
+
+// maskExports masks the sensitive exports that a boot program left in what launch keeps of its output, and of the output
+// of the attempts before: nobody could know them while it was written.
+func (s *Session) maskExports(svc *service, attempt string, left []byte, log *phaseLog) {
+	secrets := svc.spec.SecretsIn(left)
+	if len(secrets) == 0 {
+		return
+	}
+	s.masker.add(secrets)
+	log.close() // what is wrong with it, it tells again
+	for i := range svc.snapshot().Attempt {
+		l := log
+		if name := fmt.Sprintf("boot-%d", i+1); name != attempt {
+			l = s.newPhaseLog(svc, logName(name))
+		}
+		if err := l.maskAgain(); err != nil {
+			s.Note(svc.address(), err.Error())
+		}
+	}
 }
 
 // emptied takes a process group of which nothing is left from those that are to be ended.

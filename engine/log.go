@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,6 +81,45 @@ func (l *phaseLog) close() (string, error) {
 		return l.path, fmt.Errorf("write the log %s: %w", l.path, l.err)
 	}
 	return l.path, nil
+}
+
+// maskAgain masks a closed log with what has become known since it was written. One for which that fails is removed.
+func (l *phaseLog) maskAgain() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, err := os.Open(l.path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err == nil {
+		err = l.rewrite(old)
+		old.Close()
+	}
+	if err != nil {
+		l.size, l.tail = 0, tail{}
+		os.Remove(l.path)
+		return fmt.Errorf("mask the log %s, which is removed: %w", l.path, err)
+	}
+	return nil
+}
+
+func (l *phaseLog) rewrite(old *os.File) error {
+	fresh, err := os.OpenFile(l.path+".masked", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	l.file, l.size, l.tail = fresh, 0, tail{}
+	l.mask = maskWriter{w: l.mask.w, masker: l.mask.masker}
+	_, err = io.Copy(&l.mask, old)
+	err = errors.Join(err, l.mask.Flush(), fresh.Close())
+	l.file = nil
+	if err == nil {
+		err = os.Rename(fresh.Name(), l.path)
+	}
+	if err != nil {
+		os.Remove(fresh.Name())
+	}
+	return err
 }
 
 // logFile is the masked side of a phaseLog.
