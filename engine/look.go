@@ -74,6 +74,16 @@ func ProcessLog(ctx context.Context, opts Options, run state.Run, address string
 	masked := &maskWriter{w: w, masker: s.masker}
 	for offset := int64(0); ; {
 		out, err := svc.host.Output(ctx, id, offset, probeLog)
+		if gap, ok := errors.AsType[*runners.LeftOutError](err); ok {
+			if err := masked.Flush(); err != nil {
+				return true, err
+			}
+			if _, err := fmt.Fprintf(w, "\n[launch: %d bytes of output were left out here]\n", gap.Next-offset); err != nil {
+				return true, err
+			}
+			offset = gap.Next
+			continue
+		}
 		if err != nil {
 			return true, err
 		}

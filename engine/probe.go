@@ -148,6 +148,10 @@ func (p *prober) output(ctx context.Context) error {
 	id := runners.ID{Service: runners.DirName(p.svc.address()), Name: name}
 	for {
 		out, err := p.svc.host.Output(ctx, id, p.offset, probeLog)
+		if gap, ok := errors.AsType[*runners.LeftOutError](err); ok {
+			p.offset, p.rest = gap.Next, nil
+			continue
+		}
 		if err != nil {
 			return err
 		}

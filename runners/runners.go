@@ -5,6 +5,7 @@ package runners
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -92,7 +93,8 @@ type Host interface {
 	Stop(ctx context.Context, id ID, stop Stop) error
 
 	// Output returns at most max bytes of what the program wrote, from offset on.
-	// Negative offsets count from the end.
+	// Negative offsets count from the end. Of what was written beyond MaxOutput the
+	// middle may be left out: at an offset in it the error is a *LeftOutError.
 	Output(ctx context.Context, id ID, offset int64, max int) ([]byte, error)
 
 	// Discard forgets what an ended program wrote, of which launch has a masked copy by now: at once, or with the
@@ -286,6 +288,15 @@ type StartError struct {
 
 func (e *StartError) Error() string { return "start " + e.Program + ": " + e.Err.Error() }
 func (e *StartError) Unwrap() error { return e.Err }
+
+// A LeftOutError means that output at an offset is not kept, or not for long: it goes on at Next.
+type LeftOutError struct {
+	Next int64
+}
+
+func (e *LeftOutError) Error() string {
+	return fmt.Sprintf("the output before byte %d was left out", e.Next)
+}
 
 // A Ledger keeps, durably and per run, what a runner must find again: instances
 // with their client tokens, key pairs, pinned host keys.

@@ -51,6 +51,33 @@ level "a" {
 	w.wantNothingLeft("r")
 }
 
+// The same of a process, whose output is not copied to a log.
+func TestEndlessProcessOutput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plan := w.plan("p", `
+level "a" {
+  service "s" {
+    process { script = "echo begin; head -c 80000000 /dev/zero | tr '\\0' 'x'; echo; echo end; exec sleep 1000" }
+    ready { log = "^end" }
+  }
+}
+`)
+	w.launch("boot", plan, "-n", "r").want(exitOK)
+	text := w.launch("logs", "r", "a.s").want(exitOK).stdout
+	if len(text) > runners.MaxOutput+4096 {
+		t.Errorf("the log has %d bytes", len(text))
+	}
+	if !strings.HasPrefix(text, "begin\nxxx") || !strings.HasSuffix(text, "xxx\nend\n") || strings.Contains(text, "\x00") {
+		t.Errorf("the log begins with %.20q and ends with %q, or has NUL", text, text[len(text)-20:])
+	}
+	if _, after, _ := strings.Cut(text, "\n[launch: "); !strings.HasPrefix(after, fmt.Sprintf("%d bytes of output were left out here]\n", 80000000+len("begin\n\nend\n")-runners.MaxOutput)) {
+		t.Errorf("the log does not say what is left out: %.60q", after)
+	}
+	w.launch("terminate", "r").want(exitOK)
+	w.wantNothingLeft("r")
+}
+
 // What a program writes cannot rewrite the operator's screen, nor break the JSON.
 func TestHostileOutput(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/local/records"
 	"github.com/launchplan/launch/runners/local/supervisor"
@@ -112,10 +114,25 @@ func (h *host) Output(_ context.Context, id runners.ID, offset int64, max int) (
 	if offset >= info.Size() || max <= 0 {
 		return nil, nil
 	}
-	data := make([]byte, min(int64(max), info.Size()-offset))
+	end := info.Size()
+	if end > runners.MaxOutput {
+		tail := end - supervisor.KeepTail
+		switch {
+		case offset < supervisor.KeepHead:
+			end = supervisor.KeepHead
+		case offset < tail:
+			return nil, &runners.LeftOutError{Next: tail}
+		}
+	}
+	data := make([]byte, min(int64(max), end-offset))
 	n, err := file.ReadAt(data, offset)
 	if err == io.EOF {
 		err = nil
+	}
+	if offset >= supervisor.KeepHead { // it may have grown and been trimmed since
+		if next, serr := unix.Seek(int(file.Fd()), offset, unix.SEEK_DATA); serr == nil && next > offset {
+			return nil, &runners.LeftOutError{Next: next}
+		}
 	}
 	return data[:n], err
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -207,6 +208,59 @@ func TestMuchOutput(t *testing.T) {
 	}
 	if len(text) < runners.MaxOutput || len(text) > runners.MaxOutput+200 || !strings.Contains(text, "bytes of output were left out") || strings.ContainsRune(text, 0) {
 		t.Errorf("the output has %d bytes", len(text))
+	}
+}
+
+// Whoever reads long output is told where it goes on, also when it is trimmed meanwhile.
+func TestOutputLeftOut(t *testing.T) {
+	s := newStage(t)
+	id := runners.ID{Service: "much", Name: "process-1"}
+	const size = 2 * runners.MaxOutput
+	const trimmed = size - 1<<20 // by the next tick of the supervisor
+	path := s.outputFile(id)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, at := range []int64{0, supervisor.KeepHead - 4, trimmed, size - 4} {
+		if _, err := file.WriteAt([]byte("text"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tail := int64(size - supervisor.KeepTail)
+	next := tail
+	if data, err := unix.Seek(int(file.Fd()), tail, unix.SEEK_DATA); err == nil {
+		next = data
+	}
+	for _, c := range []struct {
+		offset int64
+		want   string
+		next   int64
+	}{
+		{0, "text", 0},
+		{supervisor.KeepHead - 4, "text", 0},
+		{supervisor.KeepHead, "", tail},
+		{tail - 1, "", tail},
+		{tail, "", next},
+		{trimmed, "text", 0},
+		{-4, "text", 0},
+		{size, "", 0},
+	} {
+		out, err := s.Output(s.ctx, id, c.offset, 8)
+		got := int64(0)
+		if gap, ok := errors.AsType[*runners.LeftOutError](err); ok {
+			got, err = gap.Next, nil
+		}
+		if next == tail && c.offset == tail {
+			continue // this file system knows no holes
+		}
+		if err != nil || got != c.next || string(bytes.TrimRight(out, "\x00")) != c.want {
+			t.Errorf("Output at %d = %q, %v, or goes on at %d; want %q, %d", c.offset, out, err, got, c.want, c.next)
+		}
 	}
 }
 
