@@ -153,23 +153,17 @@ func (m *masker) find(text []byte, whole bool) (found []span, open int) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	open = len(text)
-	search := func(v *view) {
-		part := m.index.search(v.text, whole, func(from, to int) { found = append(found, v.origin(from, to)) })
-		if part < len(v.text) {
-			open = min(open, v.source(part))
-		}
-	}
-	source := &view{text: text}
-	for _, decode := range []func(*view, bool) *view{identical, percentDecoded, unescaped} {
-		v := decode(source, whole)
-		if v == nil {
-			continue
-		}
+	for _, v := range decodings(&view{text: text}, whole) {
 		v = unixLines(v, whole)
 		open = min(open, v.source(len(v.text)))
-		search(v)
-		if joined := inOneLine(v); joined != nil {
-			search(joined)
+		for _, v := range []*view{v, inOneLine(v)} {
+			if v == nil {
+				continue
+			}
+			part := m.index.search(v.text, whole, func(from, to int) { found = append(found, v.origin(from, to)) })
+			if part < len(v.text) {
+				open = min(open, v.source(part))
+			}
 		}
 	}
 	return merged(found), open

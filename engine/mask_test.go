@@ -108,9 +108,11 @@ func TestMaskHoldsBackLittle(t *testing.T) {
 
 // encoders write a secret as programs do.
 var encoders = map[string]func(random *rand.Rand, secret string) string{
-	"as it is": func(_ *rand.Rand, s string) string { return s },
-	"CRLF":     func(_ *rand.Rand, s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
-	"JSON":     func(_ *rand.Rand, s string) string { return inJSON(s) },
+	"as it is":      func(_ *rand.Rand, s string) string { return s },
+	"CRLF":          func(_ *rand.Rand, s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+	"JSON":          func(_ *rand.Rand, s string) string { return inJSON(s) },
+	"JSON in JSON":  func(_ *rand.Rand, s string) string { return inJSON(`"` + inJSON(s) + `"`) },
+	"JSON in a URL": func(_ *rand.Rand, s string) string { return url.QueryEscape(`"` + inJSON(s) + `"`) },
 	"JSON in ASCII": func(random *rand.Rand, s string) string {
 		format := []string{`\u%04x`, `\u%04X`}[random.IntN(2)]
 		var b strings.Builder
@@ -171,8 +173,8 @@ func inLines(s string, width int, end string) string {
 	return strings.Join(append(lines, s), end)
 }
 
-// decoded is a text with all that is done to secrets undone, in the ways in which launch does not do it.
-func decodings(text string) []string {
+// readings are a text with all that is done to secrets undone, in the ways in which launch does not do it.
+func readings(text string) []string {
 	all := []string{text}
 	if u, err := url.QueryUnescape(text); err == nil {
 		all = append(all, u)
@@ -223,7 +225,7 @@ func TestMaskEveryEncoding(t *testing.T) {
 			if !strings.HasPrefix(got, "begin: ") || !strings.HasSuffix(got, " .\nend") || !strings.Contains(got, maskedAs) {
 				t.Errorf("seed %d, %s: %q becomes %q", seed, name, text, got)
 			}
-			for _, plain := range decodings(got) {
+			for _, plain := range readings(got) {
 				for i := 0; i+8 <= len(secret); i++ {
 					if part := secret[i : i+8]; strings.Contains(plain, part) {
 						t.Fatalf("seed %d, %s: of %q, %q is left in %q", seed, name, secret, part, got)

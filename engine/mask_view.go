@@ -80,8 +80,21 @@ func (d *decoding) shift() {
 	d.shifts = append(d.shifts, shift{at: len(d.text), by: d.at - len(d.text)})
 }
 
-// identical is what is searched for secrets as they are.
-func identical(v *view, _ bool) *view { return v }
+// decodings are the ways in which a text may have to be read: as it is, decoded, and decoded again where JSON is part of
+// a JSON string or of a URL.
+func decodings(text *view, whole bool) []*view {
+	views := []*view{text}
+	for _, v := range []*view{percentDecoded(text, whole), unescaped(text, whole)} {
+		if v == nil {
+			continue
+		}
+		views = append(views, v)
+		if again := unescaped(v, whole); again != nil {
+			views = append(views, again)
+		}
+	}
+	return views
+}
 
 // percentDecoded is v with percent-encoding undone, nil where there is none. A space is "+" in it, as forms encode it.
 func percentDecoded(v *view, whole bool) *view {
