@@ -51,6 +51,7 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 		s.maskExports(svc, name, result.Collected, log)
 		if result.Outcome == runners.Stopped && ctx.Err() != nil {
 			svc.note.Open = false
+			log.close() // with what it held back
 			return nil, s.leftOff(ctx, svc, PhaseBoot)
 		}
 		svc.note.Open = false
