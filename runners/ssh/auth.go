@@ -76,11 +76,14 @@ func (c *credentials) offer(ctx context.Context) ssh.ClientAuthCallback {
 		if n := len(login.PartialSuccessMethods); n > accepted {
 			next, accepted = 0, n
 		}
-		if next == len(steps) || !slices.Contains(login.AllowedMethods, "publickey") {
-			return nil, nil
+		for next < len(steps) && slices.Contains(login.AllowedMethods, "publickey") {
+			next++
+			// An offer of no keys would hide that the connection was cut during the one before.
+			if keys, err := steps[next-1](); err != nil || len(keys) > 0 {
+				return ssh.PublicKeys(keys...), err
+			}
 		}
-		next++
-		return ssh.PublicKeysCallback(steps[next-1]), nil
+		return nil, nil
 	}
 }
 
