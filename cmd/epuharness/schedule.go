@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,9 +35,10 @@ func newScheduleCommand(g *globals, op string) *cobra.Command {
 		Use:   op + " ID [flags] [-- PROGRAM [ARGUMENT...]]",
 		Short: "Schedule a process; the same again changes nothing",
 		Long: `Schedule asks for a process to run. It runs its --definition, or the program after --,
-for which a definition is made (named like the process, with - for each dot, where
---definition does not say otherwise). A process that rests is run again; for one that
-is known already, what is not said stays as it was.`,
+for which a definition is made (named like the process where --definition does not say
+otherwise). A process that rests is run again, with another program, too, where no other
+process has that definition; for one in play, the same changes nothing, and anything else
+is refused. What is not said stays as it was.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withClient(cmd.Context(), func(ctx context.Context, c *client.Client) error {
@@ -70,16 +72,7 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 		return err
 	}
 	if len(argv) > 0 {
-		if flags.definition == "" {
-			flags.definition = strings.ReplaceAll(id, ".", "-")
-		}
-		d, err := (&definitionFlags{files: flags.files}).build(ctx, c, flags.definition, argv)
-		if err != nil {
-			return err
-		}
-		if err := c.Request(ctx, wire.Request{Op: wire.OpPutDefinition, Definition: d, Replace: true}, nil); err != nil {
-			return err
-		}
+		flags.definition = cmp.Or(flags.definition, id)
 	} else if len(flags.files) > 0 {
 		return usagef("--file goes with a program after --; a definition has its own files")
 	}
@@ -90,8 +83,14 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 	if err != nil {
 		return err
 	}
+	req := wire.Request{Op: op, Name: id, Parameters: params}
+	if len(argv) > 0 {
+		if req.Definition, err = (&definitionFlags{files: flags.files}).build(ctx, c, flags.definition, argv); err != nil {
+			return err
+		}
+	}
 	var p wire.Process
-	if err := c.Request(ctx, wire.Request{Op: op, Name: id, Parameters: params}, &p); err != nil {
+	if err := c.Request(ctx, req, &p); err != nil {
 		return err
 	}
 	if flags.wait {

@@ -81,14 +81,25 @@ func (c *Core) schedule(asked Asked) {
 		c.refuseError(asked, err)
 		return
 	}
-	def, ok := find(c.definitions, params.Definition)
-	if !ok {
-		c.reply(asked, refuse(wire.CodeUnknown, "definition %s is unknown; create it first", params.Definition))
+	stays := p.wants && (req.Op == wire.OpCreate || !p.wanted.State.Resting())
+	if stays && !p.wanted.Parameters.Same(params) {
+		c.reply(asked, wire.Response{Error: differs(p.wanted, "other parameters")})
+		return
+	}
+	def, err := c.definitionOf(req, params, stays)
+	if err != nil {
+		c.refuseError(asked, err)
 		return
 	}
 	engines, err := c.enginesOf(params, def)
 	if err != nil {
 		c.refuseError(asked, err)
+		return
+	}
+	if c.makeDefinition(def) {
+		// First the program, then the process: what another dispatcher wrote in the
+		// meantime must not be what the process runs.
+		c.retry = append(c.retry, asked)
 		return
 	}
 	fresh := wire.Process{
@@ -104,11 +115,7 @@ func (c *Core) schedule(asked Asked) {
 		c.update(p, fresh)
 	case !p.wants:
 		c.update(p, fresh)
-	case req.Op == wire.OpCreate || !p.wanted.State.Resting():
-		if !p.wanted.Parameters.Same(params) {
-			c.reply(asked, refuse(wire.CodeConflict, "process %s is %v with other parameters; terminate it first", req.Name, p.wanted.State))
-			return
-		}
+	case stays:
 		if p.wanted.State == wire.UnscheduledPending && req.Op == wire.OpSchedule {
 			c.move(p, wire.Requested, p.wanted.Round, func(w *wire.Process) { w.Request = req.ID })
 		}
@@ -120,6 +127,15 @@ func (c *Core) schedule(asked Asked) {
 		})
 	}
 	c.answerProcess(asked, p)
+}
+
+// differs refuses a request for a process that is known otherwise, and says the way out.
+func differs(w wire.Process, in string) *wire.Error {
+	way := "terminate it first"
+	if w.State.Resting() { // where that would change nothing
+		way = "schedule it with these, or remove it first"
+	}
+	return &wire.Error{Code: wire.CodeConflict, Message: fmt.Sprintf("process %s is %v with %s; %s", w.ID, w.State, in, way)}
 }
 
 // parameters are the request's, or, where it has none, those on record.
@@ -242,48 +258,4 @@ func (c *Core) removeProcess(asked Asked) {
 		c.touch(p)
 	}
 	c.answer(asked, wire.ProcessKey(id), func() any { return struct{}{} })
-}
-
-func (c *Core) putDefinition(asked Asked) {
-	def := asked.Request.Definition
-	if def == nil {
-		c.reply(asked, refuse(wire.CodeInvalid, "the request has no definition"))
-		return
-	}
-	if err := def.Check(); err != nil {
-		c.refuseError(asked, err)
-		return
-	}
-	if def.Engine != "" {
-		if _, ok := find(c.engines, def.Engine); !ok {
-			c.reply(asked, refuse(wire.CodeInvalid, "definition %s: engine %s is unknown", def.Name, def.Engine))
-			return
-		}
-	}
-	r := recordOf(c.definitions, wire.DefinitionKey(def.Name), def.Name)
-	existed := r.wants
-	before := r.wanted
-	r.set(*def)
-	if existed && r.changed() && !asked.Request.Replace {
-		r.wanted = before
-		c.reply(asked, refuse(wire.CodeConflict, "definition %s exists and is different; --replace changes it", def.Name))
-		return
-	}
-	c.touch(r)
-	c.answer(asked, r.key, func() any { return r.stored })
-}
-
-func (c *Core) removeDefinition(asked Asked) {
-	name := asked.Request.Name
-	if r := c.definitions[name]; r != nil && r.wants {
-		for id, p := range c.processes {
-			if p.wants && p.wanted.Definition == name && !p.wanted.State.Resting() {
-				c.reply(asked, refuse(wire.CodeConflict, "definition %s is in use by process %s", name, id))
-				return
-			}
-		}
-		r.wants = false
-		c.touch(r)
-	}
-	c.answer(asked, wire.DefinitionKey(name), func() any { return struct{}{} })
 }

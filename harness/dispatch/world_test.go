@@ -247,6 +247,10 @@ func (w *world) client() {
 		if w.chance(10) {
 			params.Constraints = map[string]wire.Values{"node": {"n1"}}
 		}
+		if w.chance(10) {
+			params.Definition = pick(w, id, "q")
+			req.Definition = &wire.Definition{Argv: []string{pick(w, "x", "y")}}
+		}
 		req.Parameters = &params
 	case n < 75:
 		req.Op = wire.OpTerminate

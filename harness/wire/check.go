@@ -26,8 +26,8 @@ const (
 	MaxReason     = 1024
 )
 
-// CheckName refuses what cannot be the name of an engine, node, agent, definition
-// or dispatcher: such names stand in subjects and file names.
+// CheckName refuses what cannot be the name of an engine, node, agent or dispatcher:
+// such names stand in subjects and file names.
 func CheckName(kind, name string) error {
 	if !validName(name, MaxName, false) {
 		return invalid("%s name %s: names have 1 to %d letters, digits, - and _, and begin with a letter or digit", kind, quote(name), MaxName)
@@ -39,6 +39,15 @@ func CheckName(kind, name string) error {
 func CheckID(id string) error {
 	if !validName(id, MaxID, true) {
 		return invalid("process id %s: ids have 1 to %d letters, digits, -, _ and single dots, and begin and end with a letter or digit", quote(id), MaxID)
+	}
+	return nil
+}
+
+// checkDefinitionName allows what ids of processes may be: a process that brings its own
+// program has a definition of its name.
+func checkDefinitionName(name string) error {
+	if !validName(name, MaxID, true) {
+		return invalid("definition name %s: definitions have names like the ids of processes: 1 to %d letters, digits, -, _ and single dots", quote(name), MaxID)
 	}
 	return nil
 }
@@ -60,7 +69,7 @@ func validName(name string, most int, dots bool) bool {
 
 // Check refuses a definition that no agent could run.
 func (d *Definition) Check() error {
-	if err := CheckName("definition", d.Name); err != nil {
+	if err := checkDefinitionName(d.Name); err != nil {
 		return err
 	}
 	if len(d.Argv) == 0 || d.Argv[0] == "" {
@@ -127,7 +136,7 @@ const DefaultMaxRestarts = 10
 // Check refuses parameters that make no sense and fills in defaults. The
 // configuration is brought into one form, so that equal ones compare equal.
 func (p *Parameters) Check() error {
-	if err := CheckName("definition", p.Definition); err != nil {
+	if err := checkDefinitionName(p.Definition); err != nil {
 		return err
 	}
 	p.Queueing = orDefault(p.Queueing, QueueAlways)

@@ -109,7 +109,7 @@ type Request struct {
 	Replace    bool        `json:"replace,omitempty"`
 	On         bool        `json:"on,omitempty"`
 	Parameters *Parameters `json:"parameters,omitempty"`
-	Definition *Definition `json:"definition,omitempty"`
+	Definition *Definition `json:"definition,omitempty"` // of schedule and create: the program that the process brings
 	Engine     *Engine     `json:"engine,omitempty"`
 	Node       *Node       `json:"node,omitempty"`
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -16,6 +17,13 @@ type Definition struct {
 	Engine      string            `json:"engine,omitempty"` // left out: the default engine
 	Files       []File            `json:"files,omitempty"`
 	StopTimeout Duration          `json:"stop_timeout,omitempty"`
+	MadeFor     string            `json:"made_for,omitempty"` // the process that brought its own program
+}
+
+// SameProgram says whether two definitions of a name run the same, whoever made them.
+func (d Definition) SameProgram(other Definition) bool {
+	other.MadeFor = d.MadeFor
+	return reflect.DeepEqual(d, other)
 }
 
 // A File is placed in the process's own directory before the process starts.
