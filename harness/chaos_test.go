@@ -44,7 +44,7 @@ func TestChaos(t *testing.T) {
 	defer cancel()
 	// A process that knows who it is, for whoever looks for it on the machine.
 	r.define("chaos", "sleep", "3600")
-	if err := r.scheduleMany(ctx, "c", count, wire.Parameters{Definition: "chaos", Restart: wire.RestartAlways, MaxRestarts: -1}); err != nil {
+	if err := r.scheduleMany(ctx, "c", count, wire.Parameters{Definition: "chaos", Restart: wire.RestartAlways, MaxRestarts: new(-1)}); err != nil {
 		t.Fatal(err)
 	}
 	victims := []string{"pd-1", "pd-2", "broker"}

@@ -58,7 +58,7 @@ is refused. What is not said stays as it was.`,
 	f.StringVar(&flags.queueing, "queueing", "", "what to do without a free slot: ALWAYS wait (default), NEVER, START_ONLY, RESTART_ONLY")
 	f.StringVar(&flags.restart, "restart", "", "after which end to start it again: ABNORMAL (default), ALWAYS, NEVER")
 	f.StringVar(&flags.nodeExclusive, "node-exclusive", "", "`tag` of which a node has one process at most")
-	f.IntVar(&flags.maxRestarts, "max-restarts", 0, "deaths in a row after which it is given up; -1: never (default 10)")
+	f.IntVar(&flags.maxRestarts, "max-restarts", wire.DefaultMaxRestarts, "restarts in a row after which its next death is the last; -1: no limit")
 	f.StringArrayVar(&flags.files, "file", nil, "`FILE[=PATH]` to place for the program after --; can be repeated")
 	if op == wire.OpSchedule {
 		f.BoolVar(&flags.wait, "wait", false, "wait until it is RUNNING")
@@ -104,7 +104,7 @@ func (g *globals) schedule(ctx context.Context, c *client.Client, op string, fla
 // parameters are nil where nothing was said, so that those on record hold.
 func (f scheduleFlags) parameters() (*wire.Parameters, error) {
 	if f.definition == "" {
-		if f.config+f.queueing+f.restart+f.nodeExclusive != "" || len(f.env)+len(f.constraints) > 0 || f.maxRestarts != 0 {
+		if f.config+f.queueing+f.restart+f.nodeExclusive != "" || len(f.env)+len(f.constraints) > 0 || f.maxRestarts != wire.DefaultMaxRestarts {
 			return nil, usagef("give --definition, too: a process's parameters are changed all together")
 		}
 		return nil, nil
@@ -115,7 +115,7 @@ func (f scheduleFlags) parameters() (*wire.Parameters, error) {
 	}
 	p := &wire.Parameters{
 		Definition: f.definition, Queueing: wire.Queueing(f.queueing), Restart: wire.Restart(f.restart),
-		NodeExclusive: f.nodeExclusive, MaxRestarts: f.maxRestarts,
+		NodeExclusive: f.nodeExclusive, MaxRestarts: &f.maxRestarts,
 	}
 	if len(env) > 0 {
 		p.Env = env

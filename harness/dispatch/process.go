@@ -232,12 +232,13 @@ func (c *Core) ended(p *process, e ending) {
 func (c *Core) strike(p *process, e ending, note func(*wire.Process)) {
 	strikes := p.wanted.Strikes + 1
 	if e.uptime >= c.Throttle.Stable {
-		strikes = 0
+		strikes = 1
 	}
-	if limit := p.wanted.MaxRestarts; limit >= 0 && strikes > limit {
+	limit := *cmp.Or(p.wanted.MaxRestarts, new(wire.DefaultMaxRestarts))
+	if limit >= 0 && strikes > limit {
 		c.move(p, wire.Failed, p.wanted.Round, func(w *wire.Process) {
 			note(w)
-			w.Reason = fmt.Sprintf("given up after %d restarts in a row: %s", limit, e.reason)
+			w.Reason = fmt.Sprintf("given up after %d restarts in a row: %s", limit, cmp.Or(e.reason, "exit status 0"))
 		})
 		return
 	}

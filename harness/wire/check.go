@@ -129,7 +129,7 @@ const (
 
 var reservedFiles = []string{ConfigFile, LogFile}
 
-// DefaultMaxRestarts bounds the deaths in a row of a process that does not stay up.
+// DefaultMaxRestarts bounds the restarts in a row of a process that does not stay up.
 // With the throttle it is given up after some five minutes.
 const DefaultMaxRestarts = 10
 
@@ -147,9 +147,9 @@ func (p *Parameters) Check() error {
 	if !slices.Contains([]Restart{RestartAbnormal, RestartAlways, RestartNever}, p.Restart) {
 		return invalid("restart mode %s: it is ABNORMAL, ALWAYS or NEVER", quote(string(p.Restart)))
 	}
-	p.MaxRestarts = orDefault(p.MaxRestarts, DefaultMaxRestarts)
-	if p.MaxRestarts < -1 {
-		return invalid("max_restarts is %d; it is -1 for no limit, or more", p.MaxRestarts)
+	p.MaxRestarts = orDefault(p.MaxRestarts, new(DefaultMaxRestarts))
+	if *p.MaxRestarts < -1 {
+		return invalid("max_restarts is %d; it is -1 for no limit, or more", *p.MaxRestarts)
 	}
 	if len(p.NodeExclusive) > MaxName {
 		return invalid("the node_exclusive tag is longer than %d characters", MaxName)

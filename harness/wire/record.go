@@ -44,7 +44,7 @@ type Parameters struct {
 	Queueing      Queueing          `json:"queueing"`
 	Restart       Restart           `json:"restart"`
 	NodeExclusive string            `json:"node_exclusive,omitempty"`
-	MaxRestarts   int               `json:"max_restarts"` // -1: no limit
+	MaxRestarts   *int              `json:"max_restarts"` // in a row; -1: no limit; left out: DefaultMaxRestarts
 }
 
 // A Process is the dispatcher's record of one process.

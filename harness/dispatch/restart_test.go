@@ -1,0 +1,84 @@
+package dispatch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/launchplan/launch/harness/minder"
+	"github.com/launchplan/launch/harness/wire"
+)
+
+// TestRestartsInARow lets a process die time and again: max_restarts counts its restarts,
+// a life that lasted begins the count anew, and zero allows none even after such a life.
+func TestRestartsInARow(t *testing.T) {
+	short, long := 10*time.Millisecond, 5*time.Second // Stable is 1 s
+	tests := []struct {
+		name   string
+		limit  int
+		lives  []time.Duration
+		starts int
+	}{
+		{"none", 0, []time.Duration{short}, 1},
+		{"none after a long life", 0, []time.Duration{long}, 1},
+		{"two", 2, []time.Duration{short, short, short}, 3},
+		{"two after each long life", 2, []time.Duration{short, short, long, short, short}, 5},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(1)
+			w.kind = true
+			w.request(wire.Request{Op: wire.OpSchedule, Name: "p", Parameters: &wire.Parameters{
+				Definition: "d", Restart: wire.RestartAlways, MaxRestarts: &test.limit,
+			}})
+			for i, life := range test.lives {
+				if p := w.untilRuns("p"); p.State != wire.Running {
+					t.Fatalf("before life %d the process is %v: %s\n%s", i+1, p.State, p.Reason, w.tail())
+				}
+				w.now = w.now.Add(life)
+				w.end("p")
+			}
+			p := w.untilRuns("p")
+			if diff := cmp.Diff([]any{wire.Failed, test.starts}, []any{p.State, p.Starts}); diff != "" {
+				t.Errorf("state and starts (-want +got):\n%s%s", diff, p.Reason)
+			}
+		})
+	}
+}
+
+// untilRuns lets time pass until a process runs or rests.
+func (w *world) untilRuns(id string) wire.Process {
+	var p wire.Process
+	for range 1000 {
+		w.now = w.now.Add(10 * time.Millisecond)
+		for _, a := range w.agents {
+			w.heartbeat(a)
+			w.live(a)
+		}
+		for len(w.messages) > 0 {
+			w.deliver()
+		}
+		w.step(0, nil)
+		if p = decode[wire.Process](w.store[wire.ProcessKey(id)]); p.State == wire.Running || p.State.Resting() {
+			break
+		}
+	}
+	return p
+}
+
+// end has a process end by itself, with status 0.
+func (w *world) end(id string) {
+	for _, a := range w.agents {
+		for target, p := range a.processes {
+			if target.ID == id && p.State == minder.Running {
+				p.State, p.EndedAt, p.ExitStatus = minder.Ended, w.now, new(0)
+				w.act(a, a.table.Minded(*p))
+				w.beatNow(a)
+			}
+		}
+	}
+	for len(w.messages) > 0 {
+		w.deliver()
+	}
+}
