@@ -156,12 +156,13 @@ func newDefinitionRemoveCommand(g *globals) *cobra.Command {
 
 // removal is a command that removes things by name; what is gone already is fine.
 func (g *globals) removal(use, short, op string) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withClient(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				for _, name := range args {
-					if err := c.Request(ctx, wire.Request{Op: op, Name: name}, nil); err != nil {
+					if err := c.Request(ctx, wire.Request{Op: op, Name: name, Force: force}, nil); err != nil {
 						return err
 					}
 				}
@@ -169,4 +170,8 @@ func (g *globals) removal(use, short, op string) *cobra.Command {
 			})
 		},
 	}
+	if op == wire.OpRemoveNode || op == wire.OpRemoveAgent {
+		cmd.Flags().BoolVar(&force, "force", false, "even where processes run, which then count as lost")
+	}
+	return cmd
 }

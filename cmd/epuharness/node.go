@@ -18,7 +18,7 @@ import (
 func newNodeCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{Use: "node", Short: "Nodes, on which agents stand", Args: cobra.NoArgs, RunE: needsSubcommand}
 	cmd.AddCommand(newNodeListCommand(g), newNodeAnnounceCommand(g),
-		g.removal("remove NAME...", "Forget nodes with their agents; their processes count as lost", wire.OpRemoveNode),
+		g.removal("remove NAME...", "Forget nodes with their agents", wire.OpRemoveNode),
 		&cobra.Command{
 			Use: "start NAME", Short: "Start the agents of one of this harness's nodes again", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return g.recover(cmd.Context(), args) },
@@ -85,7 +85,7 @@ func (g *globals) showStored(stored json.RawMessage, name string) error {
 func newEngineCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{Use: "engine", Short: "Engines, the kinds of agents", Args: cobra.NoArgs, RunE: needsSubcommand}
 	cmd.AddCommand(newEngineListCommand(g), newEngineDefineCommand(g), newEngineLoadCommand(g),
-		g.removal("remove NAME...", "Remove engines that no agent has", wire.OpRemoveEngine))
+		g.removal("remove NAME...", "Remove engines that nothing uses", wire.OpRemoveEngine))
 	return cmd
 }
 
@@ -170,7 +170,7 @@ func addAgentClients(g *globals, cmd *cobra.Command) *cobra.Command {
 	} {
 		cmd.AddCommand(g.removal(use.verb+" NAME...", use.short, use.op))
 	}
-	cmd.AddCommand(g.removal("remove NAME...", "Forget agents; their processes count as lost", wire.OpRemoveAgent))
+	cmd.AddCommand(g.removal("remove NAME...", "Forget agents; one that still runs is on record again with its next heartbeat", wire.OpRemoveAgent))
 	return cmd
 }
 

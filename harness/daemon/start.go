@@ -193,7 +193,7 @@ func announce(ctx context.Context, r *Record, bootMode bool) error {
 			if known[n.Name] {
 				continue
 			}
-			if err := c.Request(ctx, wire.Request{Op: wire.OpRemoveNode, Name: n.Name}, nil); err != nil {
+			if err := c.Request(ctx, wire.Request{Op: wire.OpRemoveNode, Name: n.Name, Force: true}, nil); err != nil {
 				return err
 			}
 		}

@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/launchplan/launch/harness/client"
+	"github.com/launchplan/launch/harness/deploy"
 	"github.com/launchplan/launch/harness/wire"
 )
 
@@ -25,7 +28,7 @@ type Health struct {
 	Name   string `json:"name"`
 	Node   string `json:"node"`
 	PID    int    `json:"pid"`
-	Status string `json:"status"` // ok, dead, silent (it runs but does not answer) or warning
+	Status string `json:"status"` // ok, dead, silent (it runs but does not answer) or idle (it gets no work)
 	Detail string `json:"detail"`
 	Log    string `json:"log"`
 }
@@ -78,13 +81,59 @@ func (h *Harness) Status(ctx context.Context) (*Status, error) {
 	if name, ok := leaders.Load("leader"); ok {
 		st.Leader = name.(string)
 	}
-	for _, d := range st.Daemons {
-		if d.Status != "ok" {
-			st.Status = "failed"
+	if c != nil && st.Leader != "" && !slices.ContainsFunc(st.Daemons, unwell) { // else someone may not answer
+		if err := noteIdle(ctx, c, r.Deployment, st.Daemons); err != nil {
+			return nil, fmt.Errorf("ask the dispatchers for their agents: %w", err)
 		}
 	}
-	if len(r.Deployment.Dispatchers) > 0 && st.Leader == "" {
+	if slices.ContainsFunc(st.Daemons, unwell) || len(r.Deployment.Dispatchers) > 0 && st.Leader == "" {
 		st.Status = "failed"
 	}
 	return st, nil
+}
+
+func unwell(d Health) bool { return d.Status != "ok" }
+
+// noteIdle finds the agents that answer but get no work: the dispatchers refuse them.
+func noteIdle(ctx context.Context, c *client.Client, d *deploy.Deployment, daemons []Health) error {
+	known := map[string]bool{}
+	for _, list := range []struct {
+		ask    string
+		prefix string
+	}{{wire.AskAgents, "agent "}, {wire.AskNodes, "node "}, {wire.AskEngines, "engine "}} {
+		records, err := client.List[struct {
+			Name string `json:"name"`
+		}](ctx, c, wire.Query{Ask: list.ask})
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			known[list.prefix+r.Name] = true
+		}
+	}
+	engines := map[string]string{}
+	for _, n := range d.Nodes {
+		for _, a := range n.Agents {
+			engines[a.Name] = a.Engine
+		}
+	}
+	for i := range daemons {
+		h := &daemons[i]
+		if h.Kind != "agent" || h.Status != "ok" {
+			continue
+		}
+		var why string
+		switch engine := engines[h.Name]; {
+		case !known["engine "+engine]:
+			why = fmt.Sprintf("engine %s is not defined", engine)
+		case !known["node "+h.Node]:
+			why = fmt.Sprintf("node %s is not announced", h.Node)
+		case !known["agent "+h.Name]:
+			why = "no dispatcher has it on record"
+		default:
+			continue
+		}
+		h.Status, h.Detail = "idle", "it gets no work: "+why
+	}
+	return nil
 }

@@ -1,6 +1,10 @@
 package dispatch
 
-import "github.com/launchplan/launch/harness/wire"
+import (
+	"fmt"
+
+	"github.com/launchplan/launch/harness/wire"
+)
 
 // What follows are the requests about engines, nodes, agents and the system as a whole.
 
@@ -31,16 +35,40 @@ func (c *Core) putEngine(asked Asked) {
 func (c *Core) removeEngine(asked Asked) {
 	name := asked.Request.Name
 	if r := c.engines[name]; r != nil && r.wants {
-		for agent, a := range c.agents {
-			if a.wants && a.wanted.Engine == name {
-				c.reply(asked, refuse(wire.CodeConflict, "engine %s is in use by agent %s", name, agent))
-				return
-			}
+		if user := c.engineUser(name); user != "" {
+			c.reply(asked, refuse(wire.CodeConflict, "engine %s is in use by %s", name, user))
+			return
 		}
 		r.wants = false
 		c.touch(r)
 	}
 	c.answer(asked, wire.EngineKey(name), func() any { return struct{}{} })
+}
+
+// engineUser is something that needs an engine, with the way to be rid of it.
+func (c *Core) engineUser(engine string) string {
+	for name, a := range c.agents {
+		if a.wants && a.wanted.Engine == engine {
+			return "agent " + name + "; stop that first"
+		}
+	}
+	for name, n := range c.nodes {
+		if n.wants && n.wanted.Engine == engine {
+			return "node " + name + "; remove that first"
+		}
+	}
+	for id, p := range c.processes {
+		w := p.wanted
+		if p.wants && !w.State.Resting() && (w.Engine == engine || w.Constraints["engine"].Allow(engine)) {
+			return fmt.Sprintf("process %s, which is %v; terminate that first", id, w.State)
+		}
+	}
+	for name, d := range c.definitions {
+		if d.wants && d.wanted.Engine == engine {
+			return "definition " + name + "; remove that first"
+		}
+	}
+	return ""
 }
 
 func (c *Core) announceNode(asked Asked) {
@@ -75,9 +103,26 @@ func (c *Core) announceNode(asked Asked) {
 	c.answer(asked, r.key, func() any { return r.stored })
 }
 
+// vacant refuses to remove agents that have processes, unless they are silent or the
+// request insists.
+func (c *Core) vacant(asked Asked, kind string, of func(wire.Agent) bool) bool {
+	for name, a := range c.agents {
+		if !a.wants || !of(a.wanted) || len(a.wanted.Assigned) == 0 || asked.Request.Force || c.health(a, c.hear(name)) == healthMissing {
+			continue
+		}
+		c.reply(asked, refuse(wire.CodeConflict, "%s %s has processes, %s among them; terminate them first, or count them as lost with --force",
+			kind, asked.Request.Name, a.wanted.Assigned[0].ID))
+		return false
+	}
+	return true
+}
+
 // removeNode forgets a node with its agents; their processes count as lost.
 func (c *Core) removeNode(asked Asked) {
 	name := asked.Request.Name
+	if !c.vacant(asked, "node", func(a wire.Agent) bool { return a.Node == name }) {
+		return
+	}
 	if r := c.nodes[name]; r != nil && r.wants {
 		r.wants = false
 		c.touch(r)

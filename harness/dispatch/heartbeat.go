@@ -90,6 +90,9 @@ func (c *Core) register(hb wire.Heartbeat) bool {
 	}
 	a := recordOf(c.agents, wire.AgentKey(hb.Agent), hb.Agent)
 	rec := a.wanted
+	if !a.wants {
+		rec = wire.Agent{} // nothing is kept of one that was removed
+	}
 	rec.Name, rec.Node, rec.Engine, rec.Host = hb.Agent, hb.Node, hb.Engine, hb.Host
 	rec.Slots = hb.Slots
 	if rec.Slots == 0 {

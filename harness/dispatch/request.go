@@ -35,10 +35,10 @@ func (c *Core) ask(asked Asked) {
 	case wire.OpEnableAgent, wire.OpDisableAgent:
 		c.setDisabled(asked)
 	case wire.OpRemoveAgent:
-		if _, ok := find(c.agents, req.Name); ok {
+		if c.vacant(asked, "agent", func(a wire.Agent) bool { return a.Name == req.Name }) {
 			c.removeAgent(req.Name)
+			c.answer(asked, wire.AgentKey(req.Name), func() any { return struct{}{} })
 		}
-		c.answer(asked, wire.AgentKey(req.Name), func() any { return struct{}{} })
 	case wire.OpBootMode:
 		c.bootMode(asked)
 	default:

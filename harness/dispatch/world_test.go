@@ -265,7 +265,7 @@ func (w *world) client() {
 	case n < 97:
 		req.Op, req.Name = wire.OpEnableAgent, w.agents[w.rnd.IntN(nAgents)].name
 	case n < 98:
-		req.Op, req.Name = wire.OpRemoveAgent, w.agents[w.rnd.IntN(nAgents)].name
+		req.Op, req.Name, req.Force = wire.OpRemoveAgent, w.agents[w.rnd.IntN(nAgents)].name, w.chance(80)
 	default:
 		req.Op, req.Node = wire.OpAnnounceNode, &wire.Node{Name: "n0"}
 	}

@@ -107,6 +107,7 @@ type Request struct {
 	Name       string      `json:"name,omitempty"` // of the process, definition, engine, node or agent
 	Round      *int        `json:"round,omitempty"`
 	Replace    bool        `json:"replace,omitempty"`
+	Force      bool        `json:"force,omitempty"` // remove what has processes, too
 	On         bool        `json:"on,omitempty"`
 	Parameters *Parameters `json:"parameters,omitempty"`
 	Definition *Definition `json:"definition,omitempty"` // of schedule and create: the program that the process brings

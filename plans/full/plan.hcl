@@ -236,7 +236,7 @@ level "engines" {
     }
     terminate {
       # Where nobody answers, nobody needs to be told.
-      script = "\"$EPUHARNESS\" node remove \"$NODE\" --timeout 5s || echo 'The dispatcher was not told.'"
+      script = "\"$EPUHARNESS\" node remove \"$NODE\" --force --timeout 5s || echo 'The dispatcher was not told.'"
       env    = merge(local.here, { NODE = self.node })
     }
   }
