@@ -251,6 +251,9 @@ func newProcessLogsCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "logs ID", Short: "Show a process's output, from whichever agent has it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if tail < -1 {
+				return usagef("--tail %d: it is a number of bytes, or -1 for all", tail)
+			}
 			if follow && !cmd.Flags().Changed("timeout") {
 				g.timeout = followFor
 			}
@@ -260,6 +263,6 @@ func newProcessLogsCommand(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the process has ended")
-	cmd.Flags().Int64Var(&tail, "tail", 0, "only the last so many `bytes`")
+	cmd.Flags().Int64Var(&tail, "tail", -1, "only the last so many `bytes`; -1: all")
 	return cmd
 }

@@ -44,6 +44,9 @@ func newRoot(g *globals) *cobra.Command {
 			if g.output != "text" && g.output != "json" {
 				return fmt.Errorf("output format %q: it is text or json", g.output)
 			}
+			if err := cmd.ValidateRequiredFlags(); err != nil { // cobra looks only after this
+				return err
+			}
 			g.ran = true
 			return nil
 		},

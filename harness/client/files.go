@@ -16,11 +16,11 @@ import (
 )
 
 // Upload puts a file into the object store, under its hash, and returns how a
-// definition names it.
+// definition names it. What cannot be such a file is a *wire.Error.
 func (c *Client) Upload(ctx context.Context, path, as string) (wire.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return wire.File{}, err
+		return wire.File{}, &wire.Error{Code: wire.CodeInvalid, Message: fmt.Sprintf("upload a file: %v", err)}
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -28,7 +28,7 @@ func (c *Client) Upload(ctx context.Context, path, as string) (wire.File, error)
 		return wire.File{}, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > wire.MaxFileSize {
-		return wire.File{}, fmt.Errorf("%s is not a regular file of at most %d MiB", path, wire.MaxFileSize>>20)
+		return wire.File{}, &wire.Error{Code: wire.CodeInvalid, Message: fmt.Sprintf("%s is not a regular file of at most %d MiB", path, wire.MaxFileSize>>20)}
 	}
 	sum := sha256.New()
 	size, err := io.Copy(sum, f)

@@ -16,8 +16,8 @@ import (
 // followWait is how long an agent may hold an answer back until there is output.
 const followWait = wire.Duration(10 * time.Second)
 
-// Logs writes a process's output, from the agent that has it. Follow goes on, over
-// restarts on other agents too, until the process rests.
+// Logs writes a process's output, or the last so many bytes of it (-1: all), from the agent
+// that has it. Follow goes on, over restarts on other agents too, until the process rests.
 func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, to io.Writer) error {
 	var p wire.Process
 	if err := c.Query(ctx, wire.Query{Ask: wire.AskProcess, Name: id}, &p); err != nil {
@@ -26,11 +26,19 @@ func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, t
 	if p.Agent == "" && !follow {
 		return &wire.Error{Code: wire.CodeConflict, Message: fmt.Sprintf("process %s is %v and has never run: there is no output", id, p.State)}
 	}
-	offset := int64(0)
-	if tail > 0 {
+	offset, agent := int64(0), p.Agent
+	switch {
+	case tail > 0:
 		offset = -tail
+	case tail == 0 && !follow:
+		return nil
+	case tail == 0 && agent != "":
+		last, err := c.piece(ctx, agent, wire.LogsRequest{ID: id, Offset: -1})
+		if err != nil {
+			return err
+		}
+		offset = last.Offset
 	}
-	agent := p.Agent
 	for {
 		if agent == "" {
 			next, err := c.Wait(ctx, id, wire.Running)

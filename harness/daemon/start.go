@@ -69,6 +69,11 @@ func (h *Harness) prepare(d *deploy.Deployment) (r *Record, resumed bool, err er
 				return nil, false, err
 			}
 		}
+		if r.Credentials != "" { // each daemon would say the same of it
+			if _, err := broker.LoadCredentials(r.Credentials); err != nil {
+				return nil, false, err
+			}
+		}
 	} else {
 		r.Credentials = h.credentialsPath()
 		if _, err := broker.LoadCredentials(r.Credentials); err != nil {
