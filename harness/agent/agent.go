@@ -50,6 +50,7 @@ type Agent struct {
 	welcome      *wire.Welcome
 	sent         time.Time // the last heartbeat
 	changed      bool      // since then
+	assigned     time.Time // since when an assignment is unconfirmed; zero: none is
 	hello        time.Duration
 }
 
@@ -62,6 +63,10 @@ const (
 	paceShortest   = 5 * time.Millisecond
 	pacePerProcess = 200 * time.Microsecond
 	paceLongest    = 100 * time.Millisecond
+
+	// An assignment is confirmed after so long, unless a change is told before: most
+	// processes run by then, and one heartbeat tells both.
+	confirmAfter = 100 * time.Millisecond
 
 	lockTimeout     = 3 * time.Second // for an earlier incarnation to be gone
 	preparingAtOnce = 2
@@ -219,8 +224,11 @@ func (a *Agent) takeOrders(ctx context.Context, data []byte) error {
 			}
 		}
 	}
-	if len(o.Assign)+len(o.Terminate)+len(o.Forget) > 0 {
+	if len(o.Terminate)+len(o.Forget) > 0 {
 		a.changed = true
+	}
+	if len(o.Assign) > 0 && a.assigned.IsZero() {
+		a.assigned = time.Now()
 	}
 	return a.act(ctx, actions)
 }
@@ -290,13 +298,18 @@ func (a *Agent) untilBeat() time.Duration {
 
 // period is how long after the last heartbeat the next is due.
 func (a *Agent) period() time.Duration {
-	switch {
-	case !a.isWelcome():
+	if !a.isWelcome() {
 		return a.hello
-	case a.changed:
-		return min(max(paceShortest, time.Duration(len(a.table.entries))*pacePerProcess), paceLongest)
 	}
-	return a.welcome.Heartbeat.Std()
+	regular := a.welcome.Heartbeat.Std()
+	pace := min(max(paceShortest, time.Duration(len(a.table.entries))*pacePerProcess), paceLongest, regular)
+	switch {
+	case a.changed:
+		return pace
+	case !a.assigned.IsZero():
+		return min(max(pace, a.assigned.Add(confirmAfter).Sub(a.sent)), regular)
+	}
+	return regular
 }
 
 // beat sends a heartbeat where one is due.
@@ -307,11 +320,11 @@ func (a *Agent) beat(live *liveSet) {
 	if a.welcome == nil {
 		a.hello = min(2*a.hello, helloLast)
 	}
-	if !a.changed {
+	if !a.changed && a.assigned.IsZero() {
 		trimLogs(filepath.Join(a.Dir, processesDir), a.table)
 	}
 	live.set(a.table)
-	a.sent, a.changed = time.Now(), false
+	a.sent, a.changed, a.assigned = time.Now(), false, time.Time{}
 	a.publish(false)
 }
 

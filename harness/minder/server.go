@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -32,6 +33,7 @@ const eventBacklog = 8192
 type server struct {
 	dir     string
 	journal *journal
+	null    *os.File        // the standard input of every process
 	ctx     context.Context // ends with the minder; for the waits on adopted processes
 	waits   sync.WaitGroup
 
@@ -78,6 +80,10 @@ func Run(ctx context.Context, dir string, ready func()) error {
 		return err
 	}
 	defer s.journal.close()
+	if s.null, err = os.Open(os.DevNull); err != nil {
+		return err
+	}
+	defer s.null.Close()
 	s.adopt()
 
 	listener, err := listen(dir)
@@ -249,7 +255,7 @@ func (s *server) start(st *Start) {
 	p := &Process{Target: st.Target, State: Starting, StartedAt: time.Now().UTC()}
 	s.processes[st.Target] = p
 	s.journal.write(*p)
-	pid, err := spawn(s.dir, st)
+	pid, err := spawn(s.dir, s.null, st)
 	if err != nil {
 		p.State, p.EndedAt, p.Reason, p.Permanent = Ended, time.Now().UTC(), err.Error(), permanent(err)
 		p.StartedAt = time.Time{}

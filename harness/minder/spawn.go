@@ -21,8 +21,8 @@ func identityEnv(dir string, t wire.Target) []string {
 }
 
 // spawn starts a process in a session of its own. It uses ForkExec itself: os/exec
-// would take a thread per process to wait for it.
-func spawn(dir string, st *Start) (pid int, err error) {
+// would take a thread per process to wait for it. Null is what all of them read.
+func spawn(dir string, null *os.File, st *Start) (pid int, err error) {
 	env := environment(append(st.Env, identityEnv(dir, st.Target)...))
 	path, err := lookPath(st.Argv[0], st.Dir, env)
 	if err != nil {
@@ -33,11 +33,6 @@ func spawn(dir string, st *Start) (pid int, err error) {
 		return 0, fmt.Errorf("open its log: %w", err)
 	}
 	defer log.Close()
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
 	pid, err = syscall.ForkExec(path, st.Argv, &syscall.ProcAttr{
 		Dir: st.Dir, Env: env,
 		Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
