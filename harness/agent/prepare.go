@@ -25,7 +25,6 @@ import (
 const (
 	processesDir = "processes"
 	filesDir     = "files"
-	noConfigFile = "no-config.json"
 )
 
 // fetchTimeout bounds the fetching of one file of a definition.
@@ -65,12 +64,15 @@ func (a *Agent) finishPreparation(ctx context.Context, p preparation) error {
 // change while the agent runs.
 func (a *Agent) prepare(ctx context.Context, as *wire.Assignment) (*minder.Start, error) {
 	dir := filepath.Join(a.Dir, processesDir, as.ID)
-	err := os.Mkdir(dir, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make its directory: %w", err)
 	}
-	config, err := a.placeConfig(dir, as.Config, err != nil)
-	if err != nil {
+	config := filepath.Join(dir, wire.ConfigFile)
+	content := as.Config
+	if len(content) == 0 {
+		content = []byte("{}")
+	}
+	if err := os.WriteFile(config, content, 0o600); err != nil {
 		return nil, fmt.Errorf("write its configuration: %w", err)
 	}
 	for _, f := range as.Files {
@@ -90,40 +92,6 @@ func (a *Agent) prepare(ctx context.Context, as *wire.Assignment) (*minder.Start
 		work = as.Dir
 	}
 	return &minder.Start{Target: as.Target, Argv: as.Argv, Env: env, Dir: work, Log: filepath.Join(dir, wire.LogFile)}, nil
-}
-
-// placeConfig returns the file with a process's configuration: its own or, where it has
-// none, one that says so to all of them. To make a file is the dearest part of a start.
-func (a *Agent) placeConfig(dir string, content []byte, again bool) (string, error) {
-	config := filepath.Join(dir, wire.ConfigFile)
-	if len(content) > 0 {
-		return config, os.WriteFile(config, content, 0o600)
-	}
-	if again { // an earlier round may have had one
-		if err := os.Remove(config); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-	}
-	return a.noConfig()
-}
-
-// noConfig returns the file for processes without a configuration. It is made anew where
-// one of them has written to it.
-func (a *Agent) noConfig() (string, error) {
-	const none = "{}"
-	path := filepath.Join(a.Dir, noConfigFile)
-	if content, err := os.ReadFile(path); err == nil && string(content) == none {
-		return path, nil
-	}
-	next, err := os.CreateTemp(a.Dir, ".no-config-*") // 0600; several preparations may be here
-	if err != nil {
-		return "", err
-	}
-	_, err = next.WriteString(none)
-	if err = errors.Join(err, next.Close()); err != nil {
-		return "", err
-	}
-	return path, os.Rename(next.Name(), path)
 }
 
 // errBadFile is a file that is not what its definition says; fetching it again
