@@ -149,8 +149,8 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the agent's directory: %w", err)
 		}
-		topdir.KeepApart(a.Dir) // the processes of each agent; for each process it would cost more than it brings
 	}
+	topdir.KeepApart(filepath.Join(a.Dir, processesDir))
 	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
 	if errors.Is(err, proc.ErrLocked) {
 		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
