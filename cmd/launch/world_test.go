@@ -18,8 +18,9 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen. It is no measure of anything: it only ends a test that hangs.
-const patience = 60 * time.Second
+// patience is how long a test waits for what must happen. It is no measure of anything: it only ends a test that hangs,
+// and is longer than launch's own longest wait, two minutes for instances that a cloud may not show yet.
+const patience = 3 * time.Minute
 
 // A world is a state directory with the real program, and the processes that come of it.
 type world struct {
