@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -336,6 +337,7 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 			}
 		}
 	}
+	errs = append(errs, s.openMakers(ctx))
 	for _, r := range s.hosts.opened() {
 		if p := provisioner(r); p != nil {
 			if err := p.Sweep(ctx); err != nil {
@@ -343,5 +345,20 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 			}
 		}
 	}
-	return errs
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// openMakers opens the runners that may have made something for the run, also where an earlier terminate ended the
+// last of their services: it may have died before it swept.
+func (s *Session) openMakers(ctx context.Context) error {
+	seen := map[*plan.Runner]bool{}
+	var errs []error
+	for _, svc := range slices.Concat(s.services, s.gone) {
+		if r := svc.spec.Runner; s.isMade(svc) && !seen[r] {
+			seen[r] = true
+			_, err := s.hosts.runner(ctx, r)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
