@@ -96,63 +96,67 @@ func decodings(text *view, whole bool) []*view {
 	return views
 }
 
-// percentDecoded is v with percent-encoding undone, nil where there is none. A space is "+" in it, as forms encode it.
-func percentDecoded(v *view, whole bool) *view {
+// decodedAt is v with what begins with a marker decoded, nil where there is no marker. read tells what the beginning of a
+// text stands for and how long it is, 0 where it is as it is; it is not complete where more text could make another one of it.
+func decodedAt(v *view, marker byte, whole bool, read func(text []byte) (as string, length int, complete bool)) *view {
 	text := v.text
-	if bytes.IndexByte(text, '%') < 0 {
+	if bytes.IndexByte(text, marker) < 0 {
 		return nil
 	}
 	d := decode(v)
 	for {
-		n := bytes.IndexByte(text[d.at:], '%')
+		n := bytes.IndexByte(text[d.at:], marker)
 		if n < 0 {
 			d.copy(len(text))
 			return &d.view
 		}
 		d.copy(d.at + n)
-		value, digits := hexNumber(text[d.at+1:], 2)
+		as, length, complete := read(text[d.at:])
 		switch {
-		case digits == 2 && value == ' ':
-			d.replace(d.at+3, "+")
-		case digits == 2:
-			d.replace(d.at+3, string([]byte{byte(value)}))
-		case d.at+1+digits == len(text) && !whole:
+		case !complete && !whole:
 			return &d.view // the rest of it is to come
-		default:
+		case length == 0:
 			d.copy(d.at + 1)
+		default:
+			d.replace(d.at+length, as)
 		}
 	}
 }
+
+// percentDecoded is v with percent-encoding undone, nil where there is none. A space is "+" in it, as forms encode it.
+func percentDecoded(v *view, whole bool) *view { return decodedAt(v, '%', whole, percentEscape) }
 
 // unescaped is v with the backslashes undone that JSON, most languages and shells write before a character or for one, nil
 // where there are none.
-func unescaped(v *view, whole bool) *view {
-	text := v.text
-	if bytes.IndexByte(text, '\\') < 0 {
-		return nil
+func unescaped(v *view, whole bool) *view { return decodedAt(v, '\\', whole, escape) }
+
+// unixLines is v with lines that end in LF alone: terminals add a CR.
+func unixLines(v *view, whole bool) *view {
+	if decoded := decodedAt(v, '\r', whole, lineEnd); decoded != nil {
+		return decoded
 	}
-	d := decode(v)
-	for {
-		n := bytes.IndexByte(text[d.at:], '\\')
-		if n < 0 {
-			d.copy(len(text))
-			return &d.view
-		}
-		d.copy(d.at + n)
-		char, length, complete := escape(text[d.at:])
-		if !complete && !whole {
-			return &d.view // the rest of it is to come
-		}
-		if length == 0 {
-			d.copy(d.at + 1)
-			continue
-		}
-		d.replace(d.at+length, char)
-	}
+	return v
 }
 
-// escape reads the escape with which text begins: what it stands for and how long it is, 0 where it is none. It
-// is not complete where more text could make another one of it.
+func percentEscape(text []byte) (char string, length int, complete bool) {
+	value, digits := hexNumber(text[1:], 2)
+	switch {
+	case digits < 2:
+		return "", 0, 1+digits < len(text)
+	case value == ' ':
+		return "+", 3, true
+	}
+	return string([]byte{byte(value)}), 3, true
+}
+
+func lineEnd(text []byte) (end string, length int, complete bool) {
+	if bytes.HasPrefix(text, []byte("\r\n")) {
+		return "\n", 2, true
+	}
+	return "", 0, len(text) > 1
+}
+
+// escape reads the backslash with which text begins, and what it is written for.
 func escape(text []byte) (char string, length int, complete bool) {
 	if len(text) < 2 {
 		return "", 0, false
@@ -224,31 +228,6 @@ func hexNumber(text []byte, most int) (value, digits int) {
 		digits++
 	}
 	return value, digits
-}
-
-// unixLines is v with lines that end in LF alone: terminals add a CR.
-func unixLines(v *view, whole bool) *view {
-	text := v.text
-	if bytes.IndexByte(text, '\r') < 0 {
-		return v
-	}
-	d := decode(v)
-	for {
-		n := bytes.IndexByte(text[d.at:], '\r')
-		if n < 0 {
-			d.copy(len(text))
-			return &d.view
-		}
-		d.copy(d.at + n)
-		switch {
-		case d.at+1 == len(text) && !whole:
-			return &d.view // the LF may be to come
-		case d.at+1 < len(text) && text[d.at+1] == '\n':
-			d.replace(d.at+2, "\n")
-		default:
-			d.copy(d.at + 1)
-		}
-	}
 }
 
 // brokenLine is how long a line of base64 is at least that is broken off: encoders use 60 and more. Were it shorter, the

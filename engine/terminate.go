@@ -337,7 +337,9 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 			}
 		}
 	}
-	errs = append(errs, s.openMakers(ctx))
+	if err := s.openMakers(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	for _, r := range s.hosts.opened() {
 		if p := provisioner(r); p != nil {
 			if err := p.Sweep(ctx); err != nil {
@@ -345,7 +347,7 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 			}
 		}
 	}
-	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	return errs
 }
 
 // openMakers opens the runners that may have made something for the run, also where an earlier terminate ended the
