@@ -170,8 +170,8 @@ type Program struct {
 	// Result (at most MaxCollect bytes), in the same round trip. Empty: none.
 	Collect string
 
-	// Started is called once the program runs, or is found to have been started;
-	// before that it counts as starting, of which there are few at a time. It may be nil.
+	// Started is called soon after the program was started, or was found to have been, and before Run returns;
+	// until then it counts as starting, of which there are few at a time. It may be nil.
 	Started func()
 
 	// Output receives the program's stdout and stderr, interleaved as written.

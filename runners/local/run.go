@@ -184,6 +184,7 @@ func (h *host) follow(ctx context.Context, call *call, p *runners.Program, out *
 		case reply.Started != nil:
 			started()
 		case reply.Ended != nil:
+			started()
 			return *reply.Ended, nil
 		default:
 			return runners.Result{}, h.startError(p, reply)

@@ -166,9 +166,14 @@ func (b *bench) runOn(t *testing.T, host runners.Host, p *runners.Program) (runn
 	t.Helper()
 	var out buffer
 	p.Output = &out
+	started := false
+	p.Started = func() { started = true }
 	result, err := host.Run(b.ctx, p)
 	if err != nil {
 		t.Fatalf("Run %s: %v", p.ID, err)
+	}
+	if result.Outcome == runners.Exited && !started {
+		t.Errorf("Run %s: Started was not called", p.ID)
 	}
 	return result, out.String()
 }

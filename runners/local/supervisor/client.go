@@ -229,7 +229,7 @@ func (c *client) done(seq uint64, err error) {
 	c.writer.Send(r)
 }
 
-// follow tells the client when the program has begun, and how it ended. A check
+// follow tells the client that the program goes on, and how it ended. A check
 // ends with the client's interest in it.
 func (s *supervisor) follow(c *client, seq uint64, p *program) {
 	interest, drop := context.WithCancel(c.gone)
@@ -247,7 +247,7 @@ func (s *supervisor) follow(c *client, seq uint64, p *program) {
 		case <-p.begin:
 		case <-interest.Done():
 		}
-		if interest.Err() == nil && p.startErr == nil {
+		if p.goesOn(interest) {
 			c.writer.Send(wire.Reply{Seq: seq, Started: &wire.Started{PID: p.pid, Since: p.started}})
 		}
 		select {
@@ -260,6 +260,30 @@ func (s *supervisor) follow(c *client, seq uint64, p *program) {
 		}
 		c.writer.Send(endOf(seq, p))
 	})
+}
+
+// tellAfter is how long a program runs before its start is told, which costs launch and us a message and some changes of
+// context: most programs end before that, and their end tells as much.
+const tellAfter = 5 * time.Millisecond
+
+// goesOn tells whether the start of a program is to be told: at once where it is all that is waited for.
+func (p *program) goesOn(interest context.Context) bool {
+	if interest.Err() != nil || p.startErr != nil {
+		return false
+	}
+	if p.begun.Kind == runners.Process {
+		return true
+	}
+	moment := time.NewTimer(tellAfter)
+	defer moment.Stop()
+	select {
+	case <-p.done:
+		return false
+	case <-interest.Done():
+		return false
+	case <-moment.C:
+		return true
+	}
 }
 
 func endOf(seq uint64, p *program) wire.Reply {
