@@ -16,8 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/launchplan/launch/harness/broker"
+	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/minder"
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
 	"github.com/launchplan/launch/internal/topdir"
 )
@@ -151,8 +151,8 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 		}
 	}
 	topdir.KeepApart(filepath.Join(a.Dir, processesDir))
-	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
-	if errors.Is(err, proc.ErrLocked) {
+	lock, err := flock.Take(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
+	if errors.Is(err, flock.ErrHeld) {
 		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
 	}
 	if err != nil {

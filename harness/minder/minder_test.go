@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // patience is for what must happen; it only ends a test that hangs.
@@ -162,7 +162,7 @@ func TestStopEndsTheGroup(t *testing.T) {
 	}
 	var pid int
 	fmt.Sscan(child, &pid)
-	if id, alive := proc.Of(pid); alive {
+	if id := proc.Identify(pid); id.Alive() {
 		if err := id.Wait(t.Context()); err != nil {
 			t.Errorf("the child %v: %v", id, err)
 		}

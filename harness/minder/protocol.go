@@ -11,22 +11,22 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // A Process is what the minder knows of one process in one round.
 type Process struct {
 	wire.Target
-	Proc       proc.ID   `json:"proc"`
-	State      State     `json:"state"`
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	EndedAt    time.Time `json:"ended_at,omitzero"`
-	ExitStatus *int      `json:"exit_status,omitempty"` // null: unknown
-	Signal     string    `json:"signal,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Permanent  bool      `json:"permanent,omitempty"` // it could not be started, and never can
-	Stopped    bool      `json:"stopped,omitempty"`   // it was told to end
+	Proc       proc.Identity `json:"proc"`
+	State      State         `json:"state"`
+	StartedAt  time.Time     `json:"started_at,omitzero"`
+	EndedAt    time.Time     `json:"ended_at,omitzero"`
+	ExitStatus *int          `json:"exit_status,omitempty"` // null: unknown
+	Signal     string        `json:"signal,omitempty"`
+	Reason     string        `json:"reason,omitempty"`
+	Permanent  bool          `json:"permanent,omitempty"` // it could not be started, and never can
+	Stopped    bool          `json:"stopped,omitempty"`   // it was told to end
 }
 
 // State is where a process of a minder stands.
@@ -105,8 +105,7 @@ func ReadJournal(data []byte) []Process {
 }
 
 func writeIdentity(dir string) error {
-	id, _ := proc.Of(os.Getpid())
-	data, err := json.Marshal(id)
+	data, err := json.Marshal(proc.Identify(os.Getpid()))
 	if err != nil {
 		return err
 	}
@@ -114,19 +113,19 @@ func writeIdentity(dir string) error {
 }
 
 // Identity returns the minder that last ran for the agent with this directory.
-func Identity(dir string) (proc.ID, bool) {
-	var id proc.ID
+func Identity(dir string) (proc.Identity, bool) {
+	var id proc.Identity
 	data, err := os.ReadFile(filepath.Join(dir, pidName))
 	return id, err == nil && json.Unmarshal(data, &id) == nil
 }
 
 // Left returns the processes of an agent's journal that may be alive.
-func Left(dir string) []proc.ID {
+func Left(dir string) []proc.Identity {
 	data, err := os.ReadFile(filepath.Join(dir, JournalName))
 	if err != nil {
 		return nil
 	}
-	var left []proc.ID
+	var left []proc.Identity
 	for _, p := range ReadJournal(data) {
 		if p.State == Running {
 			left = append(left, p.Proc)
