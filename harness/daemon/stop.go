@@ -159,13 +159,7 @@ func (h *Harness) terminateAll(ctx context.Context, r *Record, ids []string) err
 
 // stopDaemon asks a daemon to end, and kills it where it does not.
 func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
-	d.Proc.Signal(syscall.SIGTERM)
-	d.Proc.Signal(syscall.SIGCONT) // one that is frozen would not take the other
-	ctx, cancel := context.WithTimeout(ctx, stopDaemon)
-	defer cancel()
-	if d.Proc.Alive() && d.Proc.Wait(ctx) != nil {
-		d.Proc.Signal(syscall.SIGKILL)
-	}
+	d.Proc.End(ctx, stopDaemon)
 	os.Remove(filepath.Join(h.daemonsPath(), d.Name+".json"))
 }
 

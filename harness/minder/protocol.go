@@ -104,20 +104,8 @@ func ReadJournal(data []byte) []Process {
 	return kept
 }
 
-func writeIdentity(dir string) error {
-	data, err := json.Marshal(proc.Identify(os.Getpid()))
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, pidName), data, 0o600)
-}
-
 // Identity returns the minder that last ran for the agent with this directory.
-func Identity(dir string) (proc.Identity, bool) {
-	var id proc.Identity
-	data, err := os.ReadFile(filepath.Join(dir, pidName))
-	return id, err == nil && json.Unmarshal(data, &id) == nil
-}
+func Identity(dir string) (proc.Identity, bool) { return proc.Read(filepath.Join(dir, pidName)) }
 
 // Left returns the processes of an agent's journal that may be alive.
 func Left(dir string) []proc.Identity {

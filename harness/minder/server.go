@@ -64,7 +64,7 @@ func Run(ctx context.Context, dir string, ready func()) error {
 		return err
 	}
 	defer lock.Close()
-	if err := writeIdentity(dir); err != nil {
+	if err := proc.WriteOwn(filepath.Join(dir, pidName)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
