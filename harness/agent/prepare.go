@@ -53,11 +53,12 @@ func (a *Agent) prepareNext(ctx context.Context, work *sync.WaitGroup) {
 }
 
 func (a *Agent) finishPreparation(ctx context.Context, p preparation) error {
-	if p.err == nil {
+	a.changed = a.changed || p.err != nil
+	actions := a.table.Prepared(p.target, p.err)
+	if len(actions) > 0 { // else it was terminated meanwhile, and nobody would forget its start
 		a.starts[p.target] = p.start
 	}
-	a.changed = a.changed || p.err != nil
-	return a.act(ctx, a.table.Prepared(p.target, p.err))
+	return a.act(ctx, actions)
 }
 
 // prepare places what a process needs in its directory. It reads only what does not

@@ -77,8 +77,12 @@ func (c *Core) track(p *process) {
 		if p.wanted.State != wire.Waiting {
 			c.rematch = true
 		}
-		if p.wanted.NotBefore.After(c.now) {
-			c.throttled[p.wanted.ID] = p.wanted.NotBefore
+		// Bounded: the clock of whoever wrote it may have been ahead.
+		if until := p.wanted.NotBefore; until.After(c.now) {
+			if latest := c.now.Add(c.Throttle.Longest); until.After(latest) {
+				until = latest
+			}
+			c.throttled[p.wanted.ID] = until
 		}
 	}
 }

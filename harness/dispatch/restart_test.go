@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -44,6 +45,35 @@ func TestRestartsInARow(t *testing.T) {
 				t.Errorf("state and starts (-want +got):\n%s%s", diff, p.Reason)
 			}
 		})
+	}
+}
+
+// TestThrottleIsBounded has a leader whose clock was far ahead throttle a process, and
+// another lead after it: the process is not held longer than any throttle lasts.
+func TestThrottleIsBounded(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "p", Parameters: &wire.Parameters{Definition: "d", Restart: wire.RestartAlways}})
+	w.untilRuns("p")
+	for decode[wire.Process](w.store[wire.ProcessKey("p")]).NotBefore.IsZero() {
+		w.end("p")
+		w.step(0, nil)
+		if decode[wire.Process](w.store[wire.ProcessKey("p")]).NotBefore.IsZero() {
+			w.untilRuns("p")
+		}
+	}
+	w.kill(0)
+	key := wire.ProcessKey("p")
+	held := w.store[key]
+	p := decode[wire.Process](held)
+	p.NotBefore = w.now.Add(time.Hour)
+	held.Value, _ = json.Marshal(p)
+	held.Revision = uint64(len(w.log) + 1)
+	w.store[key] = held
+	w.log = append(w.log, held)
+	w.elect(0)
+	if p := w.untilRuns("p"); p.State != wire.Running {
+		t.Errorf("the process is %v, held until %v, now it is %v", p.State, p.NotBefore, w.now)
 	}
 }
 

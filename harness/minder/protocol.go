@@ -78,15 +78,14 @@ const (
 )
 
 // ReadJournal returns the processes of a minder's journal, the last word on each.
-// A last line that was cut off by a crash is left out.
+// Lines that were cut off, by a crash or a full disk, are left out.
 func ReadJournal(data []byte) []Process {
 	last := map[wire.Target]int{}
 	var list []Process
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for {
+	for line := range bytes.Lines(data) {
 		var p Process
-		if dec.Decode(&p) != nil {
-			break
+		if json.Unmarshal(line, &p) != nil {
+			continue
 		}
 		if i, ok := last[p.Target]; ok {
 			list[i] = p

@@ -19,6 +19,7 @@ const (
 	MaxID         = 128
 	MaxSlots      = 4096
 	MaxConfig     = 256 << 10
+	MaxParameters = 512 << 10 // an assignment has them and the definition
 	MaxDefinition = 128 << 10
 	MaxFiles      = 256
 	MaxFileSize   = 256 << 20
@@ -178,6 +179,9 @@ func (p *Parameters) Check() error {
 		return invalid("the configuration is larger than %d KiB", MaxConfig>>10)
 	}
 	p.Config = config
+	if data, err := json.Marshal(p); err != nil || len(data) > MaxParameters {
+		return invalid("environment, constraints and configuration are larger than %d KiB together", MaxParameters>>10)
+	}
 	return nil
 }
 
