@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -45,6 +46,33 @@ func TestRestartsInARow(t *testing.T) {
 				t.Errorf("state and starts (-want +got):\n%s%s", diff, p.Reason)
 			}
 		})
+	}
+}
+
+// TestRestartTakesItsOwnSlot has a process that must not wait die where all other slots are
+// taken: there is room for it, its own.
+func TestRestartTakesItsOwnSlot(t *testing.T) {
+	for _, queueing := range []wire.Queueing{wire.QueueNever, wire.QueueStartOnly} {
+		w := newWorld(1)
+		w.kind = true
+		w.request(wire.Request{Op: wire.OpSchedule, Name: "first", Parameters: &wire.Parameters{Definition: "d"}})
+		w.untilRuns("first") // now the agents are known
+		for i := range nAgents*slots - 1 {
+			params := wire.Parameters{Definition: "d", Restart: wire.RestartAlways, Queueing: queueing}
+			id := fmt.Sprintf("p%d", i)
+			w.request(wire.Request{Op: wire.OpSchedule, Name: id, Parameters: &params})
+			w.untilRuns(id)
+		}
+		w.request(wire.Request{Op: wire.OpSchedule, Name: "waits", Parameters: &wire.Parameters{Definition: "d"}})
+		w.end("p0")
+		if p := w.untilRuns("p0"); p.State != wire.Running || p.Starts != 2 {
+			t.Errorf("%s: the process is %v after %d starts: %s", queueing, p.State, p.Starts, p.Reason)
+		}
+		w.request(wire.Request{Op: wire.OpRestart, Name: "p0"})
+		w.untilRuns("waits")
+		if p := w.untilRuns("p0"); p.State != wire.Running || p.Starts != 3 {
+			t.Errorf("%s: restarted, the process is %v after %d starts: %s", queueing, p.State, p.Starts, p.Reason)
+		}
 	}
 }
 
