@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits on what clients and agents may say. A record and a message must fit
@@ -299,6 +300,9 @@ func checkEnv(who string, env map[string]string) error {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(v, 0) {
 			return invalid("%s: %s cannot be an environment variable", who, quote(k))
 		}
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return invalid("%s: the environment variable %s is not UTF-8 text, and would arrive as another", who, quote(k))
+		}
 	}
 	return nil
 }
@@ -307,6 +311,9 @@ func checkStrings(who string, list []string) error {
 	for _, s := range list {
 		if strings.ContainsRune(s, 0) {
 			return invalid("%s: a NUL character in an argument", who)
+		}
+		if !utf8.ValidString(s) {
+			return invalid("%s: the argument %s is not UTF-8 text, and would arrive as another", who, quote(s))
 		}
 	}
 	return nil
