@@ -276,7 +276,9 @@ func (a *Agent) act(ctx context.Context, actions []Action) error {
 		case action.Forget != nil:
 			delete(a.starts, *action.Forget)
 			a.ended.add(action.Forget.ID, a.table.Live)
-			err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
+			if a.minder != nil { // else it has nothing to forget
+				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
+			}
 		default:
 			if st := a.starts[action.Start]; st != nil {
 				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(st) })

@@ -243,13 +243,14 @@ func (e *endedDirs) load(root string, live func(id string) bool) {
 }
 
 func (e *endedDirs) add(id string, live func(id string) bool) {
-	e.ids = append(e.ids, id)
+	// Once each: one that dies time and again must not push out the others.
+	e.ids = append(slices.DeleteFunc(e.ids, func(known string) bool { return known == id }), id)
 	if len(e.ids) <= keptDirs {
 		return
 	}
 	oldest := e.ids[0]
 	e.ids = e.ids[1:]
-	if !live(oldest) && !slices.Contains(e.ids, oldest) {
+	if !live(oldest) {
 		os.RemoveAll(filepath.Join(e.root, oldest))
 	}
 }
