@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/launchplan/launch/harness/flock"
@@ -49,6 +50,9 @@ func Stop(ctx context.Context, dir string, minderArgv []string) error {
 
 // stopProcesses has the minder end all that it has, and waits until that too is gone.
 func stopProcesses(ctx context.Context, dir string, minderArgv []string) error {
+	if id, ok := minder.Identity(dir); ok {
+		id.Signal(syscall.SIGCONT) // one that is frozen would not answer
+	}
 	m, all, err := minder.Connect(ctx, dir, minderArgv)
 	if err != nil {
 		return err
