@@ -75,6 +75,7 @@ func (h *Harness) prepare(d *deploy.Deployment) (r *Record, resumed bool, err er
 			}
 		}
 	} else {
+		r.URL = "nats://" + r.Listen // by which recover finds it where this start is killed
 		r.Credentials = h.credentialsPath()
 		if _, err := broker.LoadCredentials(r.Credentials); err != nil {
 			if err := broker.NewCredentials().Save(r.Credentials); err != nil {
