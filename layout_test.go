@@ -8,24 +8,26 @@ import (
 )
 
 // TestImportArrows keeps the structure: plan, state, runners and harness know nothing of each other, only the engine joins
-// the first three, and only the commands know all. What a file system wants to be told is nobody's own.
+// the first three, and only the commands know all. What a file system wants to be told, and what a process of this
+// machine is, are nobody's own.
 func TestImportArrows(t *testing.T) {
 	const (
 		module = "github.com/launchplan/launch/"
 		topdir = "internal/topdir"
+		proc   = "internal/proc"
 	)
 	allowed := map[string][]string{
 		"plan":            {"plan"},
 		"plan/cloudinitd": {"plan"}, // an importer of the language, beside it
 		"state":           {"state"},
 		"runners":         {"runners"},
-		"runners/local":   {"runners", "runners/local"},
+		"runners/local":   {"runners", "runners/local", proc},
 		"runners/ssh":     {"runners", "runners/ssh"},
 		"runners/ec2":     {"runners", "runners/ec2", "runners/ssh"},
 		"engine":          {"engine", "plan", "runners", "state", topdir},
-		"harness":         {"harness", topdir},
-		"cmd/epuharness":  {"cmd/epuharness", "harness", topdir},
-		"cmd/launch":      {"cmd/launch", "engine", "plan", "runners", "state", topdir},
+		"harness":         {"harness", proc, topdir},
+		"cmd/epuharness":  {"cmd/epuharness", "harness", proc, topdir},
+		"cmd/launch":      {"cmd/launch", "engine", "plan", "runners", "state", proc, topdir},
 	}
 	for folder, may := range allowed {
 		for _, dep := range deps(t, "./"+folder+"/...") {

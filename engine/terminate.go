@@ -227,15 +227,20 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		}
 	}
 	svc.note.Groups = left
+	unended := ending.Terminate != nil && !svc.note.EndDone && svc.snapshot().Attempt > 0
+	how := patient
+	if unended {
+		how = once // what was not ended is not on its way to be gone
+	}
 	for i, p := range ending.Gone {
-		if f := s.await(ctx, svc, p, fmt.Sprintf("gone-%d", i), patient); f != nil {
+		if f := s.await(ctx, svc, p, fmt.Sprintf("gone-%d", i), how); f != nil {
 			problem(f.Reason)
 		}
 	}
 	if ctx.Err() != nil {
 		return problems, nil
 	}
-	if ending.Terminate != nil && !svc.note.EndDone && svc.snapshot().Attempt > 0 {
+	if unended {
 		return problems, nil // the next try of the terminate program works with what is in the work directory
 	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {

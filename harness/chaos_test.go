@@ -7,14 +7,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/launchplan/launch/harness/deploy"
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // chaosTimeout is for all of it; a machine that does nothing else needs a tenth.
@@ -81,31 +82,42 @@ func TestChaos(t *testing.T) {
 	if err := r.h.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if left := proc.WithEnv("EPU_HARNESS_STATE=" + r.h.Dir); len(left) > 0 {
+	if left := slices.Collect(proc.WithVariables("EPU_HARNESS_STATE=" + r.h.Dir)); len(left) > 0 {
 		t.Errorf("after kill there are still %v", left)
 	}
 }
 
 // differs compares the processes of the machine with the records.
 func differs(r *rig, all map[string]wire.Process) string {
-	if _, err := os.Stat("/proc/self/environ"); err != nil {
+	if !proc.CanFindVariables {
 		return "" // no way to look, on this system
 	}
 	seen := map[string]int{}
-	for _, id := range proc.WithEnv("EPU_HARNESS_STATE=" + r.h.Dir) {
-		upid, ok := proc.Env(id.PID, "EPU_UPID")
-		if !ok {
+	for found := range proc.WithVariables("EPU_HARNESS_STATE=" + r.h.Dir) {
+		upid := upidOf(found.PID)
+		if upid == "" {
 			continue
 		}
 		if seen[upid]++; seen[upid] > 1 {
 			return fmt.Sprintf("process %s runs twice", upid)
 		}
-		if p := all[upid]; p.PID != id.PID {
-			return fmt.Sprintf("process %s has pid %d on record and %d in fact", upid, p.PID, id.PID)
+		if p := all[upid]; p.PID != found.PID {
+			return fmt.Sprintf("process %s has pid %d on record and %d in fact", upid, p.PID, found.PID)
 		}
 	}
 	if len(seen) != len(all) {
 		return fmt.Sprintf("%d processes run, %d are on record", len(seen), len(all))
+	}
+	return ""
+}
+
+// upidOf is the id of the process that a pid belongs to; the harness's own daemons have none.
+func upidOf(pid int) string {
+	environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // one that has ended has none
+	for entry := range strings.SplitSeq(string(environ), "\x00") {
+		if upid, ok := strings.CutPrefix(entry, "EPU_UPID="); ok {
+			return upid
+		}
 	}
 	return ""
 }
@@ -172,8 +184,8 @@ func TestPausedLeader(t *testing.T) {
 		if health.Name != st.Leader {
 			continue
 		}
-		leader, ok := proc.Of(health.PID)
-		if !ok {
+		leader := proc.Identify(health.PID)
+		if !leader.Alive() {
 			t.Fatal("the leader is gone")
 		}
 		if err := leader.Signal(syscall.SIGSTOP); err != nil {

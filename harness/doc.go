@@ -5,7 +5,7 @@
 //	dispatch  the dispatcher: matching, rounds, throttle, needs; the lease
 //	agent     the agent: slots, orders, heartbeats, files, output
 //	minder    the parent of an agent's processes, which outlives the agent
-//	proc      identities of processes of this machine
+//	flock     keeps two programs from working on one directory at once
 //	broker    the NATS server with JetStream, embedded; credentials, connections
 //	client    what clients ask
 //	deploy    deployment files

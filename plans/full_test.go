@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +29,15 @@ func TestFullPlan(t *testing.T) {
 	boot := box.Must(t, "launch boot "+plan+" -n fleet --var-file "+file)
 	if !strings.Contains(boot, "run fleet is ready") {
 		t.Fatalf("boot:\n%s", boot)
+	}
+	box.Must(t, "launch status fleet")
+
+	// With another broker, everything is brought up again. What ran for the old ones is gone by then.
+	if err := cloud.Kill(instanceOf(t, box, "machines.base[1]")); err != nil {
+		t.Fatal(err)
+	}
+	if out := box.Must(t, "launch repair fleet"); strings.Contains(out, "still answers") {
+		t.Errorf("the repair of a base node left processes:\n%s", out)
 	}
 	box.Must(t, "launch status fleet")
 
@@ -55,8 +65,8 @@ func TestFullPlan(t *testing.T) {
 
 	box.Must(t, "launch terminate fleet")
 	left := cloud.Report()
-	if diff := cmp.Diff(map[string]int{"terminated": 9}, left.States); diff != "" || left.KeyPairs+left.Groups+left.Templates != 0 {
-		t.Errorf("left of 8 machines and one that replaced another (-want +got):\n%s%d key pairs, %d groups, %d templates", diff, left.KeyPairs, left.Groups, left.Templates)
+	if diff := cmp.Diff(map[string]int{"terminated": 12}, left.States); diff != "" || left.KeyPairs+left.Groups+left.Templates != 0 {
+		t.Errorf("left of 8 machines and four that replaced others, two of the pool among them (-want +got):\n%s%d key pairs, %d groups, %d templates", diff, left.KeyPairs, left.Groups, left.Templates)
 	}
 	if left := cloud.Running(); len(left) > 0 {
 		t.Errorf("processes are left on machines that have ended: %v", left)
@@ -103,11 +113,35 @@ func TestFullPlanOnHosts(t *testing.T) {
 
 	box.Must(t, "launch boot "+plan+" -n fleet --var-file "+file)
 	box.Must(t, "launch status fleet")
-	box.Must(t, "launch terminate fleet")
+
+	// No dispatcher is there to end the processes: that is told, and they end with their agents.
+	killDispatchers(t, cloud)
+	out, status := box.Run(t, "launch terminate fleet")
+	if status != 1 || !strings.Contains(out, "no dispatcher leads") || !strings.Contains(out, "does not hold at the only try: it still answers") {
+		t.Errorf("terminate, without a dispatcher, ends with %d:\n%s", status, out)
+	}
 	if left := cloud.Running(); len(left) > 0 {
 		t.Errorf("processes are left on the hosts: %v", left)
 	}
+	box.Must(t, "launch terminate fleet")
 	box.Must(t, "launch terminate hosts")
+}
+
+func killDispatchers(t *testing.T, cloud *ec2test.Server) {
+	t.Helper()
+	killed := 0
+	for pid := range cloud.Running() {
+		argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.Contains(string(argv), "\x00dispatcher\x00") {
+			killed++
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if killed != 2 {
+		t.Skipf("%d dispatchers could be found and killed, want 2", killed)
+	}
 }
 
 func newCloud(t *testing.T, box *sandbox.Sandbox) *ec2test.Server {

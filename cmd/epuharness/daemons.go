@@ -177,6 +177,30 @@ func (g *globals) runAgent(ctx context.Context, a *agent.Agent, properties []str
 	return ended(ctx, a.Run(ctx))
 }
 
+func newAgentStopCommand(g *globals) *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "stop --dir DIRECTORY", Args: cobra.NoArgs,
+		Short: "End the agent that works in a directory, and its processes, without a dispatcher",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := filepath.Abs(dir)
+			if err != nil {
+				return err
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), g.timeout)
+			defer cancel()
+			return agent.Stop(ctx, dir, []string{self, "minder"})
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "the agent's `directory`")
+	cmd.MarkFlagRequired("dir")
+	return cmd
+}
+
 // newMinderCommand is run by agents only.
 func newMinderCommand(*globals) *cobra.Command {
 	return &cobra.Command{

@@ -38,7 +38,7 @@ func run() int {
 		err = &usageError{err}
 	}
 	if !errors.Is(err, errShown) {
-		fmt.Fprintf(os.Stderr, "epuharness: %v\n", err)
+		fmt.Fprintln(os.Stderr, "epuharness:", clean(err.Error()))
 	}
 	if ctx.Err() != nil {
 		return exitInterrupted

@@ -170,7 +170,7 @@ func addAgentClients(g *globals, cmd *cobra.Command) *cobra.Command {
 	} {
 		cmd.AddCommand(g.removal(use.verb+" NAME...", use.short, use.op))
 	}
-	cmd.AddCommand(g.removal("remove NAME...", "Forget agents; one that still runs is on record again with its next heartbeat", wire.OpRemoveAgent))
+	cmd.AddCommand(newAgentStopCommand(g), g.removal("remove NAME...", "Forget agents; one that still runs is on record again with its next heartbeat", wire.OpRemoveAgent))
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -129,7 +130,7 @@ func wrapUsage(err error) error {
 	return &usageError{err}
 }
 
-func (g *globals) note(text string) { fmt.Fprintln(g.err, "epuharness:", text) }
+func (g *globals) note(text string) { fmt.Fprintln(g.err, "epuharness:", clean(text)) }
 
 // withClient connects, and bounds what is done by the timeout.
 func (g *globals) withClient(ctx context.Context, do func(context.Context, *client.Client) error) error {
@@ -172,7 +173,7 @@ func (g *globals) table(rows [][]string) error {
 // clean keeps text from elsewhere from steering the terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r

@@ -16,9 +16,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/launchplan/launch/harness/broker"
+	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/minder"
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/internal/topdir"
 )
 
@@ -71,6 +72,12 @@ const (
 	lockTimeout     = 3 * time.Second // for an earlier incarnation to be gone
 	preparingAtOnce = 2
 	ordersInbox     = 8192
+)
+
+// Files in the agent's own directory.
+const (
+	lockName = "agent.lock"
+	pidName  = "agent.pid"
 )
 
 // Run works until ctx ends. The processes go on after that.
@@ -151,16 +158,20 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 		}
 	}
 	topdir.KeepApart(filepath.Join(a.Dir, processesDir))
-	lock, err := proc.Lock(ctx, filepath.Join(a.Dir, "agent.lock"), lockTimeout)
-	if errors.Is(err, proc.ErrLocked) {
+	lock, err := flock.Take(ctx, filepath.Join(a.Dir, lockName), lockTimeout)
+	if errors.Is(err, flock.ErrHeld) {
 		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the agent's directory: %w", err)
 	}
-	if a.epoch, err = nextEpoch(filepath.Join(a.Dir, "epoch")); err != nil {
+	a.epoch, err = nextEpoch(filepath.Join(a.Dir, "epoch"))
+	if err == nil {
+		err = proc.WriteOwn(filepath.Join(a.Dir, pidName))
+	}
+	if err != nil {
 		lock.Close()
-		return nil, err
+		return nil, fmt.Errorf("begin the agent's next incarnation: %w", err)
 	}
 	a.clock = a.epoch << 22 // below 2^53, so that every JSON reader has it exactly
 	a.host, _ = os.Hostname()
@@ -265,7 +276,9 @@ func (a *Agent) act(ctx context.Context, actions []Action) error {
 		case action.Forget != nil:
 			delete(a.starts, *action.Forget)
 			a.ended.add(action.Forget.ID, a.table.Live)
-			err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
+			if a.minder != nil { // else it has nothing to forget
+				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
+			}
 		default:
 			if st := a.starts[action.Start]; st != nil {
 				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(st) })
@@ -355,7 +368,9 @@ func (a *Agent) publish(leaving bool) {
 // leave tells the dispatchers that no work is to come here any more.
 func (a *Agent) leave() {
 	a.publish(true)
-	a.Conn.FlushTimeout(time.Second)
+	if a.Conn.IsConnected() {
+		a.Conn.FlushTimeout(time.Second)
+	}
 }
 
 // Connect connects an agent to the broker. What cannot be sent at once is not kept:

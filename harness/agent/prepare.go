@@ -53,11 +53,12 @@ func (a *Agent) prepareNext(ctx context.Context, work *sync.WaitGroup) {
 }
 
 func (a *Agent) finishPreparation(ctx context.Context, p preparation) error {
-	if p.err == nil {
+	a.changed = a.changed || p.err != nil
+	actions := a.table.Prepared(p.target, p.err)
+	if len(actions) > 0 { // else it was terminated meanwhile, and nobody would forget its start
 		a.starts[p.target] = p.start
 	}
-	a.changed = a.changed || p.err != nil
-	return a.act(ctx, a.table.Prepared(p.target, p.err))
+	return a.act(ctx, actions)
 }
 
 // prepare places what a process needs in its directory. It reads only what does not
@@ -242,13 +243,14 @@ func (e *endedDirs) load(root string, live func(id string) bool) {
 }
 
 func (e *endedDirs) add(id string, live func(id string) bool) {
-	e.ids = append(e.ids, id)
+	// Once each: one that dies time and again must not push out the others.
+	e.ids = append(slices.DeleteFunc(e.ids, func(known string) bool { return known == id }), id)
 	if len(e.ids) <= keptDirs {
 		return
 	}
 	oldest := e.ids[0]
 	e.ids = e.ids[1:]
-	if !live(oldest) && !slices.Contains(e.ids, oldest) {
+	if !live(oldest) {
 		os.RemoveAll(filepath.Join(e.root, oldest))
 	}
 }

@@ -185,10 +185,7 @@ func (t *Table) forget(target wire.Target) []Action {
 		return nil
 	}
 	delete(t.entries, target)
-	if e.stage != minded {
-		return nil
-	}
-	return []Action{{Forget: &target}}
+	return []Action{{Forget: &target}} // one that never started may have been prepared
 }
 
 // Prepared says how the preparation of a process went, and whether it is to be

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // An Address is where and how to reach a broker.
@@ -108,6 +109,14 @@ func Connect(ctx context.Context, a Address, options ...nats.Option) (*nats.Conn
 			return nil, err
 		case <-time.After(wait):
 		}
+	}
+}
+
+// StopWatch stops a watch at once where the broker is there to be told. Where it is not,
+// telling it would take as long as an answer may: the end of the watch's context has to do.
+func StopWatch(nc *nats.Conn, watcher jetstream.KeyWatcher) {
+	if nc.IsConnected() {
+		watcher.Stop()
 	}
 }
 

@@ -230,11 +230,13 @@ func (c *Client) watch(ctx context.Context, p wire.Process, round int, want wire
 	if err != nil {
 		return p, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	watcher, err := kv.Watch(ctx, wire.ProcessKey(p.ID))
 	if err != nil {
 		return p, err
 	}
-	defer watcher.Stop()
+	defer broker.StopWatch(c.conn, watcher)
 	for {
 		select {
 		case <-ctx.Done():

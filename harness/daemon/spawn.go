@@ -17,7 +17,7 @@ import (
 	"syscall"
 
 	"github.com/launchplan/launch/harness/deploy"
-	"github.com/launchplan/launch/harness/proc"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // Marks in the environment of everything that a harness starts, by which it is
@@ -99,7 +99,7 @@ func (h *Harness) spawn(r *Record, d Daemon) (*spawned, error) {
 		return nil, fmt.Errorf("start %s %s: %w", d.Kind, d.Name, err)
 	}
 	go cmd.Wait() // only to take its status should it end while this command runs
-	d.Proc, _ = proc.Of(cmd.Process.Pid)
+	d.Proc = proc.Identify(cmd.Process.Pid)
 	if err := h.save(d); err != nil {
 		ready.Close()
 		d.Proc.Signal(syscall.SIGKILL)

@@ -75,6 +75,7 @@ func (h *Harness) prepare(d *deploy.Deployment) (r *Record, resumed bool, err er
 			}
 		}
 	} else {
+		r.URL = "nats://" + r.Listen // by which recover finds it where this start is killed
 		r.Credentials = h.credentialsPath()
 		if _, err := broker.LoadCredentials(r.Credentials); err != nil {
 			if err := broker.NewCredentials().Save(r.Credentials); err != nil {
@@ -210,7 +211,8 @@ func announce(ctx context.Context, r *Record, bootMode bool) error {
 }
 
 // Recover starts those daemons again that are dead: all of the deployment, or the
-// named ones. It returns those that it started.
+// named ones. It returns those that it started. Where agents get no work, it tells the
+// dispatchers of them: a start that was cut short had not come to that.
 func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error) {
 	unlock, err := h.lock()
 	if err != nil {
@@ -231,7 +233,7 @@ func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error)
 			dead = append(dead, d)
 		}
 	}
-	if len(dead) == 0 {
+	if len(dead) == 0 && !h.anyIdle(ctx) {
 		return dead, nil
 	}
 	return dead, h.bringUp(ctx, r, dead, false)

@@ -14,7 +14,8 @@ import (
 
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/deploy"
-	"github.com/launchplan/launch/harness/proc"
+	"github.com/launchplan/launch/harness/flock"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // A Harness is what runs, or ran, in one state directory.
@@ -33,10 +34,10 @@ type Record struct {
 
 // A Daemon is one of the harness's programs.
 type Daemon struct {
-	Kind string  `json:"kind"` // broker, dispatcher or agent
-	Name string  `json:"name"`
-	Node string  `json:"node,omitempty"`
-	Proc proc.ID `json:"proc"`
+	Kind string        `json:"kind"` // broker, dispatcher or agent
+	Name string        `json:"name"`
+	Node string        `json:"node,omitempty"`
+	Proc proc.Identity `json:"proc"`
 }
 
 // Open returns the harness of a state directory, which need not exist.
@@ -168,8 +169,8 @@ func (h *Harness) lock() (unlock func(), err error) {
 	if real, err := filepath.EvalSymlinks(h.Dir); err == nil {
 		h.Dir = real
 	}
-	f, err := proc.Lock(context.Background(), filepath.Join(h.Dir, "lock"), lockWait)
-	if errors.Is(err, proc.ErrLocked) {
+	f, err := flock.Take(context.Background(), filepath.Join(h.Dir, "lock"), lockWait)
+	if errors.Is(err, flock.ErrHeld) {
 		return nil, fmt.Errorf("another epuharness command works on %s: %w", h.Dir, err)
 	}
 	if err != nil {

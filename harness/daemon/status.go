@@ -94,6 +94,12 @@ func (h *Harness) Status(ctx context.Context) (*Status, error) {
 
 func unwell(d Health) bool { return d.Status != "ok" }
 
+// anyIdle says whether some agent gets no work.
+func (h *Harness) anyIdle(ctx context.Context) bool {
+	st, err := h.Status(ctx)
+	return err == nil && slices.ContainsFunc(st.Daemons, func(d Health) bool { return d.Status == "idle" })
+}
+
 // noteIdle finds the agents that answer but get no work: the dispatchers refuse them.
 func noteIdle(ctx context.Context, c *client.Client, d *deploy.Deployment, daemons []Health) error {
 	known := map[string]bool{}

@@ -13,9 +13,10 @@ import (
 	"time"
 
 	"github.com/launchplan/launch/harness/client"
+	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/minder"
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 const (
@@ -158,13 +159,7 @@ func (h *Harness) terminateAll(ctx context.Context, r *Record, ids []string) err
 
 // stopDaemon asks a daemon to end, and kills it where it does not.
 func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
-	d.Proc.Signal(syscall.SIGTERM)
-	d.Proc.Signal(syscall.SIGCONT) // one that is frozen would not take the other
-	ctx, cancel := context.WithTimeout(ctx, stopDaemon)
-	defer cancel()
-	if d.Proc.Alive() && d.Proc.Wait(ctx) != nil {
-		d.Proc.Signal(syscall.SIGKILL)
-	}
+	d.Proc.End(ctx, stopDaemon)
 	os.Remove(filepath.Join(h.daemonsPath(), d.Name+".json"))
 }
 
@@ -173,7 +168,7 @@ func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
 func (h *Harness) Kill() error {
 	if _, err := os.Stat(h.Dir); err == nil {
 		unlock, err := h.lock()
-		if err != nil && !errors.Is(err, proc.ErrLocked) { // one that hangs cannot hold this up
+		if err != nil && !errors.Is(err, flock.ErrHeld) { // one that hangs cannot hold this up
 			return err
 		}
 		if err == nil {
@@ -199,7 +194,7 @@ func (h *Harness) KillNamed(kind, name string) error {
 	for _, d := range r.find(name) {
 		if d.Name == name && (kind == "" || kind == d.Kind) {
 			victim := h.saved(d).Proc
-			if left := killUntilGone(func() []proc.ID { return []proc.ID{victim} }); len(left) > 0 {
+			if left := killUntilGone(func() []proc.Identity { return []proc.Identity{victim} }); len(left) > 0 {
 				return leftError(left)
 			}
 			return nil
@@ -209,8 +204,8 @@ func (h *Harness) KillNamed(kind, name string) error {
 }
 
 func (h *Harness) killNode(r *Record, node string) error {
-	left := killUntilGone(func() []proc.ID {
-		list := proc.WithEnv(StateMark+"="+h.Dir, NodeMark+"="+node)
+	left := killUntilGone(func() []proc.Identity {
+		list := marked(StateMark+"="+h.Dir, NodeMark+"="+node)
 		for _, d := range r.find(node) {
 			if d.Node == node {
 				list = append(list, h.saved(d).Proc)
@@ -227,14 +222,14 @@ func (h *Harness) killNode(r *Record, node string) error {
 
 // killAgentLeft ends what an agent that was stopped has left behind.
 func (h *Harness) killAgentLeft(agent string) {
-	killUntilGone(func() []proc.ID {
-		return append(h.agentLeft(agent), proc.WithEnv("EPU_AGENT_DIR="+h.agentPath(agent), StateMark+"="+h.Dir)...)
+	killUntilGone(func() []proc.Identity {
+		return append(h.agentLeft(agent), marked("EPU_AGENT_DIR="+h.agentPath(agent), StateMark+"="+h.Dir)...)
 	})
 }
 
 // agentLeft are an agent's minder and processes, by its own records.
-func (h *Harness) agentLeft(agent string) []proc.ID {
-	var list []proc.ID
+func (h *Harness) agentLeft(agent string) []proc.Identity {
+	var list []proc.Identity
 	dir := h.agentPath(agent)
 	if id, ok := minder.Identity(dir); ok {
 		list = append(list, id)
@@ -246,12 +241,23 @@ func (h *Harness) agentLeft(agent string) []proc.ID {
 			sessions[id.PID] = true
 		}
 	}
-	return append(list, proc.InSessions(sessions)...)
+	for _, p := range proc.InSessions(sessions) {
+		list = append(list, p.Identity())
+	}
+	return list
+}
+
+// marked are the processes that were started with all of these variables.
+func marked(variables ...string) (list []proc.Identity) {
+	for p := range proc.WithVariables(variables...) {
+		list = append(list, p.Identity())
+	}
+	return list
 }
 
 func (h *Harness) killDaemons() {
-	killUntilGone(func() []proc.ID {
-		var list []proc.ID
+	killUntilGone(func() []proc.Identity {
+		var list []proc.Identity
 		for _, d := range h.alive() {
 			list = append(list, d.Proc)
 		}
@@ -260,9 +266,9 @@ func (h *Harness) killDaemons() {
 }
 
 // killAll ends everything of the harness and returns what would not end.
-func (h *Harness) killAll() []proc.ID {
-	return killUntilGone(func() []proc.ID {
-		list := proc.WithEnv(StateMark + "=" + h.Dir)
+func (h *Harness) killAll() []proc.Identity {
+	return killUntilGone(func() []proc.Identity {
+		list := marked(StateMark + "=" + h.Dir)
 		for _, d := range h.alive() {
 			list = append(list, d.Proc)
 		}
@@ -275,7 +281,7 @@ func (h *Harness) killAll() []proc.ID {
 }
 
 // killUntilGone kills what find finds until it finds nothing alive.
-func killUntilGone(find func() []proc.ID) (left []proc.ID) {
+func killUntilGone(find func() []proc.Identity) (left []proc.Identity) {
 	self := os.Getpid()
 	for range killRounds {
 		left = left[:0]
@@ -293,7 +299,7 @@ func killUntilGone(find func() []proc.ID) (left []proc.ID) {
 	return left
 }
 
-func leftError(left []proc.ID) error {
+func leftError(left []proc.Identity) error {
 	var errs []string
 	for _, id := range left {
 		errs = append(errs, fmt.Sprint(id.PID))

@@ -118,7 +118,7 @@ func (d *Dispatcher) session(ctx context.Context, lost <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	defer watcher.Stop()
+	defer broker.StopWatch(d.Conn, watcher)
 	subs, err := s.subscribe()
 	defer func() {
 		for _, sub := range subs {
@@ -130,7 +130,7 @@ func (d *Dispatcher) session(ctx context.Context, lost <-chan struct{}) error {
 	}
 	leases := make(chan leaseEvent)
 	background.Go(func() {
-		l := &lease{kv: buckets.Lease, name: d.Name, until: s.until}
+		l := &lease{conn: d.Conn, kv: buckets.Lease, name: d.Name, until: s.until}
 		if err := l.run(ctx, leases); err != nil {
 			cancel(err)
 		}

@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/wire"
 )
 
@@ -26,6 +28,7 @@ var errLeaseLost = errors.New("another dispatcher leads")
 
 // lease is one dispatcher's part in the election.
 type lease struct {
+	conn *nats.Conn
 	kv   jetstream.KeyValue
 	name string
 
@@ -61,7 +64,7 @@ func (l *lease) run(ctx context.Context, events chan<- leaseEvent) error {
 	if err != nil {
 		return err
 	}
-	defer watcher.Stop()
+	defer broker.StopWatch(l.conn, watcher)
 	timer := time.NewTimer(leaseExpires)
 	defer timer.Stop()
 	loaded := false
@@ -184,7 +187,7 @@ func (l *lease) write(ctx context.Context, next wire.Lease) (ok bool, err error)
 
 // release gives the lease back, so that another need not wait for it to expire.
 func (l *lease) release(ctx context.Context) {
-	if !l.held {
+	if !l.held || !l.conn.IsConnected() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)

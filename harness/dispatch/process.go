@@ -77,8 +77,12 @@ func (c *Core) track(p *process) {
 		if p.wanted.State != wire.Waiting {
 			c.rematch = true
 		}
-		if p.wanted.NotBefore.After(c.now) {
-			c.throttled[p.wanted.ID] = p.wanted.NotBefore
+		// Bounded: the clock of whoever wrote it may have been ahead.
+		if until := p.wanted.NotBefore; until.After(c.now) {
+			if latest := c.now.Add(c.Throttle.Longest); until.After(latest) {
+				until = latest
+			}
+			c.throttled[p.wanted.ID] = until
 		}
 	}
 }
@@ -185,9 +189,20 @@ func (c *Core) unplaced(p *process) {
 		c.move(p, wire.Waiting, p.wanted.Round, nil) // nothing where it waits already
 		return
 	}
+	if c.vacating(p) {
+		return // its own slot is about to be free, and this is decided then
+	}
 	c.move(p, wire.Rejected, p.wanted.Round, func(w *wire.Process) {
 		w.Reason = fmt.Sprintf("no agent has room for it, and its queueing mode is %s", w.Queueing)
 		w.EndedAt = c.now
+	})
+}
+
+// vacating says that a process still has the slot of an earlier round.
+func (c *Core) vacating(p *process) bool {
+	a, ok := find(c.agents, p.wanted.Agent)
+	return ok && slices.ContainsFunc(a.Assigned, func(t wire.Target) bool {
+		return t.ID == p.wanted.ID && t.Round < p.wanted.Round
 	})
 }
 

@@ -1,6 +1,8 @@
 package dispatch_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -44,6 +46,62 @@ func TestRestartsInARow(t *testing.T) {
 				t.Errorf("state and starts (-want +got):\n%s%s", diff, p.Reason)
 			}
 		})
+	}
+}
+
+// TestRestartTakesItsOwnSlot has a process that must not wait die where all other slots are
+// taken: there is room for it, its own.
+func TestRestartTakesItsOwnSlot(t *testing.T) {
+	for _, queueing := range []wire.Queueing{wire.QueueNever, wire.QueueStartOnly} {
+		w := newWorld(1)
+		w.kind = true
+		w.request(wire.Request{Op: wire.OpSchedule, Name: "first", Parameters: &wire.Parameters{Definition: "d"}})
+		w.untilRuns("first") // now the agents are known
+		for i := range nAgents*slots - 1 {
+			params := wire.Parameters{Definition: "d", Restart: wire.RestartAlways, Queueing: queueing}
+			id := fmt.Sprintf("p%d", i)
+			w.request(wire.Request{Op: wire.OpSchedule, Name: id, Parameters: &params})
+			w.untilRuns(id)
+		}
+		w.request(wire.Request{Op: wire.OpSchedule, Name: "waits", Parameters: &wire.Parameters{Definition: "d"}})
+		w.end("p0")
+		if p := w.untilRuns("p0"); p.State != wire.Running || p.Starts != 2 {
+			t.Errorf("%s: the process is %v after %d starts: %s", queueing, p.State, p.Starts, p.Reason)
+		}
+		w.request(wire.Request{Op: wire.OpRestart, Name: "p0"})
+		w.untilRuns("waits")
+		if p := w.untilRuns("p0"); p.State != wire.Running || p.Starts != 3 {
+			t.Errorf("%s: restarted, the process is %v after %d starts: %s", queueing, p.State, p.Starts, p.Reason)
+		}
+	}
+}
+
+// TestThrottleIsBounded has a leader whose clock was far ahead throttle a process, and
+// another lead after it: the process is not held longer than any throttle lasts.
+func TestThrottleIsBounded(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "p", Parameters: &wire.Parameters{Definition: "d", Restart: wire.RestartAlways}})
+	w.untilRuns("p")
+	for decode[wire.Process](w.store[wire.ProcessKey("p")]).NotBefore.IsZero() {
+		w.end("p")
+		w.step(0, nil)
+		if decode[wire.Process](w.store[wire.ProcessKey("p")]).NotBefore.IsZero() {
+			w.untilRuns("p")
+		}
+	}
+	w.kill(0)
+	key := wire.ProcessKey("p")
+	held := w.store[key]
+	p := decode[wire.Process](held)
+	p.NotBefore = w.now.Add(time.Hour)
+	held.Value, _ = json.Marshal(p)
+	held.Revision = uint64(len(w.log) + 1)
+	w.store[key] = held
+	w.log = append(w.log, held)
+	w.elect(0)
+	if p := w.untilRuns("p"); p.State != wire.Running {
+		t.Errorf("the process is %v, held until %v, now it is %v", p.State, p.NotBefore, w.now)
 	}
 }
 

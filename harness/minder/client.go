@@ -52,18 +52,22 @@ func Connect(ctx context.Context, dir string, argv []string) (c *Client, all []P
 				continue
 			}
 		}
-		if c, all, err = greet(conn); err == nil {
-			return c, all, nil
+		if c, all, err = greet(ctx, conn); err == nil || ctx.Err() != nil {
+			return c, all, err
 		}
 	}
 	return nil, nil, err
 }
 
 // greet waits for what the minder says first.
-func greet(conn net.Conn) (*Client, []Process, error) {
+func greet(ctx context.Context, conn net.Conn) (*Client, []Process, error) {
 	dec := json.NewDecoder(bufio.NewReaderSize(conn, 64<<10))
 	var first event
-	conn.SetReadDeadline(time.Now().Add(helloTimeout))
+	deadline := time.Now().Add(helloTimeout)
+	if end, bounded := ctx.Deadline(); bounded && end.Before(deadline) {
+		deadline = end
+	}
+	conn.SetReadDeadline(deadline)
 	if err := dec.Decode(&first); err != nil || !first.First {
 		conn.Close()
 		return nil, nil, errors.Join(errors.New("the minder does not answer"), err)

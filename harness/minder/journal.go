@@ -20,6 +20,7 @@ const compactAt = 4096
 type journal struct {
 	path      string
 	file      *os.File
+	torn      bool // the last line may be a part only: the disk was full
 	lines     int
 	processes []Process // as they stood when it was opened
 }
@@ -44,7 +45,12 @@ func (j *journal) write(p Process) {
 	if err != nil {
 		panic(err) // our own type
 	}
-	j.file.Write(append(data, '\n'))
+	data = append(data, '\n')
+	if j.torn { // what follows must not be lost with it
+		data = append([]byte{'\n'}, data...)
+	}
+	_, err = j.file.Write(data)
+	j.torn = err != nil
 	j.lines++
 }
 
@@ -74,7 +80,7 @@ func (j *journal) rewrite(known map[wire.Target]*Process) error {
 		return errors.Join(err, file.Close())
 	}
 	j.close()
-	j.file, j.lines = file, len(known)
+	j.file, j.lines, j.torn = file, len(known), false
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // patience is for what must happen; it only ends a test that hangs.
@@ -162,7 +162,7 @@ func TestStopEndsTheGroup(t *testing.T) {
 	}
 	var pid int
 	fmt.Sscan(child, &pid)
-	if id, alive := proc.Of(pid); alive {
+	if id := proc.Identify(pid); id.Alive() {
 		if err := id.Wait(t.Context()); err != nil {
 			t.Errorf("the child %v: %v", id, err)
 		}
@@ -313,8 +313,40 @@ func TestEndsWithItsLastProcess(t *testing.T) {
 	}
 }
 
+// On a full disk a line is cut off; what is written when there is room again counts.
+func TestJournalGoesOnAfterAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, JournalName)
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { j.close() }()
+	full, err := os.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.write(Process{Target: wire.Target{ID: "before"}, State: Running})
+	good := j.file
+	j.file = full // which cannot be written to
+	j.write(Process{Target: wire.Target{ID: "lost"}, State: Running})
+	j.file = good
+	full.Close()
+	if _, err := good.WriteString(`{"id":"lost","rou`); err != nil {
+		t.Fatal(err)
+	}
+	j.write(Process{Target: wire.Target{ID: "after"}, State: Running})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := ReadJournal(data); len(all) != 2 || all[0].ID != "before" || all[1].ID != "after" {
+		t.Errorf("the journal has %+v:\n%s", all, data)
+	}
+}
+
 func FuzzJournal(f *testing.F) {
-	f.Add([]byte(`{"id":"p","round":0,"state":"running","proc":{"pid":1,"start":"x"}}` + "\n" + `{"id":"p","round":0,"state":"forgotten"}`))
+	f.Add([]byte(`{"id":"p","round":0,"state":"running","proc":{"pid":1,"start":5,"boot":"x"}}` + "\n" + `{"id":"p","round":0,"state":"forgotten"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		seen := map[wire.Target]bool{}
 		for _, p := range ReadJournal(data) {

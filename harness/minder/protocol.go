@@ -11,22 +11,22 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/launchplan/launch/harness/proc"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // A Process is what the minder knows of one process in one round.
 type Process struct {
 	wire.Target
-	Proc       proc.ID   `json:"proc"`
-	State      State     `json:"state"`
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	EndedAt    time.Time `json:"ended_at,omitzero"`
-	ExitStatus *int      `json:"exit_status,omitempty"` // null: unknown
-	Signal     string    `json:"signal,omitempty"`
-	Reason     string    `json:"reason,omitempty"`
-	Permanent  bool      `json:"permanent,omitempty"` // it could not be started, and never can
-	Stopped    bool      `json:"stopped,omitempty"`   // it was told to end
+	Proc       proc.Identity `json:"proc"`
+	State      State         `json:"state"`
+	StartedAt  time.Time     `json:"started_at,omitzero"`
+	EndedAt    time.Time     `json:"ended_at,omitzero"`
+	ExitStatus *int          `json:"exit_status,omitempty"` // null: unknown
+	Signal     string        `json:"signal,omitempty"`
+	Reason     string        `json:"reason,omitempty"`
+	Permanent  bool          `json:"permanent,omitempty"` // it could not be started, and never can
+	Stopped    bool          `json:"stopped,omitempty"`   // it was told to end
 }
 
 // State is where a process of a minder stands.
@@ -78,15 +78,14 @@ const (
 )
 
 // ReadJournal returns the processes of a minder's journal, the last word on each.
-// A last line that was cut off by a crash is left out.
+// Lines that were cut off, by a crash or a full disk, are left out.
 func ReadJournal(data []byte) []Process {
 	last := map[wire.Target]int{}
 	var list []Process
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for {
+	for line := range bytes.Lines(data) {
 		var p Process
-		if dec.Decode(&p) != nil {
-			break
+		if json.Unmarshal(line, &p) != nil {
+			continue
 		}
 		if i, ok := last[p.Target]; ok {
 			list[i] = p
@@ -104,29 +103,16 @@ func ReadJournal(data []byte) []Process {
 	return kept
 }
 
-func writeIdentity(dir string) error {
-	id, _ := proc.Of(os.Getpid())
-	data, err := json.Marshal(id)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, pidName), data, 0o600)
-}
-
 // Identity returns the minder that last ran for the agent with this directory.
-func Identity(dir string) (proc.ID, bool) {
-	var id proc.ID
-	data, err := os.ReadFile(filepath.Join(dir, pidName))
-	return id, err == nil && json.Unmarshal(data, &id) == nil
-}
+func Identity(dir string) (proc.Identity, bool) { return proc.Read(filepath.Join(dir, pidName)) }
 
 // Left returns the processes of an agent's journal that may be alive.
-func Left(dir string) []proc.ID {
+func Left(dir string) []proc.Identity {
 	data, err := os.ReadFile(filepath.Join(dir, JournalName))
 	if err != nil {
 		return nil
 	}
-	var left []proc.ID
+	var left []proc.Identity
 	for _, p := range ReadJournal(data) {
 		if p.State == Running {
 			left = append(left, p.Proc)

@@ -13,8 +13,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/launchplan/launch/harness/proc"
+	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/wire"
+	"github.com/launchplan/launch/internal/proc"
 )
 
 // ErrRuns says that the agent has a minder already.
@@ -55,15 +56,15 @@ type session struct {
 // Run minds the processes of the agent with this directory until there are none and
 // no agent is connected. Ready is called when it listens.
 func Run(ctx context.Context, dir string, ready func()) error {
-	lock, err := proc.Lock(ctx, filepath.Join(dir, lockName), lockTimeout)
-	if errors.Is(err, proc.ErrLocked) {
+	lock, err := flock.Take(ctx, filepath.Join(dir, lockName), lockTimeout)
+	if errors.Is(err, flock.ErrHeld) {
 		return ErrRuns
 	}
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := writeIdentity(dir); err != nil {
+	if err := proc.WriteOwn(filepath.Join(dir, pidName)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -134,8 +135,8 @@ func (s *server) adopt() {
 
 // findStarted settles a start during which the earlier minder died.
 func (s *server) findStarted(p *Process) {
-	for _, id := range proc.WithEnv(identityEnv(s.dir, p.Target)...) {
-		p.Proc, p.State = id, Running
+	for found := range proc.WithVariables(identityEnv(s.dir, p.Target)...) { // it itself is older than what it began
+		p.Proc, p.State = found.Identity(), Running
 		s.journal.write(*p)
 		return
 	}
@@ -143,7 +144,7 @@ func (s *server) findStarted(p *Process) {
 	s.journal.write(*p)
 }
 
-func (s *server) waitAdopted(target wire.Target, id proc.ID) {
+func (s *server) waitAdopted(target wire.Target, id proc.Identity) {
 	if id.Wait(s.ctx) != nil {
 		return
 	}
@@ -260,8 +261,7 @@ func (s *server) start(st *Start) {
 		p.State, p.EndedAt, p.Reason, p.Permanent = Ended, time.Now().UTC(), err.Error(), permanent(err)
 		p.StartedAt = time.Time{}
 	} else {
-		p.Proc, _ = proc.Of(pid) // a child is there until it is waited for
-		p.Proc.PID = pid
+		p.Proc = proc.Identify(pid) // a child is there until it is waited for
 		p.State = Running
 		s.byPID[pid] = p
 	}

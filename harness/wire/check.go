@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits on what clients and agents may say. A record and a message must fit
@@ -19,6 +20,7 @@ const (
 	MaxID         = 128
 	MaxSlots      = 4096
 	MaxConfig     = 256 << 10
+	MaxParameters = 512 << 10 // an assignment has them and the definition
 	MaxDefinition = 128 << 10
 	MaxFiles      = 256
 	MaxFileSize   = 256 << 20
@@ -178,6 +180,9 @@ func (p *Parameters) Check() error {
 		return invalid("the configuration is larger than %d KiB", MaxConfig>>10)
 	}
 	p.Config = config
+	if data, err := json.Marshal(p); err != nil || len(data) > MaxParameters {
+		return invalid("environment, constraints and configuration are larger than %d KiB together", MaxParameters>>10)
+	}
 	return nil
 }
 
@@ -295,6 +300,9 @@ func checkEnv(who string, env map[string]string) error {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(v, 0) {
 			return invalid("%s: %s cannot be an environment variable", who, quote(k))
 		}
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return invalid("%s: the environment variable %s is not UTF-8 text, and would arrive as another", who, quote(k))
+		}
 	}
 	return nil
 }
@@ -303,6 +311,9 @@ func checkStrings(who string, list []string) error {
 	for _, s := range list {
 		if strings.ContainsRune(s, 0) {
 			return invalid("%s: a NUL character in an argument", who)
+		}
+		if !utf8.ValidString(s) {
+			return invalid("%s: the argument %s is not UTF-8 text, and would arrive as another", who, quote(s))
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,24 @@ func TestParametersAreOneRequest(t *testing.T) {
 	b.NodeExclusive = "x"
 	if a.Same(b) {
 		t.Error("the same, with another tag")
+	}
+}
+
+// What a client may ask for fits, with all that the dispatcher adds to it, into a record, an
+// order and an answer: one that did not would come up again and again.
+func TestParametersFitIntoMessages(t *testing.T) {
+	p := Parameters{Definition: "d", Env: map[string]string{"A": strings.Repeat("x", MaxParameters)}}
+	if err := p.Check(); err == nil {
+		t.Error("an environment of half a MiB is let through")
+	}
+	p.Env["A"] = strings.Repeat("\x01", MaxParameters/6-100) // six bytes each, in JSON
+	d := Definition{Name: "d", Argv: []string{strings.Repeat("\x01", MaxDefinition/6-100)}}
+	if err := errors.Join(p.Check(), d.Check()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(Orders{Assign: []Assignment{{Argv: d.Argv, Env: p.Env}}})
+	if err != nil || len(data) > MaxMessage-4096 {
+		t.Errorf("orders of %d bytes (%v)", len(data), err)
 	}
 }
 

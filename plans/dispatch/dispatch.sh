@@ -6,7 +6,7 @@
 #   dispatch.sh run ID DEFINITION [TAG]         run a process with config.json, leave its address;
 #                                               with a TAG, on a node that has no other one with it
 #   dispatch.sh end ID                          end a process, and forget it
-#   dispatch.sh undefine NAME
+#   dispatch.sh undefine NAME                   forget a program
 #   dispatch.sh boot-mode-off
 #
 # EPUHARNESS is the client; it finds the dispatcher by EPUHARNESS_URL and EPUHARNESS_CREDENTIALS.
@@ -16,6 +16,10 @@ set -eu
 # What every service of this plan prints when it answers. The names are those of the exports.
 listening='^listening on (?P<endpoint>(?P<host>.+):(?P<port>[0-9]+))$'
 
+# What ends something waits no longer than this for a dispatcher: the next leads within 3 s of
+# a leader's death, so that one which says nothing for longer is dead.
+answers_within=5s
+
 main() {
 	what=$1
 	shift
@@ -23,8 +27,8 @@ main() {
 	define) define "$@" ;;
 	run) run "$@" ;;
 	end) ended || end "$1" ;;
-	undefine) ended || "$EPUHARNESS" definition remove "$1" ;;
-	boot-mode-off) ended || "$EPUHARNESS" boot-mode off ;;
+	undefine) ended || "$EPUHARNESS" definition remove "$1" --timeout "$answers_within" ;;
+	boot-mode-off) ended || "$EPUHARNESS" boot-mode off --timeout "$answers_within" ;;
 	*) fail "dispatch.sh does not know how to $what" ;;
 	esac
 }
@@ -47,11 +51,10 @@ run() {
 	exit 1
 } >&2
 
-# end asks first whether a dispatcher answers: the next leads within 3 s of a leader's death, so
-# that one which says nothing for longer is dead, and the time that a process may take to end
-# need not pass before that is said.
+# end asks first whether a dispatcher answers, so that the time that a process may take to end
+# need not pass before it is said that none does.
 end() {
-	quietly "$EPUHARNESS" process describe "$1" --timeout 5s
+	quietly "$EPUHARNESS" process describe "$1" --timeout "$answers_within"
 	quietly "$EPUHARNESS" process terminate "$1"
 	quietly "$EPUHARNESS" process remove "$1"
 }

@@ -224,6 +224,11 @@ level "engines" {
       args    = ["agent", "--name", self.node, "--slots", var.slots, "--dir", "agent"]
       env     = merge(local.daemon, { EPUHARNESS_URL = local.inner_urls, EPU_HOST = local.engine_here[count.index] })
     }
+    # Its processes would outlive it. Where the dispatcher was there to end them, none are left.
+    terminate {
+      program = var.epuharness
+      args    = ["agent", "stop", "--dir", "agent"]
+    }
   }
 
   # What provides nodes says which of them are ready, and which are gone.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 	"github.com/launchplan/launch/runners/local/records"
 	"github.com/launchplan/launch/runners/local/supervisor"
 )

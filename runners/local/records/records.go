@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 )
 
 // What a Record tells.

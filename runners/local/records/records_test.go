@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 )
 
 func lines(service string, names ...string) []Record {

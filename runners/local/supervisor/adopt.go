@@ -1,14 +1,14 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"math"
-	"slices"
 	"syscall"
 	"time"
 
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 	"github.com/launchplan/launch/runners/local/records"
 )
 
@@ -52,22 +52,9 @@ const execTime = 20 * time.Millisecond
 // leads its session. Processes that it began and that left its group have the
 // same marker; it is the oldest.
 func marked(marker string) (proc.Identity, bool) {
-	all := proc.All()
-	slices.SortFunc(all, func(a, b proc.Process) int {
-		switch {
-		case a.Start < b.Start:
-			return -1
-		case a.Start > b.Start:
-			return 1
-		}
-		return a.PID - b.PID
-	})
-	for _, p := range all {
-		if p.PID != p.Group || p.Zombie {
-			continue
-		}
-		if has, _ := proc.HasVariable(p.PID, marker); has {
-			return proc.Identity{PID: p.PID, Start: p.Start, Boot: proc.BootID()}, true
+	for p := range proc.WithVariables(marker) {
+		if p.PID == p.Group {
+			return p.Identity(), true
 		}
 	}
 	return proc.Identity{}, false
@@ -114,7 +101,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 // seen, its status cannot. Its timeout counts from its start.
 func (s *supervisor) resume(p *program) {
 	go func() { // outlives p only where that cannot be killed
-		awaitOther(p.process)
+		p.process.Wait(context.Background())
 		p.exited <- syscall.WaitStatus(0)
 		s.reaper.notify()
 	}()

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 )
 
 const (
@@ -109,7 +109,7 @@ func (s *supervisor) groupIsOurs(p *program) (bool, error) {
 	members := proc.Group(p.pid)
 	foreign := 0
 	for _, m := range members {
-		has, known := proc.HasVariable(m.PID, p.begun.Marker)
+		has, known := proc.HasVariables(m.PID, p.begun.Marker)
 		switch {
 		case has, m.Parent == os.Getpid(): // orphans of our programs become our children
 			return true, nil

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
-	"github.com/launchplan/launch/runners/local/proc"
 	"github.com/launchplan/launch/runners/local/records"
 	"github.com/launchplan/launch/runners/local/wire"
 )

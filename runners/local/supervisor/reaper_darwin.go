@@ -3,9 +3,6 @@ package supervisor
 import (
 	"errors"
 	"syscall"
-	"time"
-
-	"github.com/launchplan/launch/runners/local/proc"
 )
 
 func (r *reaper) start() error { return nil }
@@ -34,10 +31,3 @@ func (r *reaper) fork(p *program, path string, argv []string, attr *syscall.Proc
 
 // endWithSupervisor is not possible on this system.
 func endWithSupervisor(*syscall.SysProcAttr) {}
-
-// awaitOther returns when a process that is not our child has ended.
-func awaitOther(id proc.Identity) {
-	for id.Alive() {
-		time.Sleep(longestPause)
-	}
-}

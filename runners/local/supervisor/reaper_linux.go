@@ -5,12 +5,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/launchplan/launch/runners/local/proc"
 )
 
 // start makes orphans of our programs our children, and begins to wait for all
@@ -79,33 +76,3 @@ func (r *reaper) fork(p *program, path string, argv []string, attr *syscall.Proc
 
 // endWithSupervisor has a check killed with us: nobody would wait for it.
 func endWithSupervisor(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
-
-// awaitOther returns when a process that is not our child has ended.
-func awaitOther(id proc.Identity) {
-	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
-	if err != nil { // ended, or a kernel before 5.10
-		awaitOtherSlowly(id)
-		return
-	}
-	file := os.NewFile(uintptr(fd), "pidfd")
-	defer file.Close()
-	if !id.Alive() {
-		return
-	}
-	conn, err := file.SyscallConn()
-	if err == nil {
-		err = conn.Read(func(fd uintptr) bool {
-			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-			return n > 0
-		})
-	}
-	if err != nil {
-		awaitOtherSlowly(id)
-	}
-}
-
-func awaitOtherSlowly(id proc.Identity) {
-	for id.Alive() {
-		time.Sleep(longestPause)
-	}
-}

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -54,11 +55,14 @@ func All() []Process {
 	return all
 }
 
-// CanFindVariables says that HasVariable can know.
+// CanFindVariables says that HasVariables can know.
 const CanFindVariables = false
 
-// HasVariable cannot be known on this system.
-func HasVariable(int, string) (has, known bool) { return false, false }
+// HasVariables cannot be known on this system.
+func HasVariables(int, ...string) (has, known bool) { return false, false }
+
+// Wait returns when the process, which need not be a child, has ended.
+func (id Identity) Wait(ctx context.Context) error { return pollUntilGone(ctx, id) }
 
 // Age is how long ago the process began.
 func (id Identity) Age() time.Duration {

@@ -6,9 +6,9 @@ import (
 )
 
 // pollEvery is how often a process is looked at that gives no event of its end.
-const pollEvery = 250 * time.Millisecond
+const pollEvery = 100 * time.Millisecond
 
-func pollUntilGone(ctx context.Context, id ID) error {
+func pollUntilGone(ctx context.Context, id Identity) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for id.Alive() {

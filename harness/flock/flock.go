@@ -1,4 +1,5 @@
-package proc
+// Package flock keeps two programs from working on one directory at once.
+package flock
 
 import (
 	"context"
@@ -9,21 +10,21 @@ import (
 	"time"
 )
 
-// ErrLocked says that another process holds a lock.
-var ErrLocked = errors.New("locked by another process")
+// ErrHeld says that another process holds a lock.
+var ErrHeld = errors.New("locked by another process")
 
-// lockEvery is how often a lock that is held is tried again; a file's lock gives no event.
-const lockEvery = 10 * time.Millisecond
+// tryEvery is how often a lock that is held is tried again; a file's lock gives no event.
+const tryEvery = 10 * time.Millisecond
 
-// Lock takes the lock of a file, which is held until the file is closed or the process
+// Take takes the lock of a file, which is held until the file is closed or the process
 // dies. A process that was killed may hold its locks for a moment after it is gone from
-// the list of processes: Lock waits that long for it.
-func Lock(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
+// the list of processes: Take waits that long for it.
+func Take(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	ticker := time.NewTicker(lockEvery)
+	ticker := time.NewTicker(tryEvery)
 	defer ticker.Stop()
 	deadline := time.Now().Add(wait)
 	for {
@@ -37,7 +38,7 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*os.File, error
 		}
 		if !time.Now().Before(deadline) {
 			f.Close()
-			return nil, ErrLocked
+			return nil, ErrHeld
 		}
 		select {
 		case <-ctx.Done():

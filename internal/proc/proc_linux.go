@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -78,17 +79,54 @@ func All() []Process {
 	return all
 }
 
-// CanFindVariables says that HasVariable can know.
+// CanFindVariables says that HasVariables can know.
 const CanFindVariables = true
 
-// HasVariable tells whether the process was started with NAME=value in its
-// environment, and whether that can be known: not for another user's process.
-func HasVariable(pid int, variable string) (has, known bool) {
+// HasVariables tells whether the process was started with every one of the variables
+// (NAME=value) in its environment, and whether that can be known: not for another
+// user's process.
+func HasVariables(pid int, variables ...string) (has, known bool) {
 	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil || len(environ) == 0 { // empty while it is between two programs
 		return false, false
 	}
-	return bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+variable+"\x00")), true
+	environ = append([]byte{0}, environ...)
+	for _, v := range variables {
+		if !bytes.Contains(environ, []byte("\x00"+v+"\x00")) {
+			return false, true
+		}
+	}
+	return true, true
+}
+
+// Wait returns when the process, which need not be a child, has ended.
+func (id Identity) Wait(ctx context.Context) error {
+	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
+	if err != nil { // ended, or a kernel before 5.10
+		return pollUntilGone(ctx, id)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	if !id.Alive() { // the pid was another's when it was opened
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer stop()
+	// A pidfd becomes readable when its process ends: the runtime's poller waits.
+	conn, err := f.SyscallConn()
+	if err == nil {
+		err = conn.Read(func(fd uintptr) bool {
+			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return n > 0
+		})
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return pollUntilGone(ctx, id)
+	}
+	return nil
 }
 
 // ticksPerSecond is the unit of start times. The kernel shows them to programs

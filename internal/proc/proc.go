@@ -1,0 +1,103 @@
+// Package proc tells processes of this machine apart: a pid alone may be reused,
+// a pid with the time at which its process began in one boot of the machine may not.
+package proc
+
+import (
+	"cmp"
+	"errors"
+	"iter"
+	"slices"
+	"syscall"
+)
+
+// An Identity names one process for ever.
+type Identity struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // when it began, in the system's own unit; 0: not known
+	Boot  string `json:"boot"`  // of the machine
+}
+
+// A Process is what the system tells about one.
+type Process struct {
+	PID, Parent, Group, Session int
+	Start                       uint64
+	Zombie                      bool
+}
+
+// Identify returns the identity of the process that has pid now.
+func Identify(pid int) Identity {
+	p, err := Find(pid)
+	if err != nil {
+		p = Process{PID: pid}
+	}
+	return p.Identity()
+}
+
+// Identity is the process's, for later.
+func (p Process) Identity() Identity { return Identity{PID: p.PID, Start: p.Start, Boot: BootID()} }
+
+// Alive tells whether the very process still runs. A zombie has ended.
+func (id Identity) Alive() bool {
+	if id.PID <= 0 || id.Start == 0 || id.Boot != BootID() {
+		return false
+	}
+	p, err := Find(id.PID)
+	return err == nil && p.Start == id.Start && !p.Zombie
+}
+
+// Signal sends a signal to the very process; to one that has ended it does nothing.
+func (id Identity) Signal(sig syscall.Signal) error {
+	if !id.Alive() {
+		return nil
+	}
+	return ignoreGone(syscall.Kill(id.PID, sig))
+}
+
+// SignalGroup sends a signal to every process of a group; to an empty one it does nothing.
+func SignalGroup(pgid int, sig syscall.Signal) error {
+	if pgid <= 1 {
+		return errors.New("not a process group of ours")
+	}
+	return ignoreGone(syscall.Kill(-pgid, sig))
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// Group returns the living processes of a process group.
+func Group(pgid int) []Process {
+	return slices.DeleteFunc(All(), func(p Process) bool { return p.Group != pgid || p.Zombie })
+}
+
+// InSessions returns the living processes of some sessions.
+func InSessions(sids map[int]bool) []Process {
+	if len(sids) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(All(), func(p Process) bool { return !sids[p.Session] || p.Zombie })
+}
+
+// WithVariables finds the living processes that were started with every one of the
+// variables (NAME=value) in their environment, the oldest first. It finds nothing
+// where HasVariables cannot know.
+func WithVariables(variables ...string) iter.Seq[Process] {
+	return func(yield func(Process) bool) {
+		if !CanFindVariables {
+			return
+		}
+		all := All()
+		slices.SortFunc(all, func(a, b Process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
+		for _, p := range all {
+			if p.Zombie {
+				continue
+			}
+			if has, _ := HasVariables(p.PID, variables...); has && !yield(p) {
+				return
+			}
+		}
+	}
+}
