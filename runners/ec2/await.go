@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/launchplan/launch/runners"
 )
@@ -68,7 +68,7 @@ func (r *Runner) awaitAddress(ctx context.Context, h held) (held, error) {
 	for ; ; pause = pauseAfter(time.Since(begin)) {
 		s, err := r.fleet.look(ctx, h.ID, false, pause)
 		if err != nil {
-			if _, answered := errors.AsType[smithy.APIError](err); answered || ctx.Err() != nil {
+			if status := statusOf(err); status != 0 && status < http.StatusInternalServerError || ctx.Err() != nil {
 				return h, explain(err, "wait for the instance %s", h.ID)
 			}
 			if !told {

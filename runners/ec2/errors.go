@@ -90,21 +90,32 @@ var kindByCode = map[string]kind{
 	"RequestThrottledException":                        throttled,
 	"SlowDown":                                         throttled,
 	"BandwidthLimitExceeded":                           throttled,
+	"FilterLimitExceeded":                              badParameter,
 	"InvalidLaunchTemplateId.NotFound":                 notFound,
 	"InvalidLaunchTemplateId.NotFoundException":        notFound,
 	"InvalidLaunchTemplateName.NotFoundException":      notFound,
 }
 
 func kindOf(err error) kind {
+	if statusOf(err) == http.StatusTooManyRequests {
+		return throttled // whatever stands before the API and says so
+	}
 	e, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return other
 	}
-	if k, ok := kindByCode[e.ErrorCode()]; ok {
+	code := e.ErrorCode()
+	if k, ok := kindByCode[code]; ok {
 		return k
 	}
+	switch { // compatible clouds have codes of their own
+	case strings.HasPrefix(code, "Insufficient") && strings.HasSuffix(code, "Capacity"):
+		return lacksCapacity
+	case strings.HasSuffix(code, "LimitExceeded"), strings.HasSuffix(code, "QuotaExceeded"):
+		return overQuota
+	}
 	for _, prefix := range []string{"Invalid", "Missing", "Unknown", "ValidationError", "Unsupported"} {
-		if strings.HasPrefix(e.ErrorCode(), prefix) {
+		if strings.HasPrefix(code, prefix) {
 			return badParameter
 		}
 	}
@@ -134,11 +145,41 @@ func noEffect(err error) bool {
 		return true
 	}
 	switch status := statusOf(err); status {
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusConflict:
 		return false
 	default:
 		return neverSent(err) || status >= 400 && status < 500
 	}
+}
+
+// refused says whether an endpoint answers that it does not do such a call at all, or not with these parameters:
+// what compatible clouds leave out. Repeating the call changes nothing.
+func refused(err error) bool {
+	switch kindOf(err) {
+	case badParameter, notFound:
+		return true
+	case other:
+		_, readable := errors.AsType[smithy.APIError](err)
+		status := statusOf(err)
+		return noEffect(err) && status != 0 || status == http.StatusNotImplemented || status == http.StatusInternalServerError && !readable
+	}
+	return false
+}
+
+// lacksAction says whether an endpoint answers that it does not know the action of a call.
+func lacksAction(err error) bool {
+	e, ok := errors.AsType[smithy.APIError](err)
+	if ok && (e.ErrorCode() == "InvalidAction" || strings.HasPrefix(e.ErrorCode(), "UnknownOperation") || strings.HasPrefix(e.ErrorCode(), "NotImplemented")) {
+		return true
+	}
+	return statusOf(err) == http.StatusNotImplemented
+}
+
+// about says whether a refusal names a parameter, in whatever spelling.
+func about(err error, parameter string) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	text := strings.NewReplacer("_", "", " ", "", "-", "")
+	return ok && refused(err) && strings.Contains(strings.ToLower(text.Replace(api.ErrorMessage())), parameter)
 }
 
 // An Error is an answer of the API that the operator has to deal with. Its text
@@ -183,7 +224,14 @@ func explain(err error, format string, args ...any) error {
 	case badCredentials:
 		e.advice = "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
 	case badParameter, notFound:
-		e.advice = "the request is wrong; correct the runner block"
+		switch {
+		case about(err, "metadataoption"):
+			e.advice = "this cloud takes no metadata options; set metadata = \"unset\" in the runner block"
+		case lacksAction(err):
+			e.advice = "this cloud cannot do that"
+		default:
+			e.advice = "the request is wrong; correct the runner block"
+		}
 	default:
 		e.advice = "the AWS API refuses"
 	}

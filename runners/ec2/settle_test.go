@@ -162,7 +162,7 @@ func TestAnswersWithoutEffect(t *testing.T) {
 		{Code: "InsufficientInstanceCapacity", Status: 500}: true,
 		{Code: "RequestTimeout", Status: 408}:               false,
 		{Code: "Conflict", Status: 409}:                     false,
-		{Code: "Unheard", Status: 429}:                      false,
+		{Code: "Whatever", Status: 501}:                     false,
 		{Code: "UnknownError", Status: 500}:                 false,
 		{Code: "InternalError", Status: 500}:                false,
 		{Code: "Unavailable", Status: 503}:                  false,
