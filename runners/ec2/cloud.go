@@ -39,7 +39,7 @@ const (
 	// attempts were used up by throttling: being throttled is no failure.
 	throttlePause = 3 * time.Second
 
-	// answerTimeout bounds one attempt: the service answers within seconds.
+	// answerTimeout bounds one attempt, to the end of its answer: the service answers within seconds.
 	answerTimeout = time.Minute
 
 	// connections to the endpoint that are kept; calls under way are fewer.
@@ -110,8 +110,7 @@ func httpClient(cfg aws.Config) *http.Client {
 	}
 	return sdk.WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = keptConnections
-		t.ResponseHeaderTimeout = answerTimeout
-	}).Freeze().(*http.Client)
+	}).WithTimeout(answerTimeout).Freeze().(*http.Client)
 }
 
 // SendsWhole hands a request's body to client as a copy. The SDK closes the body

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"github.com/launchplan/launch/internal/ec2test"
@@ -27,12 +28,13 @@ var scalingCalls = []string{
 	"CreateAutoScalingGroup", "UpdateAutoScalingGroup", "DescribeAutoScalingGroups", "DescribeScalingActivities", "DeleteAutoScalingGroup",
 }
 
-// everyFilter are the filters of launch's calls for instances.
-var everyFilter = []string{"instance-id", "client-token", "tag:launch:run-id", "tag:launch:batch", "tag-key", "instance-state-name", "key-name"}
+// everyFilter are the filters of launch's calls.
+var everyFilter = []string{"instance-id", "client-token", "tag:launch:run-id", "tag:launch:batch", "tag-key", "instance-state-name", "key-name", "group-name"}
 
 // Where filters are refused, everything is looked through.
 func TestRefusedFilters(t *testing.T) {
-	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{UnknownFilters: everyFilter}})
+	w := newWorld(t, ec2test.Options{Groups: []string{"web", "db"}, Faults: ec2test.Faults{UnknownFilters: everyFilter}})
+	w.config.SecurityGroups = []string{"web"}
 	list := wants(3)
 	w.killed(list)
 	w.obtain(list)
@@ -194,5 +196,11 @@ func TestKindsOfAnswers(t *testing.T) {
 		if got := kindOf(err); got != want {
 			t.Errorf("%d %s is of kind %d, want %d", answer.Status, answer.Code, got, want)
 		}
+	}
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	if c := httpClient(aws.Config{}); c.Timeout != answerTimeout {
+		t.Errorf("an answer whose end does not come is waited for %v, want %v", c.Timeout, answerTimeout)
 	}
 }

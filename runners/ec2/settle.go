@@ -156,7 +156,10 @@ func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool,
 // pages describes instances page by page.
 func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter, options ...func(*ec2.Options)) ([]types.Instance, error) {
 	var found []types.Instance
-	in := &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
+	in := &ec2.DescribeInstancesInput{Filters: filters}
+	if filters != nil {
+		in.MaxResults = aws.Int32(pageSize) // a call that was refused may have been so for this
+	}
 	for {
 		out, err := call(ctx, c, c.ec2.DescribeInstances, in, options...)
 		if err != nil {
