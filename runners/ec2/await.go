@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -68,7 +67,7 @@ func (r *Runner) awaitAddress(ctx context.Context, h held) (held, error) {
 	for ; ; pause = pauseAfter(time.Since(begin)) {
 		s, err := r.fleet.look(ctx, h.ID, false, pause)
 		if err != nil {
-			if status := statusOf(err); status != 0 && status < http.StatusInternalServerError || ctx.Err() != nil {
+			if final(err) || ctx.Err() != nil {
 				return h, explain(err, "wait for the instance %s", h.ID)
 			}
 			if !told {

@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // kind is what an API error is about: what the operator does next depends on it.
@@ -131,6 +133,12 @@ func statusOf(err error) int {
 	return e.HTTPStatusCode()
 }
 
+// final says whether an error is the endpoint's word, and not that it cannot answer at the moment.
+func final(err error) bool {
+	status := statusOf(err)
+	return status != 0 && status < http.StatusInternalServerError || status == http.StatusNotImplemented
+}
+
 // neverSent says whether a call failed before anything of it could reach the endpoint.
 func neverSent(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
@@ -197,7 +205,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("%s: %v", e.Doing, e.Err)
+		return fmt.Sprintf("%s: %v", e.Doing, shortened(e.Err))
 	}
 	return fmt.Sprintf("%s: %s (%s: %s)", e.Doing, e.advice, e.Code, messageOf(e.Err))
 }
@@ -211,7 +219,7 @@ func explain(err error, format string, args ...any) error {
 	doing := fmt.Sprintf(format, args...)
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
-		return &Error{Doing: doing, Err: shortened(err)}
+		return &Error{Doing: doing, Err: err}
 	}
 	e := &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err)}
 	switch e.kind {
@@ -272,13 +280,20 @@ func shortened(err error) error {
 	if status := statusOf(err); status != 0 {
 		return fmt.Errorf("the endpoint answers %d (%s) without an error that can be read: is it one of EC2?", status, http.StatusText(status))
 	}
-	inner := err
 	for {
-		op, ok := errors.AsType[*smithy.OperationError](inner)
-		if !ok {
-			break
+		switch frame := err.(type) {
+		case *smithy.OperationError:
+			err = frame.Err
+		case *retry.MaxAttemptsError:
+			err = frame.Err
+		case *awshttp.ResponseError:
+			err = frame.ResponseError
+		case *smithyhttp.ResponseError:
+			err = frame.Err
+		case *smithyhttp.RequestSendError:
+			err = frame.Err
+		default:
+			return err
 		}
-		inner = op.Err
 	}
-	return inner
 }

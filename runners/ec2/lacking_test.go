@@ -1,8 +1,16 @@
 package ec2
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,5 +210,35 @@ func TestKindsOfAnswers(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	if c := httpClient(aws.Config{}); c.Timeout != answerTimeout {
 		t.Errorf("an answer whose end does not come is waited for %v, want %v", c.Timeout, answerTimeout)
+	}
+}
+
+// Server errors while an instance is waited for are waited out, also when the SDK has given up.
+func TestServerErrorsWhileWaiting(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	there, err := url.Parse(w.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var looks atomic.Int32
+	forward := httputil.NewSingleHostReverseProxy(there)
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(string(body), "Action=DescribeInstances&") && looks.Add(1) <= attempts {
+			http.Error(rw, "<html><body>503 Service Temporarily Unavailable</body></html>", http.StatusServiceUnavailable)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		forward.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(front.Close)
+	w.config.Endpoint = front.URL
+	w.obtain(wants(1))
+	const told = "web[0]: the EC2 API does not answer; launch keeps trying: the endpoint answers 503 (Service Unavailable) without an error that can be read: is it one of EC2?"
+	if !slices.Contains(w.notes, told) {
+		t.Errorf("notes: %q", w.notes)
 	}
 }

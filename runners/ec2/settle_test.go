@@ -174,8 +174,12 @@ func TestAnswersWithoutEffect(t *testing.T) {
 		}
 	}
 	w.config.Endpoint = "http://127.0.0.1:1" // where nothing listens
-	if _, err := w.runner().cloud.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, once); !noEffect(err) {
+	_, err := w.runner().cloud.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, once)
+	if !noEffect(err) {
 		t.Errorf("a call that could not be sent may have had an effect: %v", err)
+	}
+	if text := explain(err, "look").Error(); !strings.HasPrefix(text, `look: Post "http://127.0.0.1:1/": dial tcp`) {
+		t.Errorf("told as %q", text)
 	}
 }
 
