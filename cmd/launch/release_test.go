@@ -111,6 +111,31 @@ func TestTerminateOnANamedInstance(t *testing.T) {
 	}
 }
 
+// Where a machine cannot be given back, the run is not terminated, though those that only share it have nothing left.
+func TestTerminateThatCannotRelease(t *testing.T) {
+	credentials(t)
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	w.launch("boot", w.plan("shop", machines(cloud, original)+`
+		level "one" {
+		  service "web" { runner = runner.ec2.m }
+		}
+		level "two" {
+		  service "beside" {
+		    on = service.web
+		    boot { command = ["true"] }
+		  }
+		}
+	`), "-n", "shop").want(0)
+	cloud.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"TerminateInstances": {Code: "UnauthorizedOperation", Status: 403}}})
+	w.launch("terminate", "shop").want(1, "one.web", "could not be released")
+	w.launch("status", "shop").want(1)
+	w.size(cloud, 1)
+	cloud.SetFaults(ec2test.Faults{})
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, 1)
+}
+
 // folders are the names in a folder.
 func folders(t *testing.T, dir string) string {
 	entries, err := os.ReadDir(dir)

@@ -221,29 +221,28 @@ func explain(err error, format string, args ...any) error {
 	if !ok {
 		return &Error{Doing: doing, Err: err}
 	}
-	e := &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err)}
-	switch e.kind {
-	case lacksCapacity:
-		e.advice = "EC2 does not have the capacity at the moment; try again later, or with another instance_type, subnet or availability_zone"
-	case overQuota:
-		e.advice = "that is above a quota of this AWS account; end something, ask AWS for more, or ask for less"
-	case notAllowed:
-		e.advice = "these credentials may not do that; the account's administrator can allow it"
-	case badCredentials:
-		e.advice = "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
-	case badParameter, notFound:
-		switch {
-		case about(err, "metadataoption"):
-			e.advice = "this cloud takes no metadata options; set metadata = \"unset\" in the runner block"
-		case lacksAction(err):
-			e.advice = "this cloud cannot do that"
-		default:
-			e.advice = "the request is wrong; correct the runner block"
-		}
-	default:
-		e.advice = "the AWS API refuses"
+	return &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err), advice: adviceOn(err)}
+}
+
+// adviceOn is what the operator can do about an answer of the API.
+func adviceOn(err error) string {
+	switch k := kindOf(err); {
+	case k == lacksCapacity:
+		return "EC2 does not have the capacity at the moment; try again later, or with another instance_type, subnet or availability_zone"
+	case k == overQuota:
+		return "that is above a quota of this AWS account; end something, ask AWS for more, or ask for less"
+	case k == notAllowed:
+		return "these credentials may not do that; the account's administrator can allow it"
+	case k == badCredentials:
+		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
+	case lacksAction(err):
+		return "this cloud cannot do that"
+	case about(err, "metadataoption"):
+		return "this cloud takes no metadata options; set metadata = \"unset\" in the runner block"
+	case k == badParameter, k == notFound:
+		return "the request is wrong; correct the runner block"
 	}
-	return e
+	return "the AWS API refuses"
 }
 
 // encoded is the authorization failure message, which only AWS can read.

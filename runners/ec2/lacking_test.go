@@ -2,7 +2,6 @@ package ec2
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -90,19 +89,33 @@ func TestNothingForPools(t *testing.T) {
 
 // A pool where there is no Auto Scaling is refused, and leaves nothing behind: not a template, nor a service that cannot be ended.
 func TestPoolWithoutAutoScaling(t *testing.T) {
-	for _, killed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("killed %v", killed), func(t *testing.T) {
-			w := newWorld(t, ec2test.Options{Faults: lacking(scalingCalls...)})
-			w.config.Pool = &Pool{Size: 2}
-			if killed {
-				w.ledger.dieAt = 4 // the pool's end; before it come the intent, and the key pair's two
+	templateCalls := []string{"CreateLaunchTemplate", "DeleteLaunchTemplate", "DescribeLaunchTemplates"}
+	for name, c := range map[string]struct {
+		lacks  []string
+		answer ec2test.Error
+		dieAt  int
+		told   string
+		leaves string // the pool's status
+	}{
+		"told":         {lacks: scalingCalls, answer: unknownAction, told: "this cloud cannot do that (InvalidAction", leaves: "gone"},
+		"killed":       {lacks: scalingCalls, answer: unknownAction, dieAt: 4, told: "this cloud cannot do that (InvalidAction", leaves: "wanted"}, // where its end is recorded
+		"501":          {lacks: scalingCalls, answer: ec2test.Error{Code: "InternalFailure", Status: 501}, told: "this cloud", leaves: "gone"},
+		"another code": {lacks: append(templateCalls, scalingCalls...), answer: ec2test.Error{Code: "InvalidRequest"}, told: "InvalidRequest", leaves: "wanted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults := ec2test.Faults{Refuse: map[string]ec2test.Error{}}
+			for _, action := range c.lacks {
+				faults.Refuse[action] = c.answer
 			}
+			w := newWorld(t, ec2test.Options{Faults: faults})
+			w.config.Pool = &Pool{Size: 2}
+			w.ledger.dieAt = c.dieAt
 			_, err := w.runner().Await(t.Context(), runners.Want{Service: "workers"})
-			if err == nil || !strings.Contains(err.Error(), "this cloud cannot do that (InvalidAction") {
+			if err == nil || !strings.Contains(err.Error(), c.told) {
 				t.Errorf("Await = %v", err)
 			}
-			if pools := w.ledger.List(kindPool); killed && pools[0].Status != "wanted" {
-				t.Errorf("the pool is %s when launch is killed", pools[0].Status)
+			if pools := w.ledger.List(kindPool); pools[0].Status != c.leaves {
+				t.Errorf("the pool is %s, want %s", pools[0].Status, c.leaves)
 			}
 			w.ledger.dieAt = 0
 			r := w.runner()

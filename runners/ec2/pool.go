@@ -268,7 +268,7 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 	made := true
 	if res.Status == "wanted" { // a cloud without Auto Scaling has no group of that name
 		_, err := r.group(ctx, res.Key)
-		made = !lacksAction(err)
+		made = !refused(err)
 	}
 	if made {
 		res.Status = "ending"
@@ -280,7 +280,7 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 		}
 	}
 	_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
-	if err != nil && kindOf(err) != notFound && (made || !lacksAction(err)) {
+	if err != nil && kindOf(err) != notFound && (made || !refused(err)) {
 		return explain(err, "delete the launch template %s", res.Key)
 	}
 	res.Status = "gone"
