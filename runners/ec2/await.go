@@ -157,7 +157,7 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	if !ok || h.ID == "" {
 		r.reload()
 		if h, ok = r.has(service); !ok || h.ID == "" {
-			return fmt.Errorf("%s has no instance", service)
+			return &endedError{service + " has no instance"}
 		}
 	}
 	s, err := r.fleet.look(ctx, h.ID, true, gather)
@@ -167,7 +167,7 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	case s.instance == nil && time.Since(h.Asked) < consistency && !h.Existing:
 		return nil // not known everywhere yet
 	case s.instance == nil:
-		return fmt.Errorf("the instance %s is gone", h.ID)
+		return &endedError{fmt.Sprintf("the instance %s is gone", h.ID)}
 	case s.impaired != "":
 		return fmt.Errorf("the instance %s is impaired: its %s status check fails", h.ID, s.impaired)
 	}
@@ -175,6 +175,12 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	case types.InstanceStateNameRunning, types.InstanceStateNamePending:
 		return nil
 	default:
-		return fmt.Errorf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))
+		return &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))}
 	}
 }
+
+// An endedError is runners.ErrGone, with how the instance stands.
+type endedError struct{ text string }
+
+func (e *endedError) Error() string        { return e.text }
+func (e *endedError) Is(target error) bool { return target == runners.ErrGone }
