@@ -11,6 +11,8 @@ import (
 // A goneError says that a host which launch made is gone, or impaired.
 type goneError struct{ error }
 
+func (e *goneError) Unwrap() error { return e.error }
+
 // gone says whether err is that.
 func gone(err error) bool {
 	var g *goneError

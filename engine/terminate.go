@@ -140,16 +140,36 @@ func (s *Session) settle(l *leaving) {
 	s.advance(svc, state.Terminated, "")
 }
 
-// endToRelease is end for a service whose host is released next, if it was made for the service. Where nothing
-// runs there but what goes with the host, there is no need to connect to it once more.
+// endToRelease is end for a service whose host may be released next. Where it is, and nothing runs there but what
+// goes with it, there is no need to connect to it once more.
 func (s *Session) endToRelease(ctx context.Context, svc *service, started func()) (problems []string, err error) {
-	if err := s.formerly(ctx, svc); err != nil || !s.isMade(svc) || !svc.atRest() {
-		return s.end(ctx, svc, started)
-	}
-	if r, err := s.hosts.runner(ctx, svc.spec.Runner); err != nil || provisioner(r) == nil {
+	if err := s.formerly(ctx, svc); err != nil || !svc.atRest() || !s.hostGoes(ctx, svc) {
 		return s.end(ctx, svc, started)
 	}
 	return nil, s.advance(svc, state.Terminating, "").Wait()
+}
+
+// hostGoes says whether the service's host is given back with it, or with the service on whose host it is where the
+// whole run ends.
+func (s *Session) hostGoes(ctx context.Context, svc *service) bool {
+	return (svc.on == nil || s.Run().Status == state.RunTerminating) && s.wasMade(ctx, svc.owner())
+}
+
+// owner is the service whose host this one uses.
+func (svc *service) owner() *service {
+	for svc.on != nil {
+		svc = svc.on
+	}
+	return svc
+}
+
+// wasMade says whether the service's host is one that its runner has made for it, and ends when it is released.
+func (s *Session) wasMade(ctx context.Context, svc *service) bool {
+	if !s.isMade(svc) || svc.spec.HasHost {
+		return false
+	}
+	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	return err == nil && provisioner(r) != nil
 }
 
 // atRest says whether a service has nothing on its host but files, and nothing to be run or awaited at its end.
@@ -183,9 +203,9 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	bound, cancel := context.WithTimeout(ctx, endConnect)
 	there, err := s.reconnect(bound, svc, started)
 	cancel()
-	if gone(err) {
+	if gone(err) && (errors.Is(err, runners.ErrGone) || !svc.owner().spec.HasHost) {
 		s.Note(svc.address(), err.Error())
-		return nil, nil // what ran there went with it
+		return nil, nil // what ran there went with it, or goes when it is released
 	}
 	if err != nil {
 		return nil, &unreachedError{err}
@@ -305,12 +325,15 @@ func (s *Session) release(ctx context.Context, services []*leaving) {
 	byRunner := map[runners.Provisioner][]string{}
 	failed := map[string]error{}
 	for _, l := range services {
+		if l.spec.HasHost && (l.unreached != "" || len(l.problems) > 0) {
+			continue // it stays, and the next terminate has to find it
+		}
 		r, err := s.hosts.runner(ctx, l.spec.Runner)
 		if err != nil {
 			failed[l.address()] = err
 		} else if p := provisioner(r); p != nil {
 			byRunner[p] = append(byRunner[p], l.address())
-			l.released = true
+			l.released = !l.spec.HasHost
 		}
 	}
 	for p, list := range byRunner {
@@ -334,7 +357,7 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 				continue
 			}
 			seen[svc.note.Facts.Address] = true
-			if r, err := s.hosts.runner(ctx, svc.spec.Runner); err == nil && provisioner(r) != nil {
+			if s.wasMade(ctx, svc.owner()) {
 				continue // its host is gone
 			}
 			if err := svc.host.Remove(ctx, ""); err != nil {

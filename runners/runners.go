@@ -341,7 +341,8 @@ type Provisioner interface {
 	Fits(want Want) error
 
 	// Inspect tells whether the service's host is as it should be; the error is
-	// why not (gone, impaired).
+	// why not: ErrGone where nothing runs there any more, else that it is not well, or
+	// that it cannot be told.
 	Inspect(ctx context.Context, service string) error
 
 	// Release ends the services' hosts and returns when they are gone, with what
@@ -355,6 +356,9 @@ type Provisioner interface {
 
 // ErrNoHost means that a service has no host of a Provisioner.
 var ErrNoHost = errors.New("it has no host of its runner")
+
+// ErrGone means that a host of a Provisioner is known to run no more.
+var ErrGone = errors.New("its host is gone")
 
 // A Want asks for a host for a service.
 type Want struct {

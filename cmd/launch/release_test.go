@@ -4,6 +4,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/launchplan/launch/internal/ec2test"
@@ -23,6 +26,8 @@ func TestTerminateConnectsWhereSomethingRuns(t *testing.T) {
 		{"a terminate program", "boot { command = [\"true\"] }\n terminate { script = \"true\" }", 1},
 		{"a gone probe", "boot { command = [\"true\"] }\n gone { command = [\"true\"] }", 1},
 		{"a program that failed", `boot { command = ["false"] }`, 0},
+		{"services beside it", "boot { command = [\"true\"] }\n}\n}\nlevel \"two\" {\nservice \"beside\" {\non = service.web\nboot { command = [\"true\"] }", 0},
+		{"a daemon beside it", "boot { command = [\"true\"] }\n}\n}\nlevel \"two\" {\nservice \"beside\" {\non = service.web\nboot { script = \"sleep 1000 >/dev/null 2>&1 &\" }", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,4 +53,106 @@ func TestTerminateConnectsWhereSomethingRuns(t *testing.T) {
 			w.ended(cloud, 1)
 		})
 	}
+}
+
+// An instance that the plan names stays: what launch has on it is ended and removed there, or told to be left.
+func TestTerminateOnANamedInstance(t *testing.T) {
+	credentials(t)
+	for _, c := range []struct{ name, service string }{
+		{"files alone", `boot { script = "echo 1 > file" }`},
+		{"a process", `process { command = ["sleep", "1000"] }`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			cloud := w.cloud(ec2test.Options{})
+			w.launch("boot", w.plan("base", machines(cloud, original)+"level \"one\" {\nservice \"base\" { runner = runner.ec2.m }\n}\n"), "-n", "base").want(0)
+			id, _ := w.member(cloud)
+			keys, err := filepath.Glob(filepath.Join(w.state, "runs", "*", "ec2-key"))
+			if err != nil || len(keys) != 1 {
+				t.Fatal(keys, err)
+			}
+			work := w.path("work")
+			w.must(os.Mkdir(work, 0o700))
+			plan := w.plan("guest", fmt.Sprintf(`
+				runner "ec2" "m" {
+				  ssh {
+				    user            = "tester"
+				    port            = %d
+				    identity_file   = %q
+				    host_key_policy = "accept-new"
+				    work_root       = %q
+				  }
+				}
+				level "one" {
+				  service "web" {
+				    runner = runner.ec2.m
+				    host   = %q
+				    %s
+				  }
+				}
+			`, cloud.SSHPort, keys[0], work, id, c.service))
+			w.launch("boot", plan, "-n", "guest").want(0)
+			if left := folders(t, work); left == "" {
+				t.Fatal("nothing was done on the instance")
+			}
+			hidden := keys[0] + ".hidden"
+			w.must(os.Rename(keys[0], hidden))
+			w.launch("terminate", "guest").want(1, "was not ended").not("its host is gone")
+			w.must(os.Rename(hidden, keys[0]))
+			w.launch("terminate", "guest").want(0, "one.web terminated")
+			if left := folders(t, work); left != "" {
+				t.Errorf("left on the instance: %s", left)
+			}
+			w.size(cloud, 1)
+			w.launch("boot", plan, "-n", "late").want(0)
+			cloud.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeInstances": {Code: "UnauthorizedOperation", Status: 403}}})
+			w.launch("terminate", "late").want(1, "may not do that", "was not ended")
+			cloud.SetFaults(ec2test.Faults{})
+			w.must(cloud.Impair(id))
+			w.launch("terminate", "late").want(1, id+" is impaired", "was not ended")
+			w.must(cloud.Kill(id))
+			w.launch("terminate", "late").want(0, "one.web terminated")
+			w.launch("terminate", "base").want(0)
+			w.ended(cloud, 1)
+		})
+	}
+}
+
+// Where a machine cannot be given back, the run is not terminated, though those that only share it have nothing left.
+func TestTerminateThatCannotRelease(t *testing.T) {
+	credentials(t)
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	w.launch("boot", w.plan("shop", machines(cloud, original)+`
+		level "one" {
+		  service "web" { runner = runner.ec2.m }
+		}
+		level "two" {
+		  service "beside" {
+		    on = service.web
+		    boot { command = ["true"] }
+		  }
+		}
+	`), "-n", "shop").want(0)
+	cloud.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"TerminateInstances": {Code: "UnauthorizedOperation", Status: 403}}})
+	w.launch("terminate", "shop").want(1, "one.web", "could not be released")
+	w.launch("status", "shop").want(1)
+	w.size(cloud, 1)
+	cloud.SetFaults(ec2test.Faults{})
+	w.launch("terminate", "shop").want(0)
+	w.ended(cloud, 1)
+}
+
+// folders are the names in a folder.
+func folders(t *testing.T, dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
 }

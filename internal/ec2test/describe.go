@@ -299,9 +299,12 @@ func (s *Server) getConsoleOutput(p params) (answer, error) {
 	if i.machine != nil && !s.faults.NoConsole && (latest || !s.faults.OnlyLatest) {
 		text = i.machine.console.String()
 	}
+	if !s.faults.PlainConsole {
+		text = base64.StdEncoding.EncodeToString([]byte(text))
+	}
 	return answer{
 		{"instanceId", i.id},
 		{"timestamp", timestamp(time.Now())},
-		{"output", base64.StdEncoding.EncodeToString([]byte(text))},
+		{"output", text},
 	}, nil
 }

@@ -34,6 +34,9 @@ type Faults struct {
 	IgnoreTokens   bool     // client tokens are kept with instances, but a call that is repeated has its effect again
 	OnlyMinCount   bool     // no more instances are started than MinCount says
 	NoTagSpecs     bool     // tags that RunInstances is given are dropped; CreateTags works
+	RefuseTagSpecs bool     // RunInstances and ImportKeyPair with tags are refused; CreateTags works
+	Untold         bool     // the answer of RunInstances tells of none of its instances
+	PlainConsole   bool     // the console output is not encoded
 	NoMetadata     bool     // RunInstances with MetadataOptions is refused
 	NoLatest       bool     // the console output cannot be had with Latest
 	OnlyLatest     bool     // without Latest the console output is that of a while ago: empty

@@ -64,6 +64,9 @@ func (s *Server) importKeyPair(p params) (answer, error) {
 	if err != nil || public.Type() != ssh.KeyAlgoED25519 && public.Type() != ssh.KeyAlgoRSA {
 		return nil, fault(http.StatusBadRequest, "InvalidKey.Format", "Key is not in valid OpenSSH public key format")
 	}
+	if err := s.refuseTagSpecs(p); err != nil {
+		return nil, err
+	}
 	k, err := s.addKey(p, public)
 	if err != nil {
 		return nil, err

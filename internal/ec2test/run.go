@@ -54,6 +54,9 @@ func (s *Server) runInstances(p params) (answer, error) {
 	if s.faults.NoTagSpecs {
 		sp.tags = nil
 	}
+	if err := s.refuseTagSpecs(p); err != nil {
+		return nil, err
+	}
 	if s.faults.NoMetadata && p.sub("MetadataOptions").any() {
 		return nil, fault(http.StatusBadRequest, "UnknownParameter", "The parameter MetadataOptions is not recognized")
 	}
@@ -70,7 +73,18 @@ func (s *Server) runInstances(p params) (answer, error) {
 	if token != "" {
 		s.tokens[token] = &tokenUse{p.fingerprint(), reservation, started}
 	}
+	if s.faults.Untold {
+		started = nil
+	}
 	return s.reservationAnswer(reservation, started, now), nil
+}
+
+// refuseTagSpecs is what clouds answer that know no tags in a call which makes something.
+func (s *Server) refuseTagSpecs(p params) error {
+	if s.faults.RefuseTagSpecs && len(p.structs("TagSpecification")) > 0 {
+		return fault(http.StatusBadRequest, "UnknownParameter", "Unknown parameter tag_specification")
+	}
+	return nil
 }
 
 func (s *Server) startAll(sp spec, token string, count int, now time.Time) (reservation string, started []*instance) {

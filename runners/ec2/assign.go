@@ -37,7 +37,7 @@ func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instanc
 	var ids []string
 	for _, i := range excess {
 		ids = append(ids, aws.ToString(i.InstanceId))
-		rows = append(rows, r.orphan(aws.ToString(i.InstanceId)))
+		rows = append(rows, r.orphan(aws.ToString(i.InstanceId), time.Now().UTC()))
 	}
 	status := "live"
 	if len(live) == 0 {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/launchplan/launch/runners"
 )
@@ -68,7 +67,7 @@ func (r *Runner) awaitAddress(ctx context.Context, h held) (held, error) {
 	for ; ; pause = pauseAfter(time.Since(begin)) {
 		s, err := r.fleet.look(ctx, h.ID, false, pause)
 		if err != nil {
-			if _, answered := errors.AsType[smithy.APIError](err); answered || ctx.Err() != nil {
+			if final(err) || ctx.Err() != nil {
 				return h, explain(err, "wait for the instance %s", h.ID)
 			}
 			if !told {
@@ -158,7 +157,7 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	if !ok || h.ID == "" {
 		r.reload()
 		if h, ok = r.has(service); !ok || h.ID == "" {
-			return fmt.Errorf("%s has no instance", service)
+			return &endedError{service + " has no instance"}
 		}
 	}
 	s, err := r.fleet.look(ctx, h.ID, true, gather)
@@ -168,7 +167,7 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	case s.instance == nil && time.Since(h.Asked) < consistency && !h.Existing:
 		return nil // not known everywhere yet
 	case s.instance == nil:
-		return fmt.Errorf("the instance %s is gone", h.ID)
+		return &endedError{fmt.Sprintf("the instance %s is gone", h.ID)}
 	case s.impaired != "":
 		return fmt.Errorf("the instance %s is impaired: its %s status check fails", h.ID, s.impaired)
 	}
@@ -176,6 +175,12 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	case types.InstanceStateNameRunning, types.InstanceStateNamePending:
 		return nil
 	default:
-		return fmt.Errorf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))
+		return &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))}
 	}
 }
+
+// An endedError is runners.ErrGone, with how the instance stands.
+type endedError struct{ text string }
+
+func (e *endedError) Error() string        { return e.text }
+func (e *endedError) Is(target error) bool { return target == runners.ErrGone }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +39,7 @@ const (
 	// attempts were used up by throttling: being throttled is no failure.
 	throttlePause = 3 * time.Second
 
-	// answerTimeout bounds one attempt: the service answers within seconds.
+	// answerTimeout bounds one attempt, to the end of its answer: the service answers within seconds.
 	answerTimeout = time.Minute
 
 	// connections to the endpoint that are kept; calls under way are fewer.
@@ -53,6 +55,9 @@ type cloud struct {
 	region  string
 	limit   *rate.Limiter
 	note    func(text string)
+
+	refusedFilters sync.Map    // names of filters that this cloud refuses
+	takesNoTags    atomic.Bool // this cloud refuses tags in a call that makes something
 }
 
 // openCloud finds region, credentials and endpoint as the AWS SDK does, except
@@ -105,8 +110,7 @@ func httpClient(cfg aws.Config) *http.Client {
 	}
 	return sdk.WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = keptConnections
-		t.ResponseHeaderTimeout = answerTimeout
-	}).Freeze().(*http.Client)
+	}).WithTimeout(answerTimeout).Freeze().(*http.Client)
 }
 
 // SendsWhole hands a request's body to client as a copy. The SDK closes the body
@@ -159,6 +163,11 @@ func (c choosyRetryer) IsErrorRetryable(err error) bool {
 // retrying is the option of a call that the SDK may repeat only after errors of which may holds.
 func (c *cloud) retrying(may func(error) bool) func(*ec2.Options) {
 	return func(o *ec2.Options) { o.Retryer = choosyRetryer{c.retryer, may} }
+}
+
+// unlessRefused is the option of a call that compatible clouds may refuse, with an error of any kind.
+func (c *cloud) unlessRefused() func(*ec2.Options) {
+	return c.retrying(func(err error) bool { return !refused(err) })
 }
 
 // call makes one API call when the bucket has a token for it, and again, with

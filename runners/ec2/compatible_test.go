@@ -203,7 +203,7 @@ func TestMetadataUnset(t *testing.T) {
 
 // The latest output is there at once, but not of every type of instance, and not on every cloud.
 func TestKeysOnTheLatestConsole(t *testing.T) {
-	for name, faults := range map[string]ec2test.Faults{"latest": {OnlyLatest: true}, "not latest": {NoLatest: true}} {
+	for name, faults := range map[string]ec2test.Faults{"latest": {OnlyLatest: true}, "not latest": {NoLatest: true}, "not encoded": {PlainConsole: true}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, ec2test.Options{Faults: faults})
 			w.config.HostKey = "console"

@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // kind is what an API error is about: what the operator does next depends on it.
@@ -90,21 +92,32 @@ var kindByCode = map[string]kind{
 	"RequestThrottledException":                        throttled,
 	"SlowDown":                                         throttled,
 	"BandwidthLimitExceeded":                           throttled,
+	"FilterLimitExceeded":                              badParameter,
 	"InvalidLaunchTemplateId.NotFound":                 notFound,
 	"InvalidLaunchTemplateId.NotFoundException":        notFound,
 	"InvalidLaunchTemplateName.NotFoundException":      notFound,
 }
 
 func kindOf(err error) kind {
+	if statusOf(err) == http.StatusTooManyRequests {
+		return throttled // whatever stands before the API and says so
+	}
 	e, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return other
 	}
-	if k, ok := kindByCode[e.ErrorCode()]; ok {
+	code := e.ErrorCode()
+	if k, ok := kindByCode[code]; ok {
 		return k
 	}
+	switch { // compatible clouds have codes of their own
+	case strings.HasPrefix(code, "Insufficient") && strings.HasSuffix(code, "Capacity"):
+		return lacksCapacity
+	case strings.HasSuffix(code, "LimitExceeded"), strings.HasSuffix(code, "QuotaExceeded"):
+		return overQuota
+	}
 	for _, prefix := range []string{"Invalid", "Missing", "Unknown", "ValidationError", "Unsupported"} {
-		if strings.HasPrefix(e.ErrorCode(), prefix) {
+		if strings.HasPrefix(code, prefix) {
 			return badParameter
 		}
 	}
@@ -118,6 +131,12 @@ func statusOf(err error) int {
 		return 0 // an answer that broke off is none
 	}
 	return e.HTTPStatusCode()
+}
+
+// final says whether an error is the endpoint's word, and not that it cannot answer at the moment.
+func final(err error) bool {
+	status := statusOf(err)
+	return status != 0 && status < http.StatusInternalServerError || status == http.StatusNotImplemented
 }
 
 // neverSent says whether a call failed before anything of it could reach the endpoint.
@@ -134,11 +153,41 @@ func noEffect(err error) bool {
 		return true
 	}
 	switch status := statusOf(err); status {
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusConflict:
 		return false
 	default:
 		return neverSent(err) || status >= 400 && status < 500
 	}
+}
+
+// refused says whether an endpoint answers that it does not do such a call at all, or not with these parameters:
+// what compatible clouds leave out. Repeating the call changes nothing.
+func refused(err error) bool {
+	switch kindOf(err) {
+	case badParameter, notFound:
+		return true
+	case other:
+		_, readable := errors.AsType[smithy.APIError](err)
+		status := statusOf(err)
+		return noEffect(err) && status != 0 || status == http.StatusNotImplemented || status == http.StatusInternalServerError && !readable
+	}
+	return false
+}
+
+// lacksAction says whether an endpoint answers that it does not know the action of a call.
+func lacksAction(err error) bool {
+	e, ok := errors.AsType[smithy.APIError](err)
+	if ok && (e.ErrorCode() == "InvalidAction" || strings.HasPrefix(e.ErrorCode(), "UnknownOperation") || strings.HasPrefix(e.ErrorCode(), "NotImplemented")) {
+		return true
+	}
+	return statusOf(err) == http.StatusNotImplemented
+}
+
+// about says whether a refusal names a parameter, in whatever spelling.
+func about(err error, parameter string) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	text := strings.NewReplacer("_", "", " ", "", "-", "")
+	return ok && refused(err) && strings.Contains(strings.ToLower(text.Replace(api.ErrorMessage())), parameter)
 }
 
 // An Error is an answer of the API that the operator has to deal with. Its text
@@ -156,7 +205,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("%s: %v", e.Doing, e.Err)
+		return fmt.Sprintf("%s: %v", e.Doing, shortened(e.Err))
 	}
 	return fmt.Sprintf("%s: %s (%s: %s)", e.Doing, e.advice, e.Code, messageOf(e.Err))
 }
@@ -170,24 +219,30 @@ func explain(err error, format string, args ...any) error {
 	doing := fmt.Sprintf(format, args...)
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
-		return &Error{Doing: doing, Err: shortened(err)}
+		return &Error{Doing: doing, Err: err}
 	}
-	e := &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err)}
-	switch e.kind {
-	case lacksCapacity:
-		e.advice = "EC2 does not have the capacity at the moment; try again later, or with another instance_type, subnet or availability_zone"
-	case overQuota:
-		e.advice = "that is above a quota of this AWS account; end something, ask AWS for more, or ask for less"
-	case notAllowed:
-		e.advice = "these credentials may not do that; the account's administrator can allow it"
-	case badCredentials:
-		e.advice = "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
-	case badParameter, notFound:
-		e.advice = "the request is wrong; correct the runner block"
-	default:
-		e.advice = "the AWS API refuses"
+	return &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err), advice: adviceOn(err)}
+}
+
+// adviceOn is what the operator can do about an answer of the API.
+func adviceOn(err error) string {
+	switch k := kindOf(err); {
+	case k == lacksCapacity:
+		return "EC2 does not have the capacity at the moment; try again later, or with another instance_type, subnet or availability_zone"
+	case k == overQuota:
+		return "that is above a quota of this AWS account; end something, ask AWS for more, or ask for less"
+	case k == notAllowed:
+		return "these credentials may not do that; the account's administrator can allow it"
+	case k == badCredentials:
+		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
+	case lacksAction(err):
+		return "this cloud cannot do that"
+	case about(err, "metadataoption"):
+		return "this cloud takes no metadata options; set metadata = \"unset\" in the runner block"
+	case k == badParameter, k == notFound:
+		return "the request is wrong; correct the runner block"
 	}
-	return e
+	return "the AWS API refuses"
 }
 
 // encoded is the authorization failure message, which only AWS can read.
@@ -224,13 +279,20 @@ func shortened(err error) error {
 	if status := statusOf(err); status != 0 {
 		return fmt.Errorf("the endpoint answers %d (%s) without an error that can be read: is it one of EC2?", status, http.StatusText(status))
 	}
-	inner := err
 	for {
-		op, ok := errors.AsType[*smithy.OperationError](inner)
-		if !ok {
-			break
+		switch frame := err.(type) {
+		case *smithy.OperationError:
+			err = frame.Err
+		case *retry.MaxAttemptsError:
+			err = frame.Err
+		case *awshttp.ResponseError:
+			err = frame.ResponseError
+		case *smithyhttp.ResponseError:
+			err = frame.Err
+		case *smithyhttp.RequestSendError:
+			err = frame.Err
+		default:
+			return err
 		}
-		inner = op.Err
 	}
-	return inner
 }

@@ -89,7 +89,10 @@ func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
 }
 
 func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
-	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("tag-key", tagRunID)}})
+	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}, c.unlessRefused())
+	if refused(err) {
+		out, err = call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{})
+	}
 	if err != nil {
 		return nil, explain(err, "look for key pairs that launch made")
 	}
@@ -107,12 +110,22 @@ const (
 	kindGroup    = "scaling-group"
 )
 
+// noPools says whether an error means that nobody can have pools here: the cloud does not do it, or the permission for
+// it is lacking, which those who use no pool may not have. So what it is about cannot be there.
+func noPools(err error) bool { return refused(err) || kindOf(err) == notAllowed }
+
 func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 	var all []Found
 	in := &ec2.DescribeLaunchTemplatesInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}
 	for {
-		out, err := call(ctx, c, c.ec2.DescribeLaunchTemplates, in)
-		if err != nil {
+		out, err := call(ctx, c, c.ec2.DescribeLaunchTemplates, in, c.unlessRefused())
+		switch {
+		case refused(err) && in.Filters != nil:
+			in.Filters = nil
+			continue
+		case noPools(err):
+			return nil, nil
+		case err != nil:
 			return nil, explain(err, "look for launch templates that launch made")
 		}
 		for _, t := range out.LaunchTemplates {
@@ -126,17 +139,20 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 	}
 }
 
-// findGroups needs a permission that those who use no pool may not have: that
-// they are not allowed to look means that there is nothing of theirs.
+// findGroups asks an endpoint of its own. That it does not accept the credentials, which EC2 does, means that it is
+// not this cloud's.
 func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 	var all []Found
 	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []astypes.Filter{{Name: aws.String("tag-key"), Values: []string{tagRunID}}}}
 	for {
 		out, err := call(ctx, c, c.scaling.DescribeAutoScalingGroups, in)
-		if kindOf(err) == notAllowed {
+		switch {
+		case refused(err) && in.Filters != nil:
+			in.Filters = nil
+			continue
+		case noPools(err) || kindOf(err) == badCredentials:
 			return nil, nil
-		}
-		if err != nil {
+		case err != nil:
 			return nil, explain(err, "look for Auto Scaling groups that launch made")
 		}
 		for _, g := range out.AutoScalingGroups {
@@ -173,7 +189,7 @@ func End(ctx context.Context, config Config, list []Found) map[string]error {
 		}
 		return errs
 	}
-	r := &Runner{config: config, cloud: c, fleet: newFleet(ctx, c, ""), env: runners.Env{Ledger: noLedger{}}, held: map[string]held{}}
+	r := &Runner{config: config, cloud: c, fleet: newFleet(ctx, c, ""), env: runners.Env{Ledger: noLedger{}, Note: func(string, string) {}}, held: map[string]held{}}
 	defer c.close()
 	defer r.fleet.close()
 	fail := func(id string, err error) {

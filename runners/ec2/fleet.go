@@ -214,16 +214,19 @@ func (f *fleet) impaired(ctx context.Context, ids []string, seen map[string]*typ
 			in.NextToken = page.NextToken
 		}
 	}
-	if len(running) > 0 && len(running) <= maxStatusIDs {
-		return out, ask(&ec2.DescribeInstanceStatusInput{InstanceIds: running})
+	if len(running) == 0 {
+		return out, nil
 	}
-	if len(running) > 0 {
-		// For many, asking which of the region's are impaired is the shorter answer.
-		for _, name := range []string{"system-status.status", "instance-status.status"} {
-			in := &ec2.DescribeInstanceStatusInput{MaxResults: aws.Int32(pageSize), Filters: []types.Filter{filter(name, "impaired")}}
-			if err := ask(in); err != nil {
-				return nil, err
-			}
+	if len(running) <= maxStatusIDs {
+		if err := ask(&ec2.DescribeInstanceStatusInput{InstanceIds: running}); !refused(err) {
+			return out, err
+		}
+	}
+	// For many, asking which of the region's are impaired is the shorter answer, and it is no error where one is unknown.
+	for _, name := range []string{"system-status.status", "instance-status.status"} {
+		in := &ec2.DescribeInstanceStatusInput{MaxResults: aws.Int32(pageSize), Filters: []types.Filter{filter(name, "impaired")}}
+		if err := ask(in); err != nil && !refused(err) { // where it is refused, the cloud makes no such checks
+			return nil, err
 		}
 	}
 	return out, nil

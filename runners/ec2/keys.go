@@ -116,17 +116,23 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 	if err := r.env.Ledger.Put(ctx, res); err != nil {
 		return "", err
 	}
-	out, err := call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, &ec2.ImportKeyPairInput{
+	in := &ec2.ImportKeyPairInput{
 		KeyName:           aws.String(r.keyPairName()),
 		PublicKeyMaterial: []byte(key.public()),
 		TagSpecifications: tagSpecs(r.runTags(), types.ResourceTypeKeyPair),
-	})
+	}
+	out, err := call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)
+	if about(err, "tagspecification") {
+		r.env.Note("", "the cloud does not tag key pairs, so launch clean cannot find "+r.keyPairName()+"; it goes with the run")
+		in.TagSpecifications = nil
+		out, err = call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)
+	}
 	switch {
 	case kindOf(err) == alreadyThere:
 		// An earlier call took effect, its answer was lost. The name holds the
 		// run's id, and the run has one key.
 	case err != nil:
-		return "", explain(err, "import the run's key pair")
+		return "", explain(err, "import the run's key pair, of the type ed25519 (key_name uses another one)")
 	default:
 		res.ID = aws.ToString(out.KeyPairId)
 	}
@@ -135,9 +141,12 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 }
 
 // keyPairIsThere looks whether the run's key pair is still what an earlier command made. Somebody may have removed it;
-// then it is imported again.
+// then it is imported again, as where the cloud does not let launch look: importing what is there makes nothing twice.
 func (r *Runner) keyPairIsThere(ctx context.Context) (bool, error) {
-	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("key-name", r.keyPairName())}})
+	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("key-name", r.keyPairName())}}, r.cloud.unlessRefused())
+	if refused(err) {
+		return false, nil
+	}
 	if err != nil {
 		return false, explain(err, "look for the run's key pair")
 	}

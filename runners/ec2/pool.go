@@ -3,6 +3,8 @@ package ec2
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,9 +33,18 @@ type poolRecord struct {
 	Made   string    `json:"made,omitempty"` // fingerprint of what its machines are made of; "" where it was adopted
 }
 
-// poolName is a name for the group of a service, the same in every command.
+// maxTemplateName is how long the name of a launch template may be.
+const maxTemplateName = 128
+
+// poolName is a name for the group of a service and its template, the same in every command.
 func (r *Runner) poolName(service string) string {
-	return "launch-" + r.env.RunID + "-" + strings.ReplaceAll(runners.DirName(service), "@", "-")
+	name := "launch-" + r.env.RunID + "-" + strings.ReplaceAll(runners.DirName(service), "@", "-")
+	if len(name) <= maxTemplateName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(service))
+	end := "-" + hex.EncodeToString(sum[:5])
+	return name[:maxTemplateName-len(end)] + end
 }
 
 // pool returns the pool of a service in this region, if it has one.
@@ -98,7 +109,9 @@ func (r *Runner) requestPool(ctx context.Context, want runners.Want) error {
 	if err := r.launchTemplate(ctx, t, service); err != nil {
 		return err
 	}
-	if err := r.scalingGroup(ctx, t, service); err != nil {
+	if err := r.scalingGroup(ctx, t, service); lacksAction(err) {
+		return errors.Join(err, r.deletePool(ctx, service)) // nothing of it can be there but the template
+	} else if err != nil {
 		return err
 	}
 	return r.putPool(ctx, service, "live", asked, made)
@@ -252,24 +265,35 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 	if !has {
 		return nil
 	}
-	res.Status = "ending"
-	if err := r.env.Ledger.Put(ctx, res); err != nil {
-		return err
+	made := true
+	if res.Status == "wanted" { // a cloud without Auto Scaling has no group of that name
+		_, err := r.group(ctx, res.Key)
+		made = !refused(err)
 	}
-	_, err := call(ctx, r.cloud, r.cloud.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(res.Key), ForceDelete: aws.Bool(true)})
-	// A group that is not there is told as a validation error; looking decides.
-	if k := kindOf(err); err != nil && k != badParameter && k != notFound && k != inUse {
-		return explain(err, "delete the Auto Scaling group %s", res.Key)
+	if made {
+		res.Status = "ending"
+		if err := r.env.Ledger.Put(ctx, res); err != nil {
+			return err
+		}
+		if err := r.deleteGroup(ctx, res.Key, service); err != nil {
+			return err
+		}
 	}
-	if err := r.awaitPoolGone(ctx, res.Key, service); err != nil {
-		return err
-	}
-	_, err = call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
-	if err != nil && kindOf(err) != notFound {
+	_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
+	if err != nil && kindOf(err) != notFound && (made || !refused(err)) {
 		return explain(err, "delete the launch template %s", res.Key)
 	}
 	res.Status = "gone"
 	return r.env.Ledger.Put(ctx, res)
+}
+
+func (r *Runner) deleteGroup(ctx context.Context, name, service string) error {
+	_, err := call(ctx, r.cloud, r.cloud.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(name), ForceDelete: aws.Bool(true)})
+	// A group that is not there is told as a validation error; looking decides.
+	if k := kindOf(err); err != nil && k != badParameter && k != notFound && k != inUse {
+		return explain(err, "delete the Auto Scaling group %s", name)
+	}
+	return r.awaitPoolGone(ctx, name, service)
 }
 
 func (r *Runner) awaitPoolGone(ctx context.Context, name, service string) error {

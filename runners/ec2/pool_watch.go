@@ -48,12 +48,15 @@ func (r *Runner) awaitPool(ctx context.Context, want runners.Want) (runners.Fact
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not at its size after %v", runTimeout))
 	defer cancel()
-	name, begin := r.poolName(service), time.Now()
+	name, begin, told := r.poolName(service), time.Now(), false
 	for {
 		g, err := r.group(ctx, name)
 		switch {
-		case err != nil:
+		case err != nil && (final(err) || ctx.Err() != nil):
 			return runners.Facts{}, err
+		case err != nil && !told:
+			r.env.Note(service, clean("the Auto Scaling API does not answer; launch keeps trying: "+err.Error()))
+			told = true
 		case g != nil && inService(g) >= r.config.Pool.Size:
 			return runners.Facts{NoHost: true, InstanceID: name, Address: name}, nil
 		case g != nil:

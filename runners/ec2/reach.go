@@ -94,7 +94,7 @@ func (c *reach) login(ctx context.Context, r *Runner, h held) (runners.Host, err
 	if end.HostKeys, err = c.hostKeys(ctx, r, h); err != nil {
 		return nil, err
 	}
-	host, err := c.runner.ConnectTo(ctx, end)
+	host, err := c.runner.ConnectTo(ctx, end, h.Service)
 	if err != nil && ctx.Err() != nil && context.Cause(ctx) != nil {
 		return nil, fmt.Errorf("connect to %s: %w", end.Name, errors.Join(context.Cause(ctx), err))
 	}
@@ -141,7 +141,7 @@ func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.Public
 		if err == nil {
 			text, err := base64.StdEncoding.DecodeString(aws.ToString(out.Output))
 			if err != nil {
-				return nil, fmt.Errorf("read the console output of %s: %w", id, err)
+				text = []byte(aws.ToString(out.Output)) // some compatible clouds send it as it is
 			}
 			if keys := keysOnConsole(string(text)); len(keys) > 0 {
 				return keys, nil

@@ -131,7 +131,7 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 	switch k := kindOf(err); {
 	case err == nil:
 		return nil
-	case k == notFound:
+	case k == notFound, len(part) == 1 && k == badParameter: // as some compatible clouds tell that they do not know it
 		return r.terminateKnown(ctx, part)
 	case len(part) > 1 && (k == notAllowed || k == badParameter):
 		errs := r.terminate(ctx, part[:len(part)/2])
@@ -175,6 +175,8 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 				known = append(known, h.ID)
 			case time.Since(h.Asked) < consistency:
 				unknown = append(unknown, h)
+			default:
+				r.env.Note(h.Service, fmt.Sprintf("EC2 knows no instance %s in %s; it is taken for ended", h.ID, r.cloud.region))
 			}
 		}
 		if len(known) > 0 {
@@ -253,7 +255,7 @@ func (r *Runner) sweepInstances(ctx context.Context) error {
 	}
 	for _, i := range tagged {
 		if id := aws.ToString(i.InstanceId); !owned[id] {
-			orphans = append(orphans, r.orphan(id))
+			orphans = append(orphans, r.orphan(id, time.Time{}))
 		}
 	}
 	if err := r.put(ctx, nil, orphans...); err != nil {
@@ -266,9 +268,10 @@ func (r *Runner) sweepInstances(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// orphan is an instance of the run that is no service's and has to end.
-func (r *Runner) orphan(id string) held {
-	return held{runners.Resource{Kind: kindInstance, Key: "orphan/" + id, ID: id, Status: "ending"}, record{Region: r.cloud.region}}
+// orphan is an instance of the run that is no service's and has to end; asked is when it was started, where it has
+// not been seen by itself yet.
+func (r *Runner) orphan(id string, asked time.Time) held {
+	return held{runners.Resource{Kind: kindInstance, Key: "orphan/" + id, ID: id, Status: "ending"}, record{Region: r.cloud.region, Asked: asked}}
 }
 
 // removeKeys forgets the run's private keys once nothing is left that takes them.

@@ -94,6 +94,10 @@ func (r *Runner) start(ctx context.Context, t *template, b *batch) ([]held, erro
 	case noRoom && b.least() == 1:
 		r.fail(b.services, err)
 		return nil, nil // each of them tells it by itself
+	case len(list) == 0 && b.least() == 1:
+		// Asking on would not end, and may start what nobody is told of.
+		r.fail(b.services, fmt.Errorf("start %s: the endpoint took the call, but no instance of it can be seen", b.what(r.config)))
+		return nil, nil
 	}
 	missing := b.without(list)
 	if len(missing) == 0 {
@@ -132,14 +136,24 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 				return nil, err
 			}
 		}
-		out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, t.request(b), r.cloud.retrying(func(err error) bool {
+		in := t.request(b)
+		if r.cloud.takesNoTags.Load() {
+			in.TagSpecifications = nil
+		}
+		out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, in, r.cloud.retrying(func(err error) bool {
 			return kindOf(err) == throttled || neverSent(err)
 		}))
 		told := explain(err, "start %s", b.what(r.config))
 		switch {
 		case err == nil:
 			r.tagUntagged(ctx, t, b, out.Instances)
-			return r.assign(ctx, b, join(seen, out.Instances))
+			if seen = join(seen, out.Instances); len(seen) < b.least() {
+				return r.settleByLooking(ctx, b) // more were started than the answer tells of
+			}
+			return r.assign(ctx, b, seen)
+		case in.TagSpecifications != nil && about(err, "tagspecification"):
+			r.cloud.takesNoTags.Store(true)
+			continue
 		case repeated && noEffect(err), kindOf(err) == usedToken:
 			// This call is refused; one before it may have started what is not seen yet.
 			b.Repeated = before

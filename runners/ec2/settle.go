@@ -3,6 +3,7 @@ package ec2
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -109,30 +110,24 @@ func (r *Runner) settleByLooking(ctx context.Context, b *batch) ([]held, error) 
 }
 
 // startedBy are the instances that the calls of a batch have started, in any
-// state: never nil without an error. Some compatible clouds do not know the
-// filter for tokens, and answer it with an error of any kind, or do not keep
-// them; the token is also a tag, which may take longer to show.
+// state: never nil without an error. Some compatible clouds do not keep tokens;
+// the token is also a tag, which may take longer to show.
 func (r *Runner) startedBy(ctx context.Context, b *batch) ([]types.Instance, error) {
 	ours := func(i *types.Instance) bool {
 		return aws.ToString(i.ClientToken) == b.token || tagMap(i.Tags)[tagBatch] == b.token
 	}
-	answered := func(err error) bool {
-		return statusOf(err) != 0 && kindOf(err) != throttled && kindOf(err) != badCredentials && kindOf(err) != notAllowed
-	}
-	doing := "look for the instances of the call " + b.token
-	seen, err := r.cloud.instances(ctx, ours, []types.Filter{filter("client-token", b.token)},
-		r.cloud.retrying(func(err error) bool { return !answered(err) }))
-	if err != nil && !answered(err) {
-		return nil, explain(err, "%s", doing)
-	}
-	if len(seen) < b.Count {
-		tagged, terr := r.cloud.instances(ctx, ours, []types.Filter{filter("tag:"+tagBatch, b.token)})
-		if terr != nil && (err != nil || !answered(terr)) {
-			return nil, explain(terr, "%s", doing)
+	seen := []types.Instance{}
+	for _, by := range []types.Filter{filter("client-token", b.token), filter("tag:"+tagBatch, b.token)} {
+		if len(seen) >= b.Count {
+			break
 		}
-		seen = join(seen, tagged)
+		more, err := r.cloud.instances(ctx, ours, []types.Filter{by})
+		if err != nil {
+			return nil, explain(err, "look for the instances of the call %s", b.token)
+		}
+		seen = join(seen, more)
 	}
-	return append([]types.Instance{}, seen...), nil
+	return seen, nil
 }
 
 func filter(name string, values ...string) types.Filter {
@@ -142,11 +137,29 @@ func filter(name string, values ...string) types.Filter {
 // pageSize is the largest page of DescribeInstances.
 const pageSize = 1000
 
-// instances are all that match, page by page. Compatible clouds may pass over a
-// filter, and what is found here may be ended: match is the filters once more.
-func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter, options ...func(*ec2.Options)) ([]types.Instance, error) {
+// instances are all that match. Compatible clouds may pass over a filter, and
+// what is found here may be ended: match is the filters once more. Others refuse
+// filters that they do not know, with an error of any kind; everything is looked
+// through then.
+func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter) ([]types.Instance, error) {
+	name := aws.ToString(filters[0].Name)
+	if _, known := c.refusedFilters.Load(name); !known {
+		found, err := c.pages(ctx, match, filters, c.unlessRefused())
+		if !refused(err) {
+			return found, err
+		}
+		c.refusedFilters.Store(name, true)
+	}
+	return c.pages(ctx, match, nil)
+}
+
+// pages describes instances page by page.
+func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter, options ...func(*ec2.Options)) ([]types.Instance, error) {
 	var found []types.Instance
-	in := &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
+	in := &ec2.DescribeInstancesInput{Filters: filters}
+	if filters != nil {
+		in.MaxResults = aws.Int32(pageSize) // a call that was refused may have been so for this
+	}
 	for {
 		out, err := call(ctx, c, c.ec2.DescribeInstances, in, options...)
 		if err != nil {
@@ -159,9 +172,15 @@ func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool,
 				}
 			}
 		}
-		if aws.ToString(out.NextToken) == "" {
+		switch next := aws.ToString(out.NextToken); next {
+		case "":
 			return found, nil
+		case aws.ToString(in.NextToken):
+			return nil, errSamePage
 		}
 		in.NextToken = out.NextToken
 	}
 }
+
+// errSamePage is told of an endpoint that would keep launch reading for ever.
+var errSamePage = errors.New("the endpoint gives the same page of instances again and again")

@@ -162,7 +162,7 @@ func TestAnswersWithoutEffect(t *testing.T) {
 		{Code: "InsufficientInstanceCapacity", Status: 500}: true,
 		{Code: "RequestTimeout", Status: 408}:               false,
 		{Code: "Conflict", Status: 409}:                     false,
-		{Code: "Unheard", Status: 429}:                      false,
+		{Code: "Whatever", Status: 501}:                     false,
 		{Code: "UnknownError", Status: 500}:                 false,
 		{Code: "InternalError", Status: 500}:                false,
 		{Code: "Unavailable", Status: 503}:                  false,
@@ -174,8 +174,12 @@ func TestAnswersWithoutEffect(t *testing.T) {
 		}
 	}
 	w.config.Endpoint = "http://127.0.0.1:1" // where nothing listens
-	if _, err := w.runner().cloud.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, once); !noEffect(err) {
+	_, err := w.runner().cloud.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, once)
+	if !noEffect(err) {
 		t.Errorf("a call that could not be sent may have had an effect: %v", err)
+	}
+	if text := explain(err, "look").Error(); !strings.HasPrefix(text, `look: Post "http://127.0.0.1:1/": dial tcp`) {
+		t.Errorf("told as %q", text)
 	}
 }
 

@@ -166,11 +166,17 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
-// pacedGroups lets the SDK's paginator make its calls through call.
+// pacedGroups lets the SDK's paginator make its calls through call, without the filters where they are refused.
 type pacedGroups struct{ *cloud }
 
 func (p pacedGroups) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
-	return call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, in)
+	out, err := call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, in, p.unlessRefused())
+	if refused(err) && in.Filters != nil {
+		whole := *in
+		whole.Filters = nil
+		return call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, &whole)
+	}
+	return out, err
 }
 
 func (r *Runner) vpcOf(ctx context.Context, subnet string) (string, error) {

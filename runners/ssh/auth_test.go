@@ -206,11 +206,11 @@ func TestDefaultKey(t *testing.T) {
 	config.IdentityFile = ""
 	defaultKey(t, s, env)
 	end := Endpoint{Address: "127.0.0.1", Via: []Endpoint{{Address: "127.0.0.2", Port: s.Port, User: s.User}}}
-	if _, err := runnerFor(t, config, env).ConnectTo(t.Context(), end); err != nil {
+	if _, err := runnerFor(t, config, env).ConnectTo(t.Context(), end, "db"); err != nil {
 		t.Errorf("ConnectTo: %v", err)
 	}
 	end.Signers = []ssh.Signer{s.Signer}
-	if _, err := runnerFor(t, config, envFor(t)).ConnectTo(t.Context(), end); err == nil || !strings.Contains(err.Error(), "no key to log in to 127.0.0.2") {
+	if _, err := runnerFor(t, config, envFor(t)).ConnectTo(t.Context(), end, "db"); err == nil || !strings.Contains(err.Error(), "no key to log in to 127.0.0.2") {
 		t.Errorf("ConnectTo where there is no key for the host on the way: %v", err)
 	}
 }
@@ -232,7 +232,7 @@ func TestTooManyKeys(t *testing.T) {
 	r := runnerFor(t, config, env)
 	ctx, cancel := contextFor(t, 1)
 	defer cancel()
-	_, err := r.ConnectTo(ctx, Endpoint{Address: "127.0.0.1", Booting: true})
+	_, err := r.ConnectTo(ctx, Endpoint{Address: "127.0.0.1", Booting: true}, "db")
 	if !isUnreachable(err) || !strings.Contains(err.Error(), "identity_file") {
 		t.Errorf("ConnectTo a machine that is just being made: %v; want that it is waited for", err)
 	}
@@ -294,7 +294,7 @@ func TestJumps(t *testing.T) {
 	}
 	end := via(last)
 	end.Via = []Endpoint{via(first), via(second)}
-	h, err := r.ConnectTo(t.Context(), end)
+	h, err := r.ConnectTo(t.Context(), end, "db")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestJumps(t *testing.T) {
 	gone := runnerFor(t, Config{ConnectTimeout: configFor(last).ConnectTimeout / 10, Agent: configFor(last).Agent}, envFor(t))
 	ctx, cancel := contextFor(t, 2)
 	defer cancel()
-	if _, err := gone.ConnectTo(ctx, end); err == nil || !strings.Contains(err.Error(), "through 127.0.0.1") {
+	if _, err := gone.ConnectTo(ctx, end, "db"); err == nil || !strings.Contains(err.Error(), "through 127.0.0.1") {
 		t.Errorf("ConnectTo through a host that is away: %v", err)
 	}
 }

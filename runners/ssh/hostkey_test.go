@@ -199,15 +199,15 @@ func TestLateHostKey(t *testing.T) {
 	}
 	env := envFor(t)
 	told := make(chan string, 10)
-	env.Note = func(_, text string) { told <- text }
+	env.Note = func(service, text string) { told <- service + ": " + text }
 	end := Endpoint{Address: "127.0.0.1", HostKeys: []ssh.PublicKey{public}, Booting: true}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if _, err := runnerFor(t, configFor(s), env).ConnectTo(t.Context(), end); err != nil {
+		if _, err := runnerFor(t, configFor(s), env).ConnectTo(t.Context(), end, "db"); err != nil {
 			t.Errorf("ConnectTo: %v", err)
 		}
 	})
-	if text := <-told; !strings.Contains(text, ssh.FingerprintSHA256(s.HostKey)) || !strings.Contains(text, ssh.FingerprintSHA256(public)) {
+	if text := <-told; !strings.HasPrefix(text, "db: ") || !strings.Contains(text, ssh.FingerprintSHA256(s.HostKey)) || !strings.Contains(text, ssh.FingerprintSHA256(public)) {
 		t.Errorf("the operator is told %q", text)
 	}
 	write(t, filepath.Join(s.Dir, "host_key"), string(pem.EncodeToMemory(block)))
@@ -218,12 +218,12 @@ func TestLateHostKey(t *testing.T) {
 	why := errors.New("it did not let launch in")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
 	defer cancel()
-	_, err = runnerFor(t, configFor(s), envFor(t)).ConnectTo(ctx, end)
+	_, err = runnerFor(t, configFor(s), envFor(t)).ConnectTo(ctx, end, "db")
 	if !isUnreachable(err) || !errors.Is(err, why) || !strings.Contains(err.Error(), ssh.FingerprintSHA256(public)) {
 		t.Errorf("ConnectTo a machine that goes on to show another key: %v", err)
 	}
 	end.Booting = false
-	if _, err := runnerFor(t, configFor(s), envFor(t)).ConnectTo(t.Context(), end); err == nil || !strings.Contains(err.Error(), "has changed") {
+	if _, err := runnerFor(t, configFor(s), envFor(t)).ConnectTo(t.Context(), end, "db"); err == nil || !strings.Contains(err.Error(), "has changed") {
 		t.Errorf("ConnectTo: %v", err)
 	}
 	// What the runner's block says holds for machines that it is handed, too.
@@ -231,7 +231,7 @@ func TestLateHostKey(t *testing.T) {
 	config := configFor(s)
 	_, wrong := newKey(t)
 	config.HostKey = authorizedKey(wrong)
-	if _, err := runnerFor(t, config, envFor(t)).ConnectTo(t.Context(), end); err == nil || !strings.Contains(err.Error(), "was given for it is "+describe(wrong)) {
+	if _, err := runnerFor(t, config, envFor(t)).ConnectTo(t.Context(), end, "db"); err == nil || !strings.Contains(err.Error(), "was given for it is "+describe(wrong)) {
 		t.Errorf("ConnectTo with host_key: %v", err)
 	}
 }

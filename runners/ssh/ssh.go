@@ -101,9 +101,10 @@ func (r *Runner) Connect(ctx context.Context, target runners.Target) (runners.Ho
 // ConnectTo reaches a host whose facts are decided. It is patient until ctx
 // ends, as Connect is; a second call for the same host shares the connection.
 // Where it gives no Signers, keys are found as for a host that ~/.ssh/config does not name.
-func (r *Runner) ConnectTo(ctx context.Context, end Endpoint) (runners.Host, error) {
+// service is whose notes are told.
+func (r *Runner) ConnectTo(ctx context.Context, end Endpoint, service string) (runners.Host, error) {
 	end = r.complete(end.withDefaultKeys())
-	return r.connect(ctx, end, "")
+	return r.connect(ctx, end, service)
 }
 
 // withDefaultKeys also looks at ~/.ssh/id_* where no key is given, on the way too.
