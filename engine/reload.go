@@ -87,6 +87,9 @@ func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error
 	case state.RunTerminating, state.RunTerminated:
 		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
 	}
+	if err := s.needToEnd(ctx); err != nil { // what the new plan takes was asked for when it was laid out
+		return err
+	}
 	files, err := tree.Snapshot()
 	if err != nil {
 		return err
@@ -196,6 +199,7 @@ func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error)
 		all[name] = g
 	}
 	for name, g := range given {
+		g.Ambient = g.Ambient || slices.Contains(captured.Sensitive, name) // as above: ending what the old plan began may take it
 		all[name] = g
 	}
 	return plan.Inputs{Variables: all, RunName: s.run.Name, RunID: s.run.ID}, nil

@@ -24,6 +24,9 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
 		}
 	}
+	if err := s.needToBringUp(ctx); err != nil {
+		return err
+	}
 	if s.Run().Status != state.RunReady {
 		s.workBegins()
 	}

@@ -48,6 +48,9 @@ func (s *Session) Terminate(ctx context.Context) error {
 	if s.Run().Status == state.RunTerminated {
 		return nil
 	}
+	if err := s.needToEnd(ctx); err != nil {
+		return err
+	}
 	if err := s.setRun(state.RunTerminating, s.opts.Command).Wait(); err != nil {
 		return err
 	}
@@ -207,7 +210,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ending == nil {
 		ending = &plan.Ending{Signal: plan.StopSignal, Grace: plan.StopTimeout}
 	}
-	if ending.Terminate != nil && !svc.note.EndDone && (svc.snapshot().Attempt > 0 || !svc.spec.HasBoot && !svc.spec.HasProcess) {
+	if ending.Terminate != nil && !svc.note.EndDone && svc.begun() {
 		if text := s.endProgram(ctx, svc, ending, started); text != "" {
 			problem(text)
 		}
@@ -242,6 +245,11 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		problem("its work directory could not be removed: " + err.Error())
 	}
 	return problems, nil
+}
+
+// begun says whether there may be something that the service's terminate program is for.
+func (svc *service) begun() bool {
+	return svc.snapshot().Attempt > 0 || !svc.spec.HasBoot && !svc.spec.HasProcess
 }
 
 // endProgram runs the service's terminate program, or attaches to the one that an earlier command began.
