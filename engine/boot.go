@@ -88,8 +88,8 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 			return s.leave(svc, reason)
 		}
 	}
-	if svc.status() == state.Terminating {
-		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
+	if svc.endedBefore() {
+		return s.rebuild(ctx, svc, "it was being ended", started)
 	}
 	if why := s.misfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
@@ -151,10 +151,15 @@ func (s *Session) leave(svc *service, reason string) error {
 	}
 }
 
-// unskip makes what an earlier failure kept from starting eligible again.
+// unskip makes what an earlier failure kept from starting eligible again, and what was ended.
 func (s *Session) unskip() {
 	for _, svc := range s.services {
-		if st := svc.status(); st == state.Skipped || st == state.Terminated {
+		switch svc.status() {
+		case state.Terminated:
+			svc.note.Facts, svc.host = nil, nil
+			s.forgetBoot(svc)
+			s.advance(svc, state.Pending, "")
+		case state.Skipped:
 			s.advance(svc, state.Pending, "")
 		}
 	}

@@ -47,11 +47,14 @@ func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error
 		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", err)
 	}
 	for _, spec := range tree.Services {
-		if current := s.byAddress[spec.Address]; current != nil && current.note.Generation == number {
-			former := &service{spec: spec, tree: tree, row: current.snapshot(), note: current.note}
-			if err := s.restoreKnown(former); err != nil {
-				return nil, err
-			}
+		current := s.byAddress[spec.Address]
+		if current == nil {
+			continue
+		}
+		// What was brought up again since then is known as it is now: that is where those who use it find it.
+		former := &service{spec: spec, tree: tree, row: current.snapshot(), note: current.note}
+		if err := s.restoreKnown(former); err != nil && current.note.Generation == number {
+			return nil, err
 		}
 	}
 	s.masker.also(tree.SecretsAfter)

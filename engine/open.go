@@ -208,17 +208,15 @@ func (s *Session) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, svc := range s.services {
-		if err := s.restoreKnown(svc); err != nil {
-			return err
-		}
+	if err := s.restoreServices(); err != nil {
+		return err
 	}
 	slices.SortFunc(unknown, func(a, b state.Service) int { return cmp.Compare(a.Address, b.Address) })
 	for _, row := range unknown {
-		if row.Status != state.Terminated {
-			if err := s.addGone(ctx, row); err != nil {
-				return err
-			}
+		if row.Status == state.Terminated {
+			s.ended = append(s.ended, row)
+		} else if err := s.addGone(ctx, row); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -107,10 +107,11 @@ func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error
 // adoptPlan records the new generation in one transaction; from then on a resume goes on with it.
 func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, captured []byte, files []plan.SnapshotFile) error {
 	rows := make(map[string]state.Service, len(s.services))
-	known := map[string]bool{}
-	for _, svc := range s.services {
+	for _, svc := range slices.Concat(s.services, s.gone) {
 		rows[svc.address()] = svc.record()
-		known[svc.address()] = true
+	}
+	for _, row := range s.ended {
+		rows[row.Address] = row
 	}
 	old := s.services
 	s.mu.Lock()
@@ -134,7 +135,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	added := newRun(from, tree, nil, files)
 	for i, svc := range s.services {
 		svc.edit(func(row *state.Service) { row.Position, row.Level = i, svc.spec.Level.Name })
-		if !known[svc.address()] {
+		if _, known := rows[svc.address()]; !known {
 			added.Services = append(added.Services, svc.snapshot())
 		}
 	}
@@ -161,12 +162,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	if err != nil {
 		return fmt.Errorf("record the new plan: %w", err)
 	}
-	for _, svc := range s.services {
-		if err := s.restoreKnown(svc); err != nil {
-			s.Note(svc.address(), err.Error()) // its exports are declared otherwise now, so it is brought up again
-		}
-	}
-	return nil
+	return s.restoreServices()
 }
 
 // keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.
