@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/launchplan/launch/plan"
@@ -17,15 +18,22 @@ func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	if err := svc.decodeDetail(); err != nil {
 		return err
 	}
-	tree, err := s.generation(ctx, max(1, svc.note.Generation))
-	if err != nil {
-		return err
+	from := []int{svc.note.Generation}
+	if svc.note.Generation == 0 { // it was never begun, and went from the latest plan that has it
+		from = slices.Sorted(maps.Keys(s.set.Former))
 	}
-	if !svc.belongTo(tree) {
-		return fmt.Errorf("the state store has a service %s that no plan of run %s knows", row.Address, s.run.Name)
+	for _, number := range slices.Backward(from) {
+		tree, err := s.generation(ctx, number)
+		if err != nil {
+			return err
+		}
+		if svc.belongTo(tree) {
+			svc.note.Generation = number
+			s.gone = append(s.gone, svc)
+			return s.restoreKnown(svc)
+		}
 	}
-	s.gone = append(s.gone, svc)
-	return s.restoreKnown(svc)
+	return fmt.Errorf("the state store has a service %s that no plan of run %s knows", row.Address, s.run.Name)
 }
 
 // generation lays out an earlier plan of the run, with what is known of its services.

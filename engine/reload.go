@@ -142,6 +142,9 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	s.gone = slices.DeleteFunc(s.gone, func(g *service) bool { return s.byAddress[g.address()] != nil })
 	for _, svc := range old {
 		if s.byAddress[svc.address()] == nil {
+			if svc.note.Generation == 0 { // never begun
+				svc.note.Generation = from.Generation
+			}
 			s.gone = append(s.gone, svc)
 		}
 	}

@@ -281,12 +281,13 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 	if attached && unfinished(result) && ctx.Err() == nil {
 		return s.endProgram(ctx, svc, ending, started)
 	}
-	if result.Outcome == runners.Exited && result.Status == 0 {
+	svc.note.EndDone = result.Outcome == runners.Exited && result.Status == 0
+	// Before the host's record of it is removed: who goes on after a crash would start what has ended a second time.
+	if err := s.advance(svc, state.Terminating, name+" "+describe(result, ending.Terminate.Timeout)).Wait(); err != nil {
+		return err.Error()
+	}
+	if svc.note.EndDone {
 		log.close()
-		svc.note.EndDone = true
-		if err := s.advance(svc, state.Terminating, name+" has ended").Wait(); err != nil { // before the host's record of it is removed
-			return err.Error()
-		}
 		return ""
 	}
 	f := s.programFailure(svc, PhaseTerminate, ending.Terminate, result, log)
