@@ -6,7 +6,6 @@ package engine
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -242,7 +241,7 @@ func (s *Session) goOnFrom(svc *service, row state.Service) error {
 	row.Address = fresh.Address
 	svc.row = row
 	s.withheld = s.withheld || len(row.Withheld) > 0
-	return svc.decodeDetail()
+	return s.decodeDetail(svc)
 }
 
 // endedBefore says whether a service was being ended, and was not ended whole: it is brought up from its beginning.
@@ -251,12 +250,12 @@ func (svc *service) endedBefore() bool {
 	return row.Status == state.Terminating || row.Status == state.Failed && row.Phase == PhaseTerminate
 }
 
-func (svc *service) decodeDetail() error {
+func (s *Session) decodeDetail(svc *service) error {
 	if len(svc.row.Detail) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(svc.row.Detail, &svc.note); err != nil {
-		return fmt.Errorf("the state store's record of service %s cannot be read: %w", svc.row.Address, err)
+		return s.opts.DB.Damaged("service "+svc.row.Address, "a detail that cannot be read: "+err.Error())
 	}
 	svc.row.Detail = nil
 	return nil

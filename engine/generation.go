@@ -15,7 +15,7 @@ import (
 // addGone takes in a service that is no longer in the run's plan, but was not ended yet.
 func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	svc := &service{row: row}
-	if err := svc.decodeDetail(); err != nil {
+	if err := s.decodeDetail(svc); err != nil {
 		return err
 	}
 	from := []int{svc.note.Generation}
@@ -33,7 +33,7 @@ func (s *Session) addGone(ctx context.Context, row state.Service) error {
 			return s.restoreKnown(svc)
 		}
 	}
-	return fmt.Errorf("the state store has a service %s that no plan of run %s knows", row.Address, s.run.Name)
+	return s.opts.DB.Damaged("run "+s.run.Name, "a service "+row.Address+" that no plan of it knows")
 }
 
 // generation lays out an earlier plan of the run, with what is known of its services.

@@ -61,7 +61,7 @@ func (s *Session) restoreKnown(svc *service) error {
 	}
 	restored, err := svc.spec.RestoreExports(row.Attributes, row.Withheld)
 	if err != nil {
-		return fmt.Errorf("the state store's attributes of service %s cannot be read: %w", row.Address, err)
+		return s.opts.DB.Damaged("service "+row.Address, "attributes that cannot be read: "+err.Error())
 	}
 	svc.tree.Learn(svc.spec, svc.known(restored))
 	return nil

@@ -163,7 +163,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	}
 	var captured plan.Captured
 	if err := json.Unmarshal(run.Captured, &captured); err != nil {
-		return nil, fmt.Errorf("the state store's record of run %s cannot be read: %w", run.Name, err)
+		return nil, opts.DB.Damaged("run "+run.Name, "values for its plan that cannot be read: "+err.Error())
 	}
 	po := planOptions(opts)
 	po.Source = plan.SnapshotSource(files)
@@ -173,7 +173,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	po.Version = "" // it was good enough when the run was made
 	variables, err := captured.Given()
 	if err != nil {
-		return nil, fmt.Errorf("the variables of run %s cannot be read: %w", run.Name, err)
+		return nil, opts.DB.Damaged("run "+run.Name, "variables that cannot be read: "+err.Error())
 	}
 	for name, g := range given {
 		if slices.Contains(captured.Sensitive, name) {
@@ -188,7 +188,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 func (s *Session) restore(ctx context.Context) error {
 	if len(s.run.Options) > 0 {
 		if err := json.Unmarshal(s.run.Options, &s.set); err != nil {
-			return fmt.Errorf("the state store's options of run %s cannot be read: %w", s.run.Name, err)
+			return s.opts.DB.Damaged("run "+s.run.Name, "options that cannot be read: "+err.Error())
 		}
 	}
 	resources, err := s.opts.DB.Resources(ctx, s.run.ID)
@@ -207,6 +207,11 @@ func (s *Session) restore(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, svc := range s.services {
+		if svc.row.Since.IsZero() { // it is as arrange made it
+			return s.opts.DB.Damaged("run "+s.run.Name, "no record of service "+svc.address())
+		}
 	}
 	if err := s.restoreServices(); err != nil {
 		return err
