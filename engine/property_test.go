@@ -286,7 +286,11 @@ func (h *history) randomPlan() string {
 			case 1:
 				fmt.Fprintf(&b, "    count = %d\n    boot {\n      command = [\"boot\"]%s\n      retries = 1\n      retry_delay = \"1ms\"\n    }\n", 1+h.random.IntN(3), env)
 			default:
-				fmt.Fprintf(&b, "    boot {\n      command = [\"boot\"]%s\n    }\n    exports = { v = string }\n", env)
+				exports := "exports = { v = string }"
+				if h.random.IntN(2) == 0 {
+					exports = "export \"v\" {\n      type      = string\n      sensitive = true\n    }"
+				}
+				fmt.Fprintf(&b, "    boot {\n      command = [\"boot\"]%s\n    }\n    %s\n", env, exports)
 				made = append(made, svc)
 			}
 			if h.random.IntN(2) == 0 {
