@@ -44,12 +44,6 @@ func (e *RunError) Error() string {
 // Boot brings a run up from where it stands: a new one from its beginning, one
 // that was interrupted or failed from where it stopped. Services that are ready are verified.
 func (s *Session) Boot(ctx context.Context) error {
-	switch s.Run().Status {
-	case state.RunTerminating:
-		return fmt.Errorf("run %s is being terminated: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Name)
-	case state.RunTerminated:
-		return fmt.Errorf("run %s is terminated, and over: `launch boot` begins a new one", s.run.Name)
-	}
 	if s.Run().Status != state.RunBooting {
 		s.workBegins()
 	}
@@ -66,8 +60,18 @@ func (s *Session) Boot(ctx context.Context) error {
 
 // Resume is Boot for a run that exists: it goes on to the end, past the level at which it was to stop.
 func (s *Session) Resume(ctx context.Context) error {
-	if s.set.Until != "" {
-		s.set.Until = ""
+	switch s.Run().Status {
+	case state.RunTerminating:
+		return fmt.Errorf("run %s is being terminated: `launch terminate %s` goes on with that, and nothing else can", s.run.Name, s.run.Name)
+	case state.RunTerminated:
+		return fmt.Errorf("run %s is terminated, and over: `launch boot` begins a new one", s.run.Name)
+	}
+	stop := s.set.Until
+	s.set.Until = ""
+	if err := s.needToBringUp(ctx); err != nil {
+		return err
+	}
+	if stop != "" {
 		encoded, err := json.Marshal(s.set)
 		if err != nil {
 			return err
@@ -84,8 +88,8 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 			return s.leave(svc, reason)
 		}
 	}
-	if svc.status() == state.Terminating {
-		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
+	if svc.endedBefore() {
+		return s.rebuild(ctx, svc, "it was being ended", started)
 	}
 	if why := s.misfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
@@ -147,10 +151,15 @@ func (s *Session) leave(svc *service, reason string) error {
 	}
 }
 
-// unskip makes what an earlier failure kept from starting eligible again.
+// unskip makes what an earlier failure kept from starting eligible again, and what was ended.
 func (s *Session) unskip() {
 	for _, svc := range s.services {
-		if st := svc.status(); st == state.Skipped || st == state.Terminated {
+		switch svc.status() {
+		case state.Terminated:
+			svc.note.Facts, svc.host = nil, nil
+			s.forgetBoot(svc)
+			s.advance(svc, state.Pending, "")
+		case state.Skipped:
 			s.advance(svc, state.Pending, "")
 		}
 	}

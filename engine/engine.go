@@ -6,7 +6,6 @@ package engine
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -57,19 +56,19 @@ type Session struct {
 
 	tree      *plan.Tree // of the current generation
 	levels    []*level
-	services  []*service // in the order of the plan
-	gone      []*service // of earlier generations, still to be ended
+	services  []*service      // in the order of the plan
+	gone      []*service      // of earlier generations, still to be ended
+	ended     []state.Service // of earlier generations, terminated: a reload may have them again
 	byAddress map[string]*service
 	starting  chan struct{}
 
-	mu        sync.Mutex
-	run       state.Run // guarded by mu
-	set       Settings
-	withheld  bool                  // some service has sensitive exports, which the store does not keep
-	recalling sync.Mutex            // one service at a time reads those of others
-	working   sync.Once             // the run's status says that it is being brought up
-	given     map[string]plan.Given // sensitive variables, for laying out earlier generations
-	trees     map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+	mu       sync.Mutex
+	run      state.Run // guarded by mu
+	set      Settings
+	withheld bool                  // some service has sensitive exports, which the store does not keep
+	working  sync.Once             // the run's status says that it is being brought up
+	given    map[string]plan.Given // sensitive variables, for laying out earlier generations
+	trees    map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
 }
 
 // Settings of a run, kept with it.
@@ -109,13 +108,14 @@ type service struct {
 	tree *plan.Tree // the generation's that brought it up, or will
 	on   *service
 
-	connect sync.Mutex // held while host is being set by more than one service's worker
+	connect sync.Mutex // held while host is being set, by whichever worker needs it first
 
 	mu           sync.Mutex
 	row          state.Service // guarded by mu; without Detail, which is note
 	note         detail        // touched by the service's worker only
 	wrote        []string      // attempts that wrote something, the outcome of which is about to be recorded
 	host         runners.Host  // nil: not connected; touched by the service's worker only
+	recall       sync.Mutex    // held while its exports are read again, maybe by the worker of one that uses them
 	exportsKnown bool          // this command has seen the boot program end, or read its exports again
 }
 
@@ -241,15 +241,21 @@ func (s *Session) goOnFrom(svc *service, row state.Service) error {
 	row.Address = fresh.Address
 	svc.row = row
 	s.withheld = s.withheld || len(row.Withheld) > 0
-	return svc.decodeDetail()
+	return s.decodeDetail(svc)
 }
 
-func (svc *service) decodeDetail() error {
+// endedBefore says whether a service was being ended, and was not ended whole: it is brought up from its beginning.
+func (svc *service) endedBefore() bool {
+	row := svc.snapshot()
+	return row.Status == state.Terminating || row.Status == state.Failed && row.Phase == PhaseTerminate
+}
+
+func (s *Session) decodeDetail(svc *service) error {
 	if len(svc.row.Detail) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(svc.row.Detail, &svc.note); err != nil {
-		return fmt.Errorf("the state store's record of service %s cannot be read: %w", svc.row.Address, err)
+		return s.opts.DB.Damaged("service "+svc.row.Address, "a detail that cannot be read: "+err.Error())
 	}
 	svc.row.Detail = nil
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/launchplan/launch/plan"
@@ -14,18 +15,25 @@ import (
 // addGone takes in a service that is no longer in the run's plan, but was not ended yet.
 func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	svc := &service{row: row}
-	if err := svc.decodeDetail(); err != nil {
+	if err := s.decodeDetail(svc); err != nil {
 		return err
 	}
-	tree, err := s.generation(ctx, max(1, svc.note.Generation))
-	if err != nil {
-		return err
+	from := []int{svc.note.Generation}
+	if svc.note.Generation == 0 { // it was never begun, and went from the latest plan that has it
+		from = slices.Sorted(maps.Keys(s.set.Former))
 	}
-	if !svc.belongTo(tree) {
-		return fmt.Errorf("the state store has a service %s that no plan of run %s knows", row.Address, s.run.Name)
+	for _, number := range slices.Backward(from) {
+		tree, err := s.generation(ctx, number)
+		if err != nil {
+			return err
+		}
+		if svc.belongTo(tree) {
+			svc.note.Generation = number
+			s.gone = append(s.gone, svc)
+			return s.restoreKnown(svc)
+		}
 	}
-	s.gone = append(s.gone, svc)
-	return s.restoreKnown(svc)
+	return s.opts.DB.Damaged("run "+s.run.Name, "a service "+row.Address+" that no plan of it knows")
 }
 
 // generation lays out an earlier plan of the run, with what is known of its services.
@@ -47,11 +55,14 @@ func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error
 		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", err)
 	}
 	for _, spec := range tree.Services {
-		if current := s.byAddress[spec.Address]; current != nil && current.note.Generation == number {
-			former := &service{spec: spec, tree: tree, row: current.snapshot(), note: current.note}
-			if err := s.restoreKnown(former); err != nil {
-				return nil, err
-			}
+		current := s.byAddress[spec.Address]
+		if current == nil {
+			continue
+		}
+		// What was brought up again since then is known as it is now: that is where those who use it find it.
+		former := &service{spec: spec, tree: tree, row: current.snapshot(), note: current.note}
+		if err := s.restoreKnown(former); err != nil && current.note.Generation == number {
+			return nil, err
 		}
 	}
 	s.masker.also(tree.SecretsAfter)

@@ -37,6 +37,17 @@ func (s *Session) beginVerify(svc *service) error {
 	return ticket.Wait()
 }
 
+// restoreServices tells the plan what earlier commands learned of its services. Of one whose exports a reload has
+// declared otherwise nothing is known until it was brought up again.
+func (s *Session) restoreServices() error {
+	for _, svc := range s.services {
+		if err := s.restoreKnown(svc); err != nil && svc.note.Generation == s.Run().Generation {
+			return err
+		}
+	}
+	return nil
+}
+
 // restoreKnown tells the plan what earlier commands learned of a service. Exports that are sensitive
 // were not kept: recallSecrets reads them from the host.
 func (s *Session) restoreKnown(svc *service) error {
@@ -50,7 +61,7 @@ func (s *Session) restoreKnown(svc *service) error {
 	}
 	restored, err := svc.spec.RestoreExports(row.Attributes, row.Withheld)
 	if err != nil {
-		return fmt.Errorf("the state store's attributes of service %s cannot be read: %w", row.Address, err)
+		return s.opts.DB.Damaged("service "+row.Address, "attributes that cannot be read: "+err.Error())
 	}
 	svc.tree.Learn(svc.spec, svc.known(restored))
 	return nil
@@ -58,19 +69,34 @@ func (s *Session) restoreKnown(svc *service) error {
 
 // recallSecrets reads again, from the service's own exports file, the exports that are not kept in the store.
 func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
-	if svc.exportsKnown || len(svc.snapshot().Withheld) == 0 || svc.note.Boot == "" || svc.host == nil {
+	svc.recall.Lock()
+	defer svc.recall.Unlock()
+	if svc.exportsKnown || !svc.withholds() {
 		return nil
 	}
+	if err := svc.readExports(ctx, svc.tree, svc.spec); err != nil {
+		return err
+	}
+	svc.exportsKnown = true
+	return nil
+}
+
+// withholds says whether the service has exports that only its host keeps.
+func (svc *service) withholds() bool {
+	return svc.host != nil && svc.note.Boot != "" && len(svc.snapshot().Withheld) > 0
+}
+
+// readExports tells a plan in which the service is spec of the exports that the service's host keeps.
+func (svc *service) readExports(ctx context.Context, tree *plan.Tree, spec *plan.Service) error {
 	left, err := svc.host.ReadFile(ctx, runners.DirName(svc.address()), svc.note.User, exportsFile+svc.note.Boot, runners.MaxCollect)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without the file it left none: what was withheld is an attribute
 		return fmt.Errorf("read the sensitive exports of %s again: %w", svc.address(), err)
 	}
-	got, _, err := svc.spec.ParseExports(left)
+	got, _, err := spec.ParseExports(left)
 	if err != nil {
 		return err
 	}
-	svc.tree.Learn(svc.spec, svc.known(got))
-	svc.exportsKnown = true
+	tree.Learn(spec, svc.known(got))
 	return nil
 }
 
@@ -79,21 +105,31 @@ func (s *Session) recallUsed(ctx context.Context, svc *service) error {
 	if !s.withheld {
 		return nil
 	}
-	s.recalling.Lock()
-	defer s.recalling.Unlock()
 	var err error
 	svc.spec.Uses(func(used *plan.Service) bool {
 		other := s.byAddress[used.Address]
-		if other == nil || other == svc || other.exportsKnown || len(other.snapshot().Withheld) == 0 {
+		if other == nil || other == svc || len(other.snapshot().Withheld) == 0 {
 			return true
 		}
-		if _, err = s.reconnect(ctx, other, func() {}); err == nil {
-			err = s.recallSecrets(ctx, other)
-		}
+		err = s.recallFor(ctx, svc, other, used)
 		return err == nil
 	})
 	if err != nil {
 		return fmt.Errorf("what %s uses: %w", svc.address(), err)
 	}
 	return nil
+}
+
+// recallFor reads again the sensitive exports of another service, which is used in the plan of svc: maybe an earlier one.
+func (s *Session) recallFor(ctx context.Context, svc, other *service, used *plan.Service) error {
+	if _, err := s.reconnect(ctx, other, func() {}); err != nil {
+		return err
+	}
+	if svc.tree == other.tree {
+		return s.recallSecrets(ctx, other)
+	}
+	if !other.withholds() {
+		return nil
+	}
+	return other.readExports(ctx, svc.tree, used)
 }

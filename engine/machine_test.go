@@ -148,7 +148,7 @@ func (m *machine) Run(ctx context.Context, p *runners.Program) (runners.Result, 
 	}
 	result := known.result
 	if p.Collect != "" && result.Outcome == runners.Exited {
-		result.Collected = fmt.Appendf(nil, `{"v": %q}`, p.ID)
+		result.Collected = exported(p.ID)
 	}
 	return result, nil
 }
@@ -206,9 +206,17 @@ func (m *machine) Remove(_ context.Context, service string) error {
 
 func (m *machine) Output(context.Context, runners.ID, int64, int) ([]byte, error) { return nil, nil }
 func (m *machine) Discard(context.Context, runners.ID) error                      { return nil }
-func (m *machine) ReadFile(context.Context, string, string, string, int) ([]byte, error) {
-	return nil, fs.ErrNotExist
+func (m *machine) ReadFile(_ context.Context, service, _, name string, _ int) ([]byte, error) {
+	attempt, ok := strings.CutPrefix(name, exportsFile)
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return exported(runners.ID{Service: service, Name: attempt}), nil
 }
+
+// exported is what a boot program leaves.
+func exported(id runners.ID) []byte { return fmt.Appendf(nil, `{"v": %q}`, id) }
+
 func (m *machine) Dial(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.ErrUnsupported
 }

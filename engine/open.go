@@ -163,7 +163,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	}
 	var captured plan.Captured
 	if err := json.Unmarshal(run.Captured, &captured); err != nil {
-		return nil, fmt.Errorf("the state store's record of run %s cannot be read: %w", run.Name, err)
+		return nil, opts.DB.Damaged("run "+run.Name, "values for its plan that cannot be read: "+err.Error())
 	}
 	po := planOptions(opts)
 	po.Source = plan.SnapshotSource(files)
@@ -173,7 +173,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	po.Version = "" // it was good enough when the run was made
 	variables, err := captured.Given()
 	if err != nil {
-		return nil, fmt.Errorf("the variables of run %s cannot be read: %w", run.Name, err)
+		return nil, opts.DB.Damaged("run "+run.Name, "variables that cannot be read: "+err.Error())
 	}
 	for name, g := range given {
 		if slices.Contains(captured.Sensitive, name) {
@@ -188,7 +188,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 func (s *Session) restore(ctx context.Context) error {
 	if len(s.run.Options) > 0 {
 		if err := json.Unmarshal(s.run.Options, &s.set); err != nil {
-			return fmt.Errorf("the state store's options of run %s cannot be read: %w", s.run.Name, err)
+			return s.opts.DB.Damaged("run "+s.run.Name, "options that cannot be read: "+err.Error())
 		}
 	}
 	resources, err := s.opts.DB.Resources(ctx, s.run.ID)
@@ -209,16 +209,19 @@ func (s *Session) restore(ctx context.Context) error {
 		return err
 	}
 	for _, svc := range s.services {
-		if err := s.restoreKnown(svc); err != nil {
-			return err
+		if svc.row.Since.IsZero() { // it is as arrange made it
+			return s.opts.DB.Damaged("run "+s.run.Name, "no record of service "+svc.address())
 		}
+	}
+	if err := s.restoreServices(); err != nil {
+		return err
 	}
 	slices.SortFunc(unknown, func(a, b state.Service) int { return cmp.Compare(a.Address, b.Address) })
 	for _, row := range unknown {
-		if row.Status != state.Terminated {
-			if err := s.addGone(ctx, row); err != nil {
-				return err
-			}
+		if row.Status == state.Terminated {
+			s.ended = append(s.ended, row)
+		} else if err := s.addGone(ctx, row); err != nil {
+			return err
 		}
 	}
 	return nil

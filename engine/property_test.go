@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (h *history) live() {
 		DB: db, Dir: dir, Command: "test",
 		Runners: []RunnerType{Register("local", plan.NoHost, open), Register("far", plan.NoHost, open)},
 	}
-	h.boot(dir)
+	h.boot()
 	for range h.random.IntN(6) {
 		if h.random.IntN(3) == 0 {
 			h.machine.strike()
@@ -101,13 +102,11 @@ func (h *history) live() {
 }
 
 // commands that may come after a boot.
-var commands = []string{"resume", "resume", "repair", "verify"}
+var commands = []string{"resume", "resume", "repair", "verify", "reload"}
 
 // boot creates the run, and begins to bring it up.
-func (h *history) boot(dir string) {
-	planDir := filepath.Join(dir, "plan")
-	h.must(os.Mkdir(planDir, 0o700))
-	h.must(os.WriteFile(filepath.Join(planDir, "plan.hcl"), []byte(h.source), 0o600))
+func (h *history) boot() {
+	planDir := h.writePlan()
 	h.run = NewID()
 	_, tree, _, err := Load(h.opts, planDir, plan.Inputs{RunName: "run", RunID: h.run})
 	h.must(err)
@@ -129,10 +128,32 @@ func (h *history) open(command string, must bool) {
 	err = h.drive(s, command, map[string]func(context.Context) error{
 		"resume": s.Resume, "verify": s.Verify, "terminate": s.Terminate,
 		"repair": func(ctx context.Context) error { return s.Repair(ctx, nil, 2) },
+		"reload": func(ctx context.Context) error { return h.reload(ctx, s) },
 	}[command])
 	if must {
 		h.must(err)
 	}
+}
+
+// reload makes another plan the run's: it has some of the services of the one before.
+func (h *history) reload(ctx context.Context, s *Session) error {
+	h.source = h.randomPlan()
+	h.did = append(h.did, "with the plan\n"+h.source)
+	inputs, err := s.ReloadInputs(nil)
+	h.must(err)
+	planDir := h.writePlan()
+	_, tree, _, err := Load(h.opts, planDir, inputs)
+	h.must(err)
+	s.Compare(ctx, tree)
+	return s.Reload(ctx, tree, planDir)
+}
+
+// writePlan writes the present plan to the run's plan directory.
+func (h *history) writePlan() string {
+	dir := filepath.Join(h.opts.Dir, "plan")
+	h.must(os.MkdirAll(dir, 0o700))
+	h.must(os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(h.source), 0o600))
+	return dir
 }
 
 // drive carries a command out, with an interrupt, or a cut as by kill -9, somewhere in it.
@@ -169,7 +190,12 @@ func (h *history) checkStatus(want state.RunStatus, service state.Status) {
 	}
 	rows, err := h.opts.DB.Services(context.Background(), h.run)
 	h.must(err)
+	tree, err := Restore(context.Background(), h.opts, run, run.Generation, nil)
+	h.must(err)
 	for _, row := range rows {
+		if gone := tree.Service(row.Address) == nil; gone && row.Status == state.Terminated {
+			continue
+		}
 		if row.Status != service {
 			h.t.Errorf("%s is %s, not %s: %s", row.Address, row.Status, service, row.Error)
 		}
@@ -184,11 +210,7 @@ func (h *history) checkJournal() {
 	h.must(err)
 	tree, err := Restore(ctx, h.opts, run, 1, nil)
 	h.must(err)
-	level := map[string]*plan.Level{}
 	status := map[string]state.Status{}
-	for _, svc := range tree.Services {
-		level[svc.Address], status[svc.Address] = svc.Level, state.Pending
-	}
 	stops := !strings.Contains(string(run.Options), `"continue"`)
 	is := state.RunStatus("")
 	for e, err := range h.opts.DB.Journal(ctx, h.run, 0) {
@@ -201,16 +223,19 @@ func (h *history) checkJournal() {
 			is = state.RunStatus(e.To)
 		case "service":
 			from, to := state.Status(e.From), state.Status(e.To)
+			if status[e.Service] == "" {
+				status[e.Service] = state.Pending
+			}
 			if from != status[e.Service] || !from.CanBecome(to) {
 				h.t.Errorf("event %d: %s goes from %s to %s, and was %s", e.Seq, e.Service, from, to, status[e.Service])
 			}
 			status[e.Service] = to
-			if from != state.Pending || !slices.Contains([]state.Status{state.Provisioning, state.Connecting, state.Booting}, to) {
+			if run.Generation > 1 || from != state.Pending || !slices.Contains([]state.Status{state.Provisioning, state.Connecting, state.Booting}, to) {
 				continue
 			}
-			for _, before := range level[e.Service].After {
+			for _, before := range tree.Service(e.Service).Level.After {
 				for _, svc := range before.Services {
-					st := status[svc.Address]
+					st := cmp.Or(status[svc.Address], state.Pending)
 					if st != state.Ready && (stops || st != state.Failed && st != state.Skipped) {
 						h.t.Errorf("event %d: %s begins while %s is %s", e.Seq, e.Service, svc.Address, st)
 					}
@@ -261,7 +286,11 @@ func (h *history) randomPlan() string {
 			case 1:
 				fmt.Fprintf(&b, "    count = %d\n    boot {\n      command = [\"boot\"]%s\n      retries = 1\n      retry_delay = \"1ms\"\n    }\n", 1+h.random.IntN(3), env)
 			default:
-				fmt.Fprintf(&b, "    boot {\n      command = [\"boot\"]%s\n    }\n    exports = { v = string }\n", env)
+				exports := "exports = { v = string }"
+				if h.random.IntN(2) == 0 {
+					exports = "export \"v\" {\n      type      = string\n      sensitive = true\n    }"
+				}
+				fmt.Fprintf(&b, "    boot {\n      command = [\"boot\"]%s\n    }\n    %s\n", env, exports)
 				made = append(made, svc)
 			}
 			if h.random.IntN(2) == 0 {

@@ -23,15 +23,17 @@ func gone(err error) bool {
 // host: where launch made it and it is gone or impaired, the error is a *goneError. there is false where a
 // service has no single host.
 func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (there bool, err error) {
+	svc.connect.Lock()
+	defer svc.connect.Unlock()
 	if svc.on != nil {
 		there, err := s.reconnect(ctx, svc.on, started)
-		if svc.host = svc.on.host; svc.host != nil && svc.on.note.Facts != nil {
-			s.onHostOf(svc) // which may be another machine by now
+		if host := svc.on.host; host != svc.host { // it may be another machine by now
+			if svc.host = host; host != nil && svc.on.note.Facts != nil {
+				s.onHostOf(svc)
+			}
 		}
 		return there, err
 	}
-	svc.connect.Lock()
-	defer svc.connect.Unlock()
 	if svc.host != nil {
 		return true, nil
 	}

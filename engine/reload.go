@@ -87,6 +87,9 @@ func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error
 	case state.RunTerminating, state.RunTerminated:
 		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
 	}
+	if err := s.needToEnd(ctx); err != nil { // what the new plan takes was asked for when it was laid out
+		return err
+	}
 	files, err := tree.Snapshot()
 	if err != nil {
 		return err
@@ -104,10 +107,11 @@ func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error
 // adoptPlan records the new generation in one transaction; from then on a resume goes on with it.
 func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, captured []byte, files []plan.SnapshotFile) error {
 	rows := make(map[string]state.Service, len(s.services))
-	known := map[string]bool{}
-	for _, svc := range s.services {
+	for _, svc := range slices.Concat(s.services, s.gone) {
 		rows[svc.address()] = svc.record()
-		known[svc.address()] = true
+	}
+	for _, row := range s.ended {
+		rows[row.Address] = row
 	}
 	old := s.services
 	s.mu.Lock()
@@ -131,13 +135,16 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	added := newRun(from, tree, nil, files)
 	for i, svc := range s.services {
 		svc.edit(func(row *state.Service) { row.Position, row.Level = i, svc.spec.Level.Name })
-		if !known[svc.address()] {
+		if _, known := rows[svc.address()]; !known {
 			added.Services = append(added.Services, svc.snapshot())
 		}
 	}
 	s.gone = slices.DeleteFunc(s.gone, func(g *service) bool { return s.byAddress[g.address()] != nil })
 	for _, svc := range old {
 		if s.byAddress[svc.address()] == nil {
+			if svc.note.Generation == 0 { // never begun
+				svc.note.Generation = from.Generation
+			}
 			s.gone = append(s.gone, svc)
 		}
 	}
@@ -158,12 +165,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	if err != nil {
 		return fmt.Errorf("record the new plan: %w", err)
 	}
-	for _, svc := range s.services {
-		if err := s.restoreKnown(svc); err != nil {
-			s.Note(svc.address(), err.Error()) // its exports are declared otherwise now, so it is brought up again
-		}
-	}
-	return nil
+	return s.restoreServices()
 }
 
 // keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.
@@ -196,6 +198,7 @@ func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error)
 		all[name] = g
 	}
 	for name, g := range given {
+		g.Ambient = g.Ambient || slices.Contains(captured.Sensitive, name) // as above: ending what the old plan began may take it
 		all[name] = g
 	}
 	return plan.Inputs{Variables: all, RunName: s.run.Name, RunID: s.run.ID}, nil

@@ -24,6 +24,9 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
 		}
 	}
+	if err := s.needToBringUp(ctx); err != nil {
+		return err
+	}
 	if s.Run().Status != state.RunReady {
 		s.workBegins()
 	}
@@ -44,14 +47,19 @@ func (s *Session) workBegins() {
 
 func (s *Session) repairVisit(ctx context.Context, svc *service, targets []string, tries int, started func()) error {
 	st := svc.status()
-	if st == state.Terminating {
-		return s.rebuild(ctx, svc, "it was being ended to be brought up again", started)
+	if svc.endedBefore() {
+		return s.rebuild(ctx, svc, "it was being ended", started)
 	}
 	if why := s.misfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
 	}
 	up := st == state.Ready || st == state.Failed && svc.note.Facts != nil && !svc.note.Open
 	if !up {
+		if s.set.OnFailure == Continue {
+			if reason := s.unusable(svc); reason != "" {
+				return s.leave(svc, reason)
+			}
+		}
 		return s.bringUp(ctx, svc, started)
 	}
 	why := ""
@@ -172,16 +180,18 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 		svc.note.Facts, svc.host = nil, nil
 	}
 	s.currently(svc)
-	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
-	svc.note.Process, svc.note.Boot = "", ""
-	svc.exportsKnown = false
-	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })
-	if svc.host != nil {
-		s.learn(svc, nil) // the host that it shares may be another one now
-	}
+	s.forgetBoot(svc)
 	s.advance(svc, state.Terminated, why)
 	s.advance(svc, state.Pending, "")
 	return s.bringUp(ctx, svc, started)
+}
+
+// forgetBoot has a service that was ended begin anew, where it is: what its programs were and left is no more.
+func (s *Session) forgetBoot(svc *service) {
+	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.OpenEnd, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
+	svc.note.Process, svc.note.Boot = "", ""
+	svc.edit(func(row *state.Service) { row.Fingerprint, row.Attributes, row.Withheld = "", nil, nil })
+	s.learn(svc, nil) // the host that it shares may be another one now
 }
 
 // adjustPool makes a service's pool what the present plan says, as far as that can be done in place. A pool has no

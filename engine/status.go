@@ -127,7 +127,7 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 	if st != state.Ready && !(st == state.Failed && s.booted(svc)) {
 		return nil
 	}
-	if st == state.Failed && svc.snapshot().Phase == PhaseTerminate {
+	if svc.endedBefore() {
 		return nil // it was to be ended and could not be: that it is well mends nothing
 	}
 	failure, err := s.health(ctx, svc, started)

@@ -48,6 +48,9 @@ func (s *Session) Terminate(ctx context.Context) error {
 	if s.Run().Status == state.RunTerminated {
 		return nil
 	}
+	if err := s.needToEnd(ctx); err != nil {
+		return err
+	}
 	if err := s.setRun(state.RunTerminating, s.opts.Command).Wait(); err != nil {
 		return err
 	}
@@ -227,7 +230,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ending == nil {
 		ending = &plan.Ending{Signal: plan.StopSignal, Grace: plan.StopTimeout}
 	}
-	if ending.Terminate != nil && !svc.note.EndDone && (svc.snapshot().Attempt > 0 || !svc.spec.HasBoot && !svc.spec.HasProcess) {
+	if ending.Terminate != nil && !svc.note.EndDone && svc.begun() {
 		if text := s.endProgram(ctx, svc, ending, started); text != "" {
 			problem(text)
 		}
@@ -269,6 +272,11 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	return problems, nil
 }
 
+// begun says whether there may be something that the service's terminate program is for.
+func (svc *service) begun() bool {
+	return svc.snapshot().Attempt > 0 || !svc.spec.HasBoot && !svc.spec.HasProcess
+}
+
 // endProgram runs the service's terminate program, or attaches to the one that an earlier command began.
 func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.Ending, started func()) (problem string) {
 	attached := svc.note.OpenEnd
@@ -298,12 +306,13 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 	if attached && unfinished(result) && ctx.Err() == nil {
 		return s.endProgram(ctx, svc, ending, started)
 	}
-	if result.Outcome == runners.Exited && result.Status == 0 {
+	svc.note.EndDone = result.Outcome == runners.Exited && result.Status == 0
+	// Before the host's record of it is removed: who goes on after a crash would start what has ended a second time.
+	if err := s.advance(svc, state.Terminating, name+" "+describe(result, ending.Terminate.Timeout)).Wait(); err != nil {
+		return err.Error()
+	}
+	if svc.note.EndDone {
 		log.close()
-		svc.note.EndDone = true
-		if err := s.advance(svc, state.Terminating, name+" has ended").Wait(); err != nil { // before the host's record of it is removed
-			return err.Error()
-		}
 		return ""
 	}
 	f := s.programFailure(svc, PhaseTerminate, ending.Terminate, result, log)

@@ -314,3 +314,86 @@ level "two" {
 		t.Errorf("Ending = %+v, %v", ending, diags)
 	}
 }
+
+// What is missing for a service is found wherever it comes from, and nothing else is asked for.
+func TestLacks(t *testing.T) {
+	p := load(t, `
+variable "token" {
+  type      = string
+  sensitive = true
+}
+variable "salt" {
+  type      = string
+  sensitive = true
+}
+locals {
+  all  = { salt = var.salt, port = 80 }
+  deep = "x${local.all.salt}"
+}
+level "one" {
+  service "plain" {
+    boot { command = ["a", "${local.all.port}"] }
+    terminate { command = ["end", "${self.address}"] }
+  }
+  service "ends" {
+    boot { command = ["b"] }
+    terminate { command = ["end", var.token] }
+  }
+  service "probed" {
+    attributes = { pepper = local.deep, open = "o" }
+    ready { command = ["check", var.token] }
+  }
+}
+level "two" {
+  service "open" {
+    boot { command = ["d", service.probed.open, service.probed.address] }
+  }
+  service "pepper" {
+    boot { command = ["d", service.probed.pepper] }
+    gone { command = ["d", service.probed.pepper] }
+  }
+}
+level "inner" {
+  plan   = "../inner"
+  inputs = { word = local.deep }
+}
+level "after" {
+  service "outputs" {
+    boot { command = ["e", level.inner.word] }
+  }
+}
+`, map[string]string{"inner/plan.hcl": `
+variable "word" { type = string }
+output "word" {
+  value     = var.word
+  sensitive = true
+}
+level "in" {
+  service "s" {
+    file "f" { content = var.word }
+    boot { command = ["s"] }
+  }
+}
+`})
+	tree, diags := p.Expand(Inputs{Later: true, Withheld: []string{"token", "salt"}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	type lack struct{ BringUp, End []string }
+	got := map[string]lack{}
+	for _, svc := range tree.Services {
+		got[svc.Address] = lack{svc.LacksToBringUp(), svc.LacksToEnd()}
+	}
+	want := map[string]lack{
+		"one.plain":     {},
+		"one.ends":      {End: []string{"token"}},
+		"one.probed":    {BringUp: []string{"salt", "token"}},
+		"two.open":      {},
+		"two.pepper":    {BringUp: []string{"salt"}, End: []string{"salt"}},
+		"inner.in.s":    {BringUp: []string{"salt"}},
+		"after.outputs": {BringUp: []string{"salt"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what services lack (-want +got):\n%s", diff)
+	}
+}

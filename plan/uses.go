@@ -6,26 +6,44 @@ import "slices"
 func (s *Service) Uses(yield func(*Service) bool) {
 	u := &useWalk{yield: yield, seen: map[*Service]bool{}, locals: map[*localValue]bool{}}
 	b := s.group.block
-	xs := []*expression{b.host, b.userData}
+	xs := slices.Concat([]*expression{b.host}, b.bringUpExpressions(), b.endExpressions())
+	for _, x := range xs {
+		if !u.expression(s.group.scope, x) {
+			return
+		}
+	}
+}
+
+// bringUpExpressions are what bringing the service up and verifying it takes, its host aside.
+func (b *serviceBlock) bringUpExpressions() []*expression {
+	xs := []*expression{b.userData}
 	for _, a := range b.attributes {
 		xs = append(xs, a.value)
 	}
 	for _, f := range b.files {
 		xs = append(xs, f.content, f.source, f.mode)
 	}
-	for _, p := range []*programBlock{b.boot, b.process, b.terminate} {
+	for _, p := range []*programBlock{b.boot, b.process} {
 		if p != nil {
 			xs = append(xs, p.expressions()...)
 		}
 	}
-	for _, p := range slices.Concat(b.ready, b.gone) {
+	for _, p := range b.ready {
 		xs = append(xs, p.expressions()...)
 	}
-	for _, x := range xs {
-		if !u.expression(s.group.scope, x) {
-			return
-		}
+	return xs
+}
+
+// endExpressions are what ending the service takes.
+func (b *serviceBlock) endExpressions() []*expression {
+	var xs []*expression
+	if b.terminate != nil {
+		xs = b.terminate.expressions()
 	}
+	for _, p := range b.gone {
+		xs = append(xs, p.expressions()...)
+	}
+	return xs
 }
 
 // A useWalk follows references through locals, inputs and outputs to services.

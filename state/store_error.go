@@ -65,6 +65,9 @@ func sqliteCode(err error) int {
 	return 0
 }
 
+// Damaged says that a row, such as "service web.app", has what launch never wrote: the engine looks into what it keeps in one.
+func (db *DB) Damaged(row, what string) error { return damagedRow(db.path, row, what) }
+
 // damagedRow says that a row holds what launch never wrote.
 func damagedRow(path, row, what string) error {
 	return &StoreError{Path: path, Why: fmt.Sprintf("is damaged, or was changed by another program: %s has %s; %s", row, what, beginAnew)}

@@ -32,6 +32,7 @@ func exitCode(err error) int {
 	var (
 		usage  usageError
 		planE  *engine.PlanError
+		need   *engine.NeedError
 		locked *state.LockedError
 	)
 	switch {
@@ -39,7 +40,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, engine.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &planE):
+	case errors.As(err, &usage), errors.As(err, &planE), errors.As(err, &need):
 		return exitUsage
 	case errors.Is(err, state.ErrNoRun), errors.Is(err, state.ErrNoStore):
 		return exitNoRun

@@ -135,7 +135,7 @@ func TestImportedPlanOverSSH(t *testing.T) {
 	quiet(w.launch(append([]string{"reload", "r", "new plan", "--yes"}, givenSecrets...)...).want(0, "2 services unchanged"))
 	boots := strings.Count(w.content("record"), "db.sh ")
 	w.sh("rm home/.launch/*/level1.db/bootout.json").want(0)
-	w.launch("repair", "r").want(1, "give it with --var db_password=VALUE")
+	w.launch("repair", "r").want(2, "nothing was changed", "--var db_password=VALUE")
 	quiet(w.launch(append([]string{"repair", "r"}, givenSecrets...)...).want(0))
 	if again := strings.Count(w.content("record"), "db.sh "); again != boots+1 {
 		t.Errorf("db was booted %d times by repair", again-boots)
