@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,44 +139,6 @@ func (s *Session) settle(l *leaving) {
 	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.edit(func(row *state.Service) { row.Fingerprint = "" })
 	s.advance(svc, state.Terminated, "")
-}
-
-// endToRelease is end for a service whose host may be released next. Where it is, and nothing runs there but what
-// goes with it, there is no need to connect to it once more.
-func (s *Session) endToRelease(ctx context.Context, svc *service, started func()) (problems []string, err error) {
-	if err := s.formerly(ctx, svc); err != nil || !svc.atRest() || !s.hostGoes(ctx, svc) {
-		return s.end(ctx, svc, started)
-	}
-	return nil, s.advance(svc, state.Terminating, "").Wait()
-}
-
-// hostGoes says whether the service's host is given back with it, or with the service on whose host it is where the
-// whole run ends.
-func (s *Session) hostGoes(ctx context.Context, svc *service) bool {
-	return (svc.on == nil || s.Run().Status == state.RunTerminating) && s.wasMade(ctx, svc.owner())
-}
-
-// owner is the service whose host this one uses.
-func (svc *service) owner() *service {
-	for svc.on != nil {
-		svc = svc.on
-	}
-	return svc
-}
-
-// wasMade says whether the service's host is one that its runner has made for it, and ends when it is released.
-func (s *Session) wasMade(ctx context.Context, svc *service) bool {
-	if !s.isMade(svc) || svc.spec.HasHost {
-		return false
-	}
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
-	return err == nil && provisioner(r) != nil
-}
-
-// atRest says whether a service has nothing on its host but files, and nothing to be run or awaited at its end.
-func (svc *service) atRest() bool {
-	n := svc.note
-	return len(n.Groups) == 0 && !n.Open && !n.OpenEnd && !svc.spec.HasProcess && !svc.spec.HasTerminate && !svc.spec.HasGone
 }
 
 // untouched says whether nothing of the service was ever started.
@@ -322,82 +282,4 @@ func (s *Session) endProgram(ctx context.Context, svc *service, ending *plan.End
 		text += ", its last line: " + f.Tail[len(f.Tail)-1]
 	}
 	return text
-}
-
-// isMade says whether the service has a host of its own that its runner made, or would make.
-func (s *Session) isMade(svc *service) bool {
-	return svc.on == nil && svc.spec.Runner.Type != "local"
-}
-
-// release gives back the hosts that were made for services.
-func (s *Session) release(ctx context.Context, services []*leaving) {
-	byRunner := map[runners.Provisioner][]string{}
-	failed := map[string]error{}
-	for _, l := range services {
-		if l.spec.HasHost && (l.unreached != "" || len(l.problems) > 0) {
-			continue // it stays, and the next terminate has to find it
-		}
-		r, err := s.hosts.runner(ctx, l.spec.Runner)
-		if err != nil {
-			failed[l.address()] = err
-		} else if p := provisioner(r); p != nil {
-			byRunner[p] = append(byRunner[p], l.address())
-			l.released = !l.spec.HasHost
-		}
-	}
-	for p, list := range byRunner {
-		maps.Copy(failed, p.Release(ctx, list))
-	}
-	for _, l := range services {
-		if err := failed[l.address()]; err != nil {
-			l.problems = append(l.problems, "its host could not be released: "+err.Error())
-			l.released = false
-		}
-	}
-}
-
-// sweep removes what the run has beside its services: its folders on hosts, and what runners made for it.
-func (s *Session) sweep(ctx context.Context, clean bool) []error {
-	var errs []error
-	if clean {
-		seen := map[string]bool{}
-		for _, svc := range append(s.services[:len(s.services):len(s.services)], s.gone...) {
-			if svc.host == nil || svc.note.Facts == nil || seen[svc.note.Facts.Address] {
-				continue
-			}
-			seen[svc.note.Facts.Address] = true
-			if s.wasMade(ctx, svc.owner()) {
-				continue // its host is gone
-			}
-			if err := svc.host.Remove(ctx, ""); err != nil {
-				errs = append(errs, fmt.Errorf("remove the run's folder on %s: %w", svc.note.Facts.Address, err))
-			}
-		}
-	}
-	if err := s.openMakers(ctx); err != nil {
-		errs = append(errs, err)
-	}
-	for _, r := range s.hosts.opened() {
-		if p := provisioner(r); p != nil {
-			if err := p.Sweep(ctx); err != nil {
-				errs = append(errs, err)
-			}
-		}
-	}
-	return errs
-}
-
-// openMakers opens the runners that may have made something for the run, also where an earlier terminate ended the
-// last of their services: it may have died before it swept.
-func (s *Session) openMakers(ctx context.Context) error {
-	seen := map[*plan.Runner]bool{}
-	var errs []error
-	for _, svc := range slices.Concat(s.services, s.gone) {
-		if r := svc.spec.Runner; s.isMade(svc) && !seen[r] {
-			seen[r] = true
-			_, err := s.hosts.runner(ctx, r)
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
