@@ -65,7 +65,7 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	switch {
 	case err == nil && opts.follow:
 		return r.follow(ctx, stderr)
-	case err == nil && !r.found:
+	case err == nil && !r.lines.any():
 		fmt.Fprintf(stderr, "%s written nothing\n", subject(run, services))
 	}
 	return err
@@ -109,8 +109,12 @@ func runAndItsServices(ctx context.Context, db *state.DB, args []string) (state.
 	services := make([]string, len(args))
 	for i, arg := range args {
 		services[i], err = fullAddress(run, known, arg)
-		if err != nil && i == 0 && name == "" && len(args) > 1 {
-			_, err = findRun(ctx, db, arg) // a run was meant: there is none
+		if err != nil && i == 0 && name == "" {
+			if len(args) > 1 {
+				_, err = findRun(ctx, db, arg) // a run was meant: there is none
+				return run, nil, err
+			}
+			return run, nil, usagef("there is no run %[1]q, and run %[2]s has no service %[1]q; it has %[3]s", arg, run.Name, someOf(known))
 		}
 		if err != nil {
 			return run, nil, err

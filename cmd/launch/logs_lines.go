@@ -15,8 +15,9 @@ type logLines struct {
 	json  bool
 	width int // of addresses; 0: there is one service
 
-	mu sync.Mutex
-	w  io.Writer // guarded by mu
+	mu    sync.Mutex
+	w     io.Writer // guarded by mu
+	wrote bool      // guarded by mu
 }
 
 // widestAddress is how far lines are indented for the sake of others.
@@ -44,6 +45,13 @@ func (l *logLines) title(name string) {
 
 func (l *logLines) plain() bool { return !l.json && l.width == 0 }
 
+// any says whether something was there to show.
+func (l *logLines) any() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wrote
+}
+
 // of is where one service's output goes. Each source of it needs its own.
 func (l *logLines) of(service string) *logWriter { return &logWriter{lines: l, service: service} }
 
@@ -56,6 +64,7 @@ type logLine struct {
 func (l *logLines) write(service string, line []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.wrote = true
 	if l.json {
 		enc := json.NewEncoder(l.w)
 		enc.SetEscapeHTML(false)
@@ -76,6 +85,7 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	if w.lines.plain() {
 		w.lines.mu.Lock()
 		defer w.lines.mu.Unlock()
+		w.lines.wrote = w.lines.wrote || len(p) > 0
 		return w.lines.w.Write(p)
 	}
 	w.begun = append(w.begun, p...)

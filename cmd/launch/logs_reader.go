@@ -36,7 +36,6 @@ type logReader struct {
 	lines    *logLines
 	shown    map[string]*shownFile // by path
 	followed map[string]string     // the process of a service that is shown, or was
-	found    bool                  // something was there to show
 }
 
 func newLogReader(eng engine.Options, run state.Run, given map[string]plan.Given, phase string, services []string, lines *logLines) *logReader {
@@ -73,13 +72,11 @@ func (r *logReader) show(ctx context.Context, follow bool) error {
 			if err := r.more(service, f.path); err != nil {
 				return err
 			}
-			r.found = true
 		}
 		if !follow {
 			errs = append(errs, r.flush())
 		}
 		if processes != nil && processes.Of(service) != "" {
-			r.found = true
 			errs = append(errs, r.process(ctx, processes, service, false))
 		}
 		if ctx.Err() != nil {

@@ -125,11 +125,7 @@ func (r *reader) ini(path string, from *hcl.Range, what string) (*iniFile, bool)
 	}
 	src, err := r.bytes(path, maxINI)
 	if err != nil {
-		rng := fileRange(path)
-		if from != nil {
-			rng = *from
-		}
-		r.fail(rng, "File cannot be read", "The %s %s: %v.", what, path, err)
+		r.add(hcl.DiagError, from, "File cannot be read", "The %s %s: %v.", what, path, err)
 		return nil, false
 	}
 	f, diags := parseINI(path, src)
