@@ -62,7 +62,7 @@ func (v *liveView) begin(run state.Run, tree *plan.Tree) {
 // asked for each time: that is cheaper than to be told of its changes.
 func (v *liveView) draw() {
 	width, height, err := term.GetSize(int(v.tty.Fd()))
-	if err != nil {
+	if err != nil || width == 0 || height == 0 { // some terminals do not know
 		width, height = 80, 24
 	}
 	v.mu.Lock()
