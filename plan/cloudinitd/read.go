@@ -185,6 +185,9 @@ func (r *reader) readLevels() {
 	var options = map[int]*iniOption{}
 	for _, opt := range r.top.items("runlevels") {
 		if !strings.HasPrefix(opt.name, "level") {
+			if r.top.defaults.byName[opt.name] == opt {
+				continue // every section has it
+			}
 			r.warn(opt.rng, "Not a level", "Only keys that begin with \"level\" are levels; cloudinit.d ignores %q, and so does the import.", opt.name)
 			continue
 		}
