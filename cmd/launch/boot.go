@@ -94,7 +94,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if opts.dryRun {
 		return showDryRun(stdout, tree, asJSON)
 	}
-	view := newView(asJSON, stdout, stderr)
+	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
 	s, err := engine.Create(ctx, eng, tree, name, id, dir, set)

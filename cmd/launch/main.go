@@ -87,7 +87,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		if _, ok := <-signals; !ok {
 			return
 		}
-		fmt.Fprintln(os.Stderr, "launch: interrupted: stopping what runs (once more: leave at once)")
+		fmt.Fprintln(os.Stderr, "launch: "+interruptedText)
 		cancel()
 		if _, ok := <-signals; ok {
 			os.Exit(exitInterrupted)
@@ -99,6 +99,8 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		cancel()
 	}
 }
+
+const interruptedText = "interrupted: stopping what runs (once more: leave at once)"
 
 func newRootCommand() *cobra.Command {
 	g := &globalOptions{}
