@@ -40,8 +40,11 @@ const (
 // quotable is a diagnostic whose place is not too long to be quoted: the same one, or one whose source is shortened
 // around the place.
 func quotable(d *hcl.Diagnostic, sources map[string]*hcl.File) (*hcl.Diagnostic, map[string]*hcl.File) {
-	if d.Subject == nil || sources[d.Subject.Filename] == nil {
+	if d.Subject == nil {
 		return d, sources
+	}
+	if sources[d.Subject.Filename] == nil { // such as a file of variables, which may hold secrets: its place will do
+		return d, map[string]*hcl.File{d.Subject.Filename: {Bytes: []byte{}}}
 	}
 	file, at, around := sources[d.Subject.Filename], *d.Subject, *d.Subject
 	if d.Context != nil {
