@@ -100,7 +100,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	}
 }
 
-const interruptedText = "interrupted: stopping what runs (once more: leave at once)"
+const interruptedText = "interrupted: ending what this command does (once more: leave at once)"
 
 func newRootCommand() *cobra.Command {
 	g := &globalOptions{}
