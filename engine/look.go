@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -48,60 +50,109 @@ func look(ctx context.Context, opts Options, run state.Run, given map[string]pla
 	return s, nil
 }
 
-// ProcessLog copies what the service's process has written, masked, and with follow goes on until ctx ends or the process
-// does. shown is false where the service has no process.
-func ProcessLog(ctx context.Context, opts Options, run state.Run, address string, given map[string]plan.Given, follow bool, w io.Writer) (shown bool, err error) {
+// Processes reads what the processes of a run write. Its methods can be called by several goroutines at once.
+type Processes struct {
+	s   *Session
+	run state.Run
+	mu  sync.Mutex // held while secrets are read again: services use each other's
+}
+
+// LookAtProcesses looks at the processes that a run has now. Close lets go of their hosts.
+func LookAtProcesses(ctx context.Context, opts Options, run state.Run, given map[string]plan.Given) (*Processes, error) {
 	s, err := look(ctx, opts, run, given)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	defer s.Close()
-	svc := s.byAddress[address]
-	if svc == nil || svc.note.Process == "" {
-		return false, nil
+	return &Processes{s: s, run: run}, nil
+}
+
+// Close ends all that was begun to read.
+func (p *Processes) Close() error { return p.s.Close() }
+
+// Of is the name of the service's process, "" where it has none. Each life of a process has another name.
+func (p *Processes) Of(address string) string {
+	if svc := p.s.byAddress[address]; svc != nil {
+		return svc.note.Process
 	}
-	if err := s.needSecrets(run); err != nil {
-		return true, err
+	return ""
+}
+
+// ProcessOf is the same for a row of the store.
+func ProcessOf(row state.Service) string {
+	var note detail
+	if json.Unmarshal(row.Detail, &note) != nil {
+		return "" // whoever opens the run is told
 	}
-	there, err := s.reconnect(ctx, svc, func() {})
-	if err != nil || !there {
-		return true, err
+	return note.Process
+}
+
+// Copy writes what the service's process has written, masked, and with follow goes on until ctx ends or the process does.
+func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.Writer) error {
+	if err := p.s.needSecrets(p.run); err != nil {
+		return err
 	}
-	if err := s.recallSecrets(ctx, svc); err != nil {
-		return true, err
-	}
+	svc := p.s.byAddress[address]
 	id := runners.ID{Service: runners.DirName(address), Name: svc.note.Process}
-	masked := &maskWriter{w: w, masker: s.masker}
+	host, err := p.reach(ctx, svc, id)
+	if err != nil {
+		return fmt.Errorf("the process of service %s: %w", address, err)
+	}
+	if host == nil {
+		return nil
+	}
+	masked := &maskWriter{w: w, masker: p.s.masker}
 	for offset := int64(0); ; {
-		out, err := svc.host.Output(ctx, id, offset, probeLog)
+		out, err := host.Output(ctx, id, offset, probeLog)
 		if gap, ok := errors.AsType[*runners.LeftOutError](err); ok {
 			if err := masked.Flush(); err != nil {
-				return true, err
+				return err
 			}
 			if _, err := fmt.Fprintf(w, "\n[launch: %d bytes of output were left out here]\n", gap.Next-offset); err != nil {
-				return true, err
+				return err
 			}
 			offset = gap.Next
 			continue
 		}
 		if err != nil {
-			return true, err
+			return err
 		}
 		if _, err := masked.Write(out); err != nil {
-			return true, err
+			return err
 		}
 		offset += int64(len(out))
 		if len(out) > 0 {
 			continue
 		}
-		st, err := svc.host.Look(ctx, id)
+		st, err := host.Look(ctx, id)
 		if err != nil || !follow || st.Phase != runners.Running {
-			return true, errors.Join(err, masked.Flush())
+			return errors.Join(err, masked.Flush())
 		}
 		if !pause(ctx, processFollow) {
-			return true, errors.Join(ErrInterrupted, masked.Flush())
+			return errors.Join(ErrInterrupted, masked.Flush())
 		}
 	}
+}
+
+// reach connects to the service's host, and reads again the secrets that its process may have written. It is nil where
+// the process is not known there, since it was terminated.
+func (p *Processes) reach(ctx context.Context, svc *service, id runners.ID) (runners.Host, error) {
+	base := svc
+	for base.on != nil {
+		base = base.on
+	}
+	// A host that does not answer keeps no other one waiting.
+	if there, err := p.s.reconnect(ctx, base, func() {}); err != nil || !there {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := p.s.reconnect(ctx, svc, func() {}); err != nil {
+		return nil, err
+	}
+	if st, err := svc.host.Look(ctx, id); err != nil || st.Phase == runners.NotStarted {
+		return nil, err
+	}
+	return svc.host, errors.Join(p.s.recallSecrets(ctx, svc), p.s.recallUsed(ctx, svc))
 }
 
 // needSecrets refuses to show raw output while secrets that could be in it are not known.

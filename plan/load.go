@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -237,6 +238,9 @@ func (l *loader) parseFile(files *planFiles, name, shown string) ([]*hclsyntax.B
 		return nil, unreadable(fmt.Sprintf("all plan files together are larger than %d MiB", maxSource>>20))
 	}
 	l.sources[shown] = &hcl.File{Bytes: file.content}
+	if diags := checkEncoding(file.content, shown); diags.HasErrors() {
+		return nil, diags // the parser would report each byte of another encoding
+	}
 	if diags := checkNesting(file.content, shown); diags.HasErrors() {
 		return nil, diags
 	}
@@ -247,6 +251,25 @@ func (l *loader) parseFile(files *planFiles, name, shown string) ([]*hclsyntax.B
 		return []*hclsyntax.Body{parsed.Body.(*hclsyntax.Body)}, diags
 	}
 	return parseParts(file.content, shown, append(cuts, len(file.content)))
+}
+
+// checkEncoding finds the first line that is no text in UTF-8.
+func checkEncoding(src []byte, shown string) hcl.Diagnostics {
+	at := 0
+	for line := range bytes.Lines(src) {
+		if utf8.Valid(line) {
+			at += len(line)
+			continue
+		}
+		pos := hcl.Pos{Line: bytes.Count(src[:at], []byte("\n")) + 1, Column: 1, Byte: at}
+		return hcl.Diagnostics{{
+			Severity: hcl.DiagError,
+			Summary:  "Not UTF-8",
+			Detail:   fmt.Sprintf("The file %s is not text in UTF-8, the encoding of plans. Save it in UTF-8.", shown),
+			Subject:  &hcl.Range{Filename: shown, Start: pos, End: pos},
+		}}
+	}
+	return nil
 }
 
 // parseParts parses the parts of a large file, as many at a time as there are processors.

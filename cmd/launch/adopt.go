@@ -86,7 +86,7 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	for id, err := range ec2.End(ctx, config, useless) { // a new one is made when a host has to be replaced
 		return fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", id, err)
 	}
-	view := newView(false, stdout, stderr)
+	view := newView(ctx, false, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
 	s, err := engine.Create(ctx, eng, tree, found[0].Run, found[0].RunID, dir, engine.Settings{OnFailure: engine.Stop})

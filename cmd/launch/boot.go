@@ -94,7 +94,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if opts.dryRun {
 		return showDryRun(stdout, tree, asJSON)
 	}
-	view := newView(asJSON, stdout, stderr)
+	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
 	s, err := engine.Create(ctx, eng, tree, name, id, dir, set)
@@ -146,6 +146,8 @@ func freeName(ctx context.Context, db *state.DB, base string) (string, error) {
 func planDir(arg string) (string, error) {
 	info, err := os.Stat(arg)
 	switch {
+	case arg == "":
+		return "", usagef("the plan is named by an empty text: name its directory")
 	case errors.Is(err, os.ErrNotExist):
 		return "", usagef("there is no plan at %s", arg)
 	case err != nil:

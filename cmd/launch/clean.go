@@ -79,6 +79,9 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 			return err
 		}
 	}
+	if asJSON {
+		stdout = stderr // the list is all of the result
+	}
 	return endOrphans(ctx, doomed, stdout)
 }
 

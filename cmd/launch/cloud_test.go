@@ -111,7 +111,11 @@ func TestHistoryFindsByTag(t *testing.T) {
 
 	w.launch("history", "--region", "us-west-2").want(2, "--cloud")
 	w.launch("history", "--cloud", "--critical-path").want(2)
-	w.launch(append(other, "clean", "shop", "--yes")...).want(0, "5 things ended")
+	cleaned := w.launch(append(other, "clean", "shop", "--yes", "-o", "json")...).want(0, "5 things ended")
+	var ended []thingView
+	if err := json.Unmarshal([]byte(cleaned.stdout), &ended); err != nil || len(ended) != 5 {
+		t.Errorf("clean -o json: %v\n%s", err, cleaned.stdout)
+	}
 	w.launch("terminate", "shop").want(0)
 	w.ended(cloud, 2)
 }

@@ -38,7 +38,7 @@ func onRun(ctx context.Context, g *globalOptions, vars *variableOptions, command
 }
 
 func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[string]plan.Given, asJSON bool, stdout, stderr io.Writer, do func(*engine.Session) error) error {
-	view := newView(asJSON, stdout, stderr)
+	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
 	s, err := engine.Open(ctx, eng, run, given)

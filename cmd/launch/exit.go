@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/state"
@@ -103,20 +100,6 @@ type toldError struct{ err error }
 
 func (e toldError) Error() string { return e.err.Error() }
 func (e toldError) Unwrap() error { return e.err }
-
-// writeDiagnostics shows mistakes with the lines of the plan in which they stand.
-func writeDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string]*hcl.File) {
-	width, color := uint(78), false
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		color = os.Getenv("NO_COLOR") == ""
-		if cols, _, err := term.GetSize(int(f.Fd())); err == nil && cols > 20 {
-			width = uint(cols)
-		}
-	}
-	if err := hcl.NewDiagnosticTextWriter(w, sources, width, color).WriteDiagnostics(diags); err != nil {
-		fmt.Fprintln(w, diags.Error())
-	}
-}
 
 // count says "1 error", "3 errors".
 func count(n int, noun string) string {

@@ -44,7 +44,7 @@ the present one. With "-", standard input is formatted to standard output.`,
 }
 
 func formatStream(r io.Reader, w io.Writer) error {
-	src, err := io.ReadAll(io.LimitReader(r, maxPlanFile))
+	src, err := readAll(r, "the input", maxPlanFile)
 	if err != nil {
 		return err
 	}

@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/launchplan/launch/engine"
-	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/state"
 )
 
@@ -24,15 +19,14 @@ type logsOptions struct {
 	follow bool
 }
 
-// followEvery is how often a followed log is looked at for more.
-const followEvery = 200 * time.Millisecond
-
 func newLogsCommand(g *globalOptions) *cobra.Command {
 	var opts logsOptions
 	cmd := &cobra.Command{
-		Use:   "logs [RUN] SERVICE",
-		Short: "Show what a service's programs wrote",
-		Args:  cobra.RangeArgs(1, 2),
+		Use:   "logs [RUN] [SERVICE...]",
+		Short: "Show what programs of a run wrote: those of all services, or of some",
+		Long: `Show what programs of a run wrote: those of all services, or of some.
+
+Of several services each line begins with the service's address.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLogs(cmd.Context(), g, opts, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -44,83 +38,102 @@ func newLogsCommand(g *globalOptions) *cobra.Command {
 }
 
 func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []string, stdout, stderr io.Writer) error {
+	asJSON, err := g.json()
+	if err != nil {
+		return err
+	}
 	switch opts.phase {
-	case "", engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, "process":
+	case "", engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, processPhase:
 	default:
 		return usagef("--phase %s: it can be boot, verify, terminate or process", opts.phase)
 	}
-	eng, run, address, err := serviceOf(ctx, g, "logs", args)
+	given, err := opts.given()
+	if err != nil {
+		return err
+	}
+	eng, err := g.engineOptions(ctx, "logs", false)
 	if err != nil {
 		return err
 	}
 	defer eng.DB.Close()
-	files, err := logFiles(engine.LogDir(eng.Dir, run.ID), address, opts.phase)
+	run, services, err := runAndItsServices(ctx, eng.DB, args)
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if opts.phase == "" && len(files) > 1 {
-			fmt.Fprintf(stdout, "==> %s\n", strings.TrimSuffix(filepath.Base(f), ".log"))
-		}
-		if err := copyFile(stdout, f); err != nil {
-			return err
-		}
+	r := newLogReader(eng, run, given, opts.phase, services, newLogLines(stdout, asJSON, services))
+	err = r.show(ctx, opts.follow)
+	switch {
+	case err == nil && opts.follow:
+		return r.follow(ctx, stderr)
+	case err == nil && !r.lines.any():
+		fmt.Fprintf(stderr, "%s written nothing\n", subject(run, services))
 	}
-	if opts.phase == "" || opts.phase == "process" {
-		given, err := opts.given()
-		if err != nil {
-			return err
-		}
-		shown, err := engine.ProcessLog(ctx, eng, run, address, given, opts.follow, stdout)
-		if err != nil || shown {
-			return err
-		}
-	}
-	if opts.follow {
-		return followLog(ctx, eng, run, address, opts.phase, files, stdout)
-	}
-	if len(files) == 0 {
-		fmt.Fprintf(stderr, "%s has written nothing\n", address)
-	}
-	return nil
+	return err
 }
 
-// serviceOf resolves [RUN] SERVICE.
-func serviceOf(ctx context.Context, g *globalOptions, command string, args []string) (engine.Options, state.Run, string, error) {
-	name, address := "", args[len(args)-1]
-	if len(args) == 2 {
-		name = args[0]
+func subject(run state.Run, services []string) string {
+	if len(services) == 1 {
+		return services[0] + " has"
 	}
-	eng, err := g.engineOptions(ctx, command, false)
+	return "the services of run " + run.Name + " have"
+}
+
+// runAndItsServices resolves [RUN] [SERVICE...] to services of a run, all of them where none is named. What is a run's
+// name is the run.
+func runAndItsServices(ctx context.Context, db *state.DB, args []string) (state.Run, []string, error) {
+	name := ""
+	if len(args) > 0 {
+		_, err := db.FindRun(ctx, args[0])
+		switch {
+		case err == nil:
+			name, args = args[0], args[1:]
+		case !errors.Is(err, state.ErrNoRun):
+			return state.Run{}, nil, err
+		}
+	}
+	run, err := findHistory(ctx, db, name)
 	if err != nil {
-		return eng, state.Run{}, "", err
+		return run, nil, err
 	}
-	run, err := findHistory(ctx, eng.DB, name)
-	if err == nil {
-		address, err = fullAddress(ctx, eng.DB, run, address)
-	}
+	rows, err := db.Services(ctx, run.ID)
 	if err != nil {
-		eng.DB.Close()
+		return run, nil, err
 	}
-	return eng, run, address, err
+	known := make([]string, len(rows))
+	for i, row := range rows {
+		known[i] = row.Address
+	}
+	if len(args) == 0 {
+		return run, known, nil
+	}
+	services := make([]string, len(args))
+	for i, arg := range args {
+		services[i], err = fullAddress(run, known, arg)
+		if err != nil && i == 0 && name == "" {
+			if len(args) > 1 {
+				_, err = findRun(ctx, db, arg) // a run was meant: there is none
+				return run, nil, err
+			}
+			return run, nil, usagef("there is no run %[1]q, and run %[2]s has no service %[1]q; it has %[3]s", arg, run.Name, someOf(known))
+		}
+		if err != nil {
+			return run, nil, err
+		}
+	}
+	return run, services, nil
 }
 
 // fullAddress finds the service that is meant: by its address, or by the end of it where only one ends so. Where there
 // is none, the error says which there are.
-func fullAddress(ctx context.Context, db *state.DB, run state.Run, meant string) (string, error) {
-	rows, err := db.Services(ctx, run.ID)
-	if err != nil {
-		return "", err
-	}
-	var known, ending []string
-	for _, row := range rows {
-		if row.Address == meant {
+func fullAddress(run state.Run, known []string, meant string) (string, error) {
+	var ending []string
+	for _, address := range known {
+		if address == meant {
 			return meant, nil
 		}
-		if strings.HasSuffix(row.Address, "."+meant) {
-			ending = append(ending, row.Address)
+		if strings.HasSuffix(address, "."+meant) {
+			ending = append(ending, address)
 		}
-		known = append(known, row.Address)
 	}
 	switch {
 	case len(ending) == 1:
@@ -137,96 +150,4 @@ func someOf(names []string) string {
 		return strings.Join(names[:10], ", ") + ", …"
 	}
 	return strings.Join(names, ", ")
-}
-
-// logFiles finds the logs of a service's phases, oldest first.
-func logFiles(dir, address, phase string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	type found struct {
-		path string
-		at   time.Time
-	}
-	var all []found
-	prefix := runners.DirName(address) + "."
-	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), prefix)
-		if !ok || phase != "" && !strings.HasPrefix(rest, phase) || strings.Count(rest, ".") != 1 {
-			continue
-		}
-		info, err := e.Info()
-		if err != nil {
-			continue // removed meanwhile
-		}
-		all = append(all, found{filepath.Join(dir, e.Name()), info.ModTime()})
-	}
-	slices.SortFunc(all, func(a, b found) int { return a.at.Compare(b.at) })
-	paths := make([]string, len(all))
-	for i, f := range all {
-		paths[i] = f.path
-	}
-	return paths, nil
-}
-
-func copyFile(w io.Writer, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.Copy(w, f)
-	return err
-}
-
-// followLog shows what is added to a service's logs until nobody drives the run any more, or the operator interrupts.
-func followLog(ctx context.Context, eng engine.Options, run state.Run, address, phase string, shown []string, stdout io.Writer) error {
-	offsets := map[string]int64{}
-	for _, f := range shown {
-		if info, err := os.Stat(f); err == nil {
-			offsets[f] = info.Size()
-		}
-	}
-	for last := false; ; {
-		files, err := logFiles(engine.LogDir(eng.Dir, run.ID), address, phase)
-		if err != nil {
-			return err
-		}
-		for _, path := range files {
-			n, err := copyFrom(stdout, path, offsets[path])
-			if err != nil {
-				return err
-			}
-			offsets[path] += n
-		}
-		if last {
-			return nil
-		}
-		locked, err := eng.DB.Locked(run.ID)
-		if err != nil {
-			return err
-		}
-		last = locked == nil // once more, for what was written before it let go
-		select {
-		case <-ctx.Done():
-			return engine.ErrInterrupted
-		case <-time.After(followEvery):
-		}
-	}
-}
-
-func copyFrom(w io.Writer, path string, offset int64) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, nil // begun anew by another attempt
-	}
-	defer f.Close()
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		return 0, err
-	}
-	return io.Copy(w, f)
 }

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		if _, ok := <-signals; !ok {
 			return
 		}
-		fmt.Fprintln(os.Stderr, "launch: interrupted: stopping what runs (once more: leave at once)")
+		fmt.Fprintln(os.Stderr, "launch: "+interruptedText)
 		cancel()
 		if _, ok := <-signals; ok {
 			os.Exit(exitInterrupted)
@@ -99,6 +100,8 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	}
 }
 
+const interruptedText = "interrupted: ending what this command does (once more: leave at once)"
+
 func newRootCommand() *cobra.Command {
 	g := &globalOptions{}
 	root := &cobra.Command{
@@ -106,8 +109,9 @@ func newRootCommand() *cobra.Command {
 		Short:         "Bring up a system of many services from a launch plan, verify it, and end it",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
 	g.addFlags(root.PersistentFlags())
@@ -117,16 +121,33 @@ func newRootCommand() *cobra.Command {
 		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
 		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	usageErrors(root)
 	return root
 }
 
-// usageErrors makes a wrong number of arguments a usage error of its command.
+// usageErrors makes wrong arguments a usage error that says how its command is used.
 func usageErrors(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
+	switch check := cmd.Args; {
+	case cmd.HasSubCommands() || cmd.Name() == "help":
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{cmd, err}
+			of := cmd
+			if cmd.Name() == "help" {
+				of, args, _ = cmd.Root().Find(args)
+			}
+			if len(args) > 0 && of.HasSubCommands() {
+				return usageError{of, unknownCommand(of, args[0])}
+			}
+			return nil
+		}
+		if cmd.Run == nil && cmd.RunE == nil { // it is not asked for its arguments otherwise
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	case check != nil:
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if check(cmd, args) != nil {
+				return usageError{cmd, fmt.Errorf("%s: the command is `%s`", givenArguments(len(args)), strings.TrimSuffix(cmd.UseLine(), " [flags]"))}
 			}
 			return nil
 		}
@@ -134,4 +155,19 @@ func usageErrors(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		usageErrors(sub)
 	}
+}
+
+func givenArguments(n int) string {
+	if n == 0 {
+		return "an argument is missing"
+	}
+	return fmt.Sprintf("%s given", count(n, "argument"))
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	hint := ""
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return fmt.Errorf("there is no command %q%s", cmd.CommandPath()+" "+name, hint)
 }

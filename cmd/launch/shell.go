@@ -20,11 +20,18 @@ func newShellCommand(g *globalOptions) *cobra.Command {
 		Args:  cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			eng, run, address, err := serviceOf(ctx, g, "ssh", args)
+			eng, err := g.engineOptions(ctx, "ssh", false)
 			if err != nil {
 				return err
 			}
 			defer eng.DB.Close()
+			run, services, err := runAndItsServices(ctx, eng.DB, args)
+			if err != nil {
+				return err
+			}
+			if len(services) != 1 {
+				return usagef("say to which service of run %s: %s", run.Name, someOf(services))
+			}
 			given, err := vars.given()
 			if err != nil {
 				return err
@@ -34,7 +41,7 @@ func newShellCommand(g *globalOptions) *cobra.Command {
 				return err
 			}
 			defer restore()
-			return engine.Shell(ctx, eng, run, address, given, tty)
+			return engine.Shell(ctx, eng, run, services[0], given, tty)
 		},
 	}
 	vars.addFlags(cmd.Flags())

@@ -32,6 +32,9 @@ func newStatusCommand(g *globalOptions) *cobra.Command {
 		Short: "Verify every service of a run again and show where each one stands",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("every") && !opts.watch {
+				return usagef("--every tells how often, with --watch")
+			}
 			return runStatus(cmd.Context(), g, opts, first(args), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}

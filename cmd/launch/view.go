@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,12 +25,12 @@ type view interface {
 }
 
 // newView chooses: JSON lines, a live tree on a terminal, plain lines elsewhere.
-func newView(asJSON bool, stdout, stderr io.Writer) view {
+func newView(ctx context.Context, asJSON bool, stdout, stderr io.Writer) view {
 	if asJSON {
 		return &jsonView{enc: json.NewEncoder(stdout)}
 	}
 	if tty, ok := isTerminal(stderr); ok {
-		return newLiveView(stdout, tty)
+		return newLiveView(ctx, stdout, tty)
 	}
 	return newPlainView(stdout, stderr)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -19,15 +20,17 @@ import (
 // liveView redraws a tree of levels and services while a command works, and
 // leaves the levels, the explanation of failures and the summary on the screen.
 type liveView struct {
-	stdout io.Writer
-	tty    *os.File
-	began  time.Time
-	fails  []*engine.Failure // in the order in which they happened
-	notes  []string
+	stdout      io.Writer
+	tty         *os.File
+	began       time.Time
+	interrupted <-chan struct{}
+	fails       []*engine.Failure // in the order in which they happened
+	notes       []string
 
 	mu    sync.Mutex
 	model *liveModel // guarded by mu
 	drawn int        // lines of the tree that are on the screen
+	told  bool       // the line that main writes at an interrupt is there, too
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
@@ -38,13 +41,13 @@ func isTerminal(w io.Writer) (*os.File, bool) {
 	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
 }
 
-func newLiveView(stdout io.Writer, tty *os.File) *liveView {
-	return &liveView{stdout: stdout, tty: tty, began: time.Now()}
+func newLiveView(ctx context.Context, stdout io.Writer, tty *os.File) *liveView {
+	return &liveView{stdout: stdout, tty: tty, began: time.Now(), interrupted: ctx.Done()}
 }
 
 func (v *liveView) begin(run state.Run, tree *plan.Tree) {
 	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
-	v.model, v.stop = newLiveModel(run, tree, v.began), make(chan struct{})
+	v.model, v.stop = newLiveModel(run, tree, v.began, v.interrupted), make(chan struct{})
 	v.done.Go(func() {
 		for t := time.NewTicker(redraw); ; {
 			select {
@@ -62,12 +65,16 @@ func (v *liveView) begin(run state.Run, tree *plan.Tree) {
 // asked for each time: that is cheaper than to be told of its changes.
 func (v *liveView) draw() {
 	width, height, err := term.GetSize(int(v.tty.Fd()))
-	if err != nil {
+	if err != nil || width == 0 || height == 0 { // some terminals do not know
 		width, height = 80, 24
 	}
 	v.mu.Lock()
 	lines := v.model.lines(width, height)
 	v.mu.Unlock()
+	if v.model.isInterrupted() && !v.told && v.drawn > 0 {
+		v.told = true
+		v.drawn++
+	}
 	v.erase()
 	fmt.Fprint(v.tty, strings.Join(lines, "\n"), "\n")
 	v.drawn = len(lines)
@@ -132,11 +139,12 @@ const redraw = 100 * time.Millisecond
 
 // liveModel is what the tree shows.
 type liveModel struct {
-	run    string
-	began  time.Time
-	color  bool
-	levels []*liveLevel
-	byName map[string]*liveLevel
+	run         string
+	began       time.Time
+	interrupted <-chan struct{}
+	color       bool
+	levels      []*liveLevel
+	byName      map[string]*liveLevel
 }
 
 type liveLevel struct {
@@ -153,8 +161,8 @@ type liveService struct {
 	text   string // why it failed, or the last line of its output, or of what is told of it
 }
 
-func newLiveModel(run state.Run, tree *plan.Tree, began time.Time) *liveModel {
-	m := &liveModel{run: run.Name, began: began, color: os.Getenv("NO_COLOR") == "", byName: map[string]*liveLevel{}}
+func newLiveModel(run state.Run, tree *plan.Tree, began time.Time, interrupted <-chan struct{}) *liveModel {
+	m := &liveModel{run: run.Name, began: began, interrupted: interrupted, color: os.Getenv("NO_COLOR") == "", byName: map[string]*liveLevel{}}
 	for _, lv := range tree.Levels {
 		if lv.Group {
 			continue
@@ -164,6 +172,15 @@ func newLiveModel(run state.Run, tree *plan.Tree, began time.Time) *liveModel {
 		m.byName[lv.Name] = l
 	}
 	return m
+}
+
+func (m *liveModel) isInterrupted() bool {
+	select {
+	case <-m.interrupted:
+		return true
+	default:
+		return false
+	}
 }
 
 func (m *liveModel) take(e engine.Event) {
@@ -232,6 +249,9 @@ func (m *liveModel) paint(color, text string) string {
 // lines are the tree, cut to a terminal's size. What does not fit is counted.
 func (m *liveModel) lines(width, height int) []string {
 	lines := []string{fmt.Sprintf("%s  %s", m.run, short(time.Since(m.began)))}
+	if m.isInterrupted() {
+		lines = append(lines, m.paint(bad, interruptedText))
+	}
 	for _, l := range m.levels {
 		lines = append(lines, m.level(l))
 		for _, name := range l.order {

@@ -130,6 +130,9 @@ func (w *writer) login(b *strings.Builder, svc *oldService) {
 	if s := svc.settings["ssh_username"]; s != nil {
 		fmt.Fprintf(b, "user = %s\n", w.ahead(svc, s))
 	}
+	if scp, ssh := svc.settings["scp_username"], svc.settings["ssh_username"]; scp != nil && (ssh == nil || scp.shown() != ssh.shown()) {
+		w.warnOnce(scp.opt.rng, "No user of its own for scp", "cloudinit.d copies files as scp_username, %s, and runs programs as ssh_username. The imported plan does both as ssh_username.", scp.shown())
+	}
 	if s := svc.settings["localsshkeypath"]; s != nil {
 		fmt.Fprintf(b, "identity_file = %s\n", w.identityFile(s))
 	}

@@ -125,11 +125,7 @@ func (r *reader) ini(path string, from *hcl.Range, what string) (*iniFile, bool)
 	}
 	src, err := r.bytes(path, maxINI)
 	if err != nil {
-		rng := fileRange(path)
-		if from != nil {
-			rng = *from
-		}
-		r.fail(rng, "File cannot be read", "The %s %s: %v.", what, path, err)
+		r.add(hcl.DiagError, from, "File cannot be read", "The %s %s: %v.", what, path, err)
 		return nil, false
 	}
 	f, diags := parseINI(path, src)
@@ -189,6 +185,9 @@ func (r *reader) readLevels() {
 	var options = map[int]*iniOption{}
 	for _, opt := range r.top.items("runlevels") {
 		if !strings.HasPrefix(opt.name, "level") {
+			if r.top.defaults.byName[opt.name] == opt {
+				continue // every section has it
+			}
 			r.warn(opt.rng, "Not a level", "Only keys that begin with \"level\" are levels; cloudinit.d ignores %q, and so does the import.", opt.name)
 			continue
 		}

@@ -270,7 +270,7 @@ func (x *resolver) bootOutput(t target, p refPiece, rng hcl.Range, sc scope) exp
 	own := t.svc == sc.user
 	switch {
 	case t.svc.settings["bootpgm"] == nil, own && !sc.booted:
-		detail := didYouMean(p.attr, keys(t.svc.depNames), planSettings)
+		detail := didYouMean(p.attr, keys(t.svc.depNames), keys(settingNames))
 		if low := lower(p.attr); low != p.attr && t.svc.depNames[low] {
 			detail = fmt.Sprintf(" Names in files of dependencies are made lower-case when they are read: it is %q.", low)
 		} else if own && sc.bag != nil && t.svc.depNames[p.attr] {
@@ -281,6 +281,9 @@ func (x *resolver) bootOutput(t target, p refPiece, rng hcl.Range, sc scope) exp
 	case identifier(p.attr) != p.attr || reserved[p.attr]:
 		x.failOnce(rng, "Name cannot be carried over", "%s: what a boot program leaves under this name cannot be an export of the new plan. Use another name in bootout.json and here.", p.text)
 		return expr{}
+	}
+	if low := lower(p.attr); low != p.attr && t.svc.depNames[low] && !strings.Contains(t.svc.bootOutput, p.attr) {
+		x.warnOnce(rng, "Name in another case", "%s: the import takes it for a value of bootout.json. The dependency is called %q: names in files of dependencies are made lower-case when they are read.", p.text, low)
 	}
 	t.svc.exports[p.attr] = true
 	return x.live(t, exprPart{attr: p.attr}, p, rng, sc)

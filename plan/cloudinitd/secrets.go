@@ -24,14 +24,27 @@ type secret struct {
 	format   bool // it has %s where values are
 }
 
-// Names of what should not be shown, and among them those of what only tells where it is.
+// Names of what should not be shown, and among them those of what only tells something of it: where it is, what it is
+// like, whether there is one.
 var (
 	secretName   = regexp.MustCompile(`(?i)passw|secret|token|credential|private[_-]?key|access[_-]?key|api[_-]?key|(^|[_-])pw($|[_-])`)
-	locationName = regexp.MustCompile(`(?i)(path|file|dir|host|hostname|port)$`)
+	propertyName = regexp.MustCompile(`(?i)([_-]|passw(or)?d|secret|token|credentials?|key)(path|file|dir|host|hostname|port|name|type|kind|format|encoding|algorithm|method|mode|policy|prompt|header|length|size|count|ttl|timeout|lifetime|expiry|expires|expiration|days|hours|minutes|seconds|required|enabled|disabled|allowed)$`)
+	questionName = regexp.MustCompile(`(?i)^(use|enable|disable|require|allow|has|is|no|skip)s?[_-]`)
 )
 
 func looksSecret(name string) bool {
-	return secretName.MatchString(name) && !locationName.MatchString(name)
+	return secretName.MatchString(name) && !propertyName.MatchString(name) && !questionName.MatchString(name)
+}
+
+// Values that tell nothing whatever their name is. As secrets they would be masked wherever a program writes such a word.
+var (
+	switchValue = regexp.MustCompile(`(?i)^(true|false|yes|no|on|off|enabled?|disabled?|required|optional|[0-9]{1,3})$`)
+	absentValue = regexp.MustCompile(`(?i)^(none|null|nil|default|auto)?$`)
+)
+
+// holdsSecret says whether a value of the old plan is a secret, by its name and by what it is.
+func holdsSecret(name, value string) bool {
+	return looksSecret(name) && !switchValue.MatchString(value) && !absentValue.MatchString(value)
 }
 
 // secret is a variable for this one. What has the same name and value is the same one.
@@ -57,6 +70,9 @@ func (x *resolver) conceal(name string, rng hcl.Range, e expr) expr {
 		return e
 	}
 	if text, ok := e.literal(); ok {
+		if !holdsSecret(name, text) {
+			return e
+		}
 		return codeExpr(x.secret(secret{name: name, rng: rng, value: text}))
 	}
 	if len(e.parts) == 1 && x.conceals(e.parts[0]) {
@@ -136,8 +152,8 @@ var templateValue = regexp.MustCompile(`([A-Za-z][\w-]*)["']?[ \t]*[=:][ \t]*["'
 func secretInTemplate(text string) string {
 	for _, m := range templateValue.FindAllStringSubmatch(text, -1) {
 		switch name, value := m[1], m[2]; {
-		case value == "true" || value == "false" || value == "null" || strings.Contains(value, "$"):
-		case looksSecret(name):
+		case strings.Contains(value, "$"):
+		case holdsSecret(name, value):
 			return name
 		}
 	}
@@ -151,7 +167,7 @@ func secretInWords(words []string) string {
 		if !whole && strings.HasPrefix(name, "-") && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
 			value = words[i+1]
 		}
-		if name = strings.TrimLeft(name, "-"); value != "" && !strings.Contains(value, "$") && looksSecret(name) {
+		if name = strings.TrimLeft(name, "-"); !strings.Contains(value, "$") && holdsSecret(name, value) {
 			return name
 		}
 	}

@@ -124,7 +124,8 @@ func (x *resolver) global(name string, rng hcl.Range) expr {
 	variable, seen := x.needed[name]
 	if !seen {
 		variable = x.names.name(name)
-		x.needed[name], x.sensitive[variable] = variable, looksSecret(name)
+		// One without a value yet is given a secret one day; one that is a switch stays one.
+		x.needed[name], x.sensitive[variable] = variable, looksSecret(name) && (g == nil || !switchValue.MatchString(g.text))
 		switch {
 		case g == nil:
 			x.warn(rng, "Global not set", "${global.%s} is not set in this plan: the variable %q of the imported plan has to be given.%s", name, variable, didYouMean(name, keys(x.plan.globals)))

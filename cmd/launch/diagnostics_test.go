@@ -1,0 +1,30 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// A mistake in a line that fills the screen is quoted without it.
+func TestLongLinesAreShortened(t *testing.T) {
+	long := strings.Repeat("ä", 50_000)
+	for name, c := range map[string]struct{ src, at, want string }{
+		"whole":  {"a = 1\nb = c\n", "c", "   2: b = c\n"},
+		"middle": {"a = 1\nb = \"" + long + "\" + here + \"" + long + "\"", "here", "   2: …" + strings.Repeat("ä", 38) + "\" + here + \"" + strings.Repeat("ä", 76) + "…\n"},
+		"itself": {"b = " + long + "\nc = 1", long, "   1: b = " + strings.Repeat("ä", 118) + "…\n"},
+		"lines":  {"b = [\n" + strings.Repeat("x,\n", 500) + "]\n", "[\n" + strings.Repeat("x,\n", 500) + "]", "  12: x,\n  13: …\n"},
+	} {
+		at := strings.Index(c.src, c.at)
+		line := strings.Count(c.src[:at], "\n") + 1
+		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Bad", Detail: "That is so.", Subject: &hcl.Range{
+			Filename: "plan.hcl", Start: hcl.Pos{Line: line, Byte: at}, End: hcl.Pos{Line: line, Byte: at + len(c.at)},
+		}}
+		var b strings.Builder
+		writeDiagnostics(&b, hcl.Diagnostics{d}, map[string]*hcl.File{"plan.hcl": {Bytes: []byte(c.src)}})
+		if !strings.Contains(b.String(), c.want) || len(b.String()) > 600 || !strings.Contains(b.String(), "That is so.") {
+			t.Errorf("%s: %.2000s", name, b.String())
+		}
+	}
+}
