@@ -43,9 +43,9 @@ who() {
 	stat=
 	{ while read -r line; do stat="$stat $line"; done </proc/"$1"/stat; } 2>/dev/null
 	[ "$stat" ] || return 1
-	pid=${stat%% (*}
+	pid=${stat%%' ('*}
 	pid=${pid# }
-	set -- ${stat##*) }
+	set -- ${stat##*') '}
 state=$1 parent=$2 group=$3
 shift 19
 born=$1
@@ -430,6 +430,7 @@ wrap() {
 	fi
 	wait "$child"
 	status=$?
+	[ "$status" -lt 256 ] || status=$((status - 128)) # ksh tells a death by signal N as 256+N
 	if [ "$guard" ] && who "$guard" && [ "$parent" = "${wrapper% *}" ]; then # else its pid may be another's
 		kill "$guard"
 	fi

@@ -57,6 +57,8 @@ func TestShells(t *testing.T) {
 	}{
 		{"busybox", "busybox", withShell(t, "busybox")},
 		{"bash", "bash", sshtest.Options{Sh: "bash", Env: []string{"LC_ALL=C.UTF-8"}}},
+		{"mksh", "mksh", withShell(t, "mksh")},
+		{"ksh93", "ksh93", withShell(t, "ksh93")},
 		{"fish", "fish", sshtest.Options{Shell: "fish"}},
 		{"tcsh", "tcsh", sshtest.Options{Shell: "tcsh"}},
 		{"banner", "sh", sshtest.Options{Shell: noisy}},
