@@ -72,6 +72,27 @@ func TestTimeoutWithoutLaunch(t *testing.T) {
 	}
 }
 
+// TestTimeoutWithoutWrapper: the process that waits for a program was killed, and launch is not there.
+func TestTimeoutWithoutWrapper(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	env := envFor(t)
+	h := connect(t, s, env, "127.0.0.1")
+	gate, life := hold(t), lifelineFor(t)
+	p := program("boot-1", "exec 9>"+life.path+"; echo up >"+gate.up+"; sleep 60")
+	p.Timeout = time.Second
+	if err := h.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	gate.await(t)
+	kill(t, 1, wrapperOf(t, h, p.ID))
+	s.Stop()
+	life.wait(t)
+	s.Again()
+	if res, err := connect(t, s, env, "127.0.0.1").Wait(t.Context(), p.ID); err != nil || res.Outcome != runners.TimedOut {
+		t.Errorf("Wait = %+v, %v; want it timed out", res, err)
+	}
+}
+
 // TestTimeoutAsksOnce: launch and the host both see to a timeout, but a second signal means more than the first to many programs.
 func TestTimeoutAsksOnce(t *testing.T) {
 	h := connect(t, sshtest.Start(t, sshtest.Options{}), envFor(t), "127.0.0.1")
