@@ -90,8 +90,8 @@ func (d *delivery) upTo(end int64) error {
 	if err := d.open(); err != nil {
 		return err
 	}
-	if d.buf == nil {
-		d.buf = make([]byte, min(piece, max(1, d.size()-d.at)))
+	if n := min(piece, max(1, d.size()-d.at)); int64(len(d.buf)) < n { // what most programs write is small
+		d.buf = make([]byte, n)
 	}
 	for d.at < end {
 		n, err := d.file.ReadAt(d.buf[:min(int64(len(d.buf)), end-d.at)], d.at)

@@ -92,7 +92,7 @@ func launchOne(b testing.TB, r *Runner, service, address string) {
 	}
 	var out bytes.Buffer
 	res, err := h.Run(b.Context(), &runners.Program{
-		ID: runners.ID{Service: service, Name: "boot-1"}, Kind: runners.Durable, Output: &out,
+		ID: runners.ID{Service: service, Name: "boot-1"}, Kind: runners.Durable, Output: &out, Timeout: 20 * time.Minute,
 		Payload: &runners.Payload{Hash: "b00t", Entry: "boot.sh", Files: []runners.File{{Path: "boot.sh", Mode: 0o755, Content: bootScript}}},
 	})
 	if err != nil || res.Status != 0 || out.String() != "booted\n" {

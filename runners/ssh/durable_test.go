@@ -255,6 +255,16 @@ func kill(t testing.TB, sign int, text string) {
 	}
 }
 
+// wrapperOf is the pid of the process that waits for a program.
+func wrapperOf(t testing.TB, h runners.Host, id runners.ID) string {
+	t.Helper()
+	data, err := os.ReadFile(h.(*host).m.prefix(id, "") + "=began")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(data))[3]
+}
+
 // TestLostPrograms: the host was rebooted, the wrapper was killed, the record is garbage.
 func TestLostPrograms(t *testing.T) {
 	s := sshtest.Start(t, sshtest.Options{})
@@ -303,12 +313,7 @@ func TestLostPrograms(t *testing.T) {
 	gate.release(t)
 
 	id, _, pid := start("killed")
-	data, err := os.ReadFile(m.prefix(id, "") + "=began")
-	if err != nil {
-		t.Fatal(err)
-	}
-	wrapper := strings.Fields(string(data))[3]
-	kill(t, 1, wrapper)
+	kill(t, 1, wrapperOf(t, h, id))
 	if state, err := h.Look(t.Context(), id); err != nil || state.Phase != runners.Running {
 		t.Errorf("Look = %+v, %v; want it running, though nobody waits for it", state, err)
 	}

@@ -43,9 +43,9 @@ who() {
 	stat=
 	{ while read -r line; do stat="$stat $line"; done </proc/"$1"/stat; } 2>/dev/null
 	[ "$stat" ] || return 1
-	pid=${stat%% (*}
+	pid=${stat%%' ('*}
 	pid=${pid# }
-	set -- ${stat##*) }
+	set -- ${stat##*') '}
 state=$1 parent=$2 group=$3
 shift 19
 born=$1
@@ -423,11 +423,18 @@ wrap() {
 		environment
 		exec "$@"
 	) >>"$p=out" 2>&1 &
-	child=$!
+	child=$! guard=
+	if [ "$timeout" != 0 ] && [ "$kind" != check ]; then
+		guard 7>&- &
+		guard=$!
+	fi
 	wait "$child"
 	status=$?
-	{ read -r word pid rest <"$p=began"; } 2>/dev/null
-	if [ "$pid" != "$child" ]; then # another was first, or somebody removed the record
+	[ "$status" -lt 256 ] || status=$((status - 128)) # ksh tells a death by signal N as 256+N
+	if [ "$guard" ] && who "$guard" && [ "$parent" = "${wrapper% *}" ]; then # else its pid may be another's
+		kill "$guard"
+	fi
+	if ! ours; then # another was first, or somebody removed the record
 		printf '%s\n' "$M!$key" >&7
 		exit
 	fi
@@ -444,6 +451,36 @@ wrap() {
 	for each in "$p"=ear.*; do
 		[ ! -p "$each" ] || echo ended 1<>"$each"
 	done
+}
+
+# ours says whether the record is about the program that this wrapper started.
+ours() {
+	pid=
+	{ read -r word pid rest <"$p=began"; } 2>/dev/null
+	[ "$pid" = "$child" ]
+}
+
+# guard ends the program at its timeout: launch, which would do that too, may be dead or cut off. It sleeps for a minute
+# at most, since sleep does not count the host's suspension, as clock does, and since the wrapper, which ends it by
+# SIGTERM together with its sleep, may be killed.
+guard() {
+	nap= over=
+	trap 'over=yes; [ ! "$nap" ] || kill "$nap"' TERM
+	clock
+	due=$((now + timeout))
+	while [ "$now" -lt "$due" ]; do
+		rest=$(((due - now + 99) / 100)) # not every sleep knows fractions
+		[ "$rest" -lt 60 ] || rest=60
+		sleep "$rest" &
+		nap=$!
+		[ ! "$over" ] || kill "$nap"
+		wait "$nap"
+		nap=
+		[ ! "$over" ] && [ -e "/proc/$child" ] || exit
+		clock
+	done
+	trap '' TERM # from here on it sees to the whole group
+	! ours || halt "$p" timeout "$signal" "$grace"
 }
 
 # remains sets what else there is of program $1: why it was stopped, whether it
@@ -603,9 +640,11 @@ listen() {
 # halt ends program $1 and what is left of its group: why, signal, grace.
 # A group's number cannot be another's while a member lives, and a leader that
 # is there is known by its birth; the wrapper saw whether the leader left any behind.
+# Of two that end it for its timeout, launch and the guard, only the first sends the signal: to many programs a second one means to drop everything.
 # The status is 1 where some survive, 2 where the record does not tell what to end.
 halt() {
 	[ -s "$1=began" ] || return 0
+	first=$3
 	set -- "$1" "$2" "$3" "$4" $(dd if="$1=began" bs=300 count=1 2>/dev/null)
 	case "${5-}/${6-}/${7-}/${8-}/${9-}" in
 		launch1/1/* | launch1/0* | *//* | */) return 2 ;; # those numbers mean every process
@@ -621,7 +660,15 @@ halt() {
 	case $last in
 		*exit*' 0 .'*) return 0 ;;
 		*exit*) ;;
-		*) [ -e "$1=stop" ] || { printf '%s' "$2" >"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null ;;
+		*)
+			if [ ! -e "$1=stop" ]; then
+				set -C
+				{ printf '%s' "$2" >"$1=stop"; } 2>/dev/null || [ -s "$1=stop" ] || { true >"$1=$2"; } 2>/dev/null
+				set +C
+			elif [ "$2" = timeout ]; then
+				first=0
+			fi
+			;;
 	esac
 	if [ -e "/proc/$6" ] && ! same "$6" "$7" && [ "$state" != Z ]; then
 		return 0
@@ -629,7 +676,7 @@ halt() {
 	while same "$6" "$7" && ! send 0 "$6"; do # it was started this instant, and has no group yet
 		sleep 0.01 2>/dev/null || sleep 1
 	done
-	reap "$6" "$3" "$4" || return 1
+	reap "$6" "$first" "$4" || return 1
 	while :; do # until the process that waits for it has said so
 		last=
 		{ read -r last rest <"$1=ended"; } 2>/dev/null

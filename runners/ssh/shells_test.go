@@ -55,18 +55,16 @@ func TestShells(t *testing.T) {
 		name, needs string
 		options     sshtest.Options
 	}{
-		{"busybox", "busybox", sshtest.Options{Sh: "busybox sh"}},
+		{"busybox", "busybox", withShell(t, "busybox")},
 		{"bash", "bash", sshtest.Options{Sh: "bash", Env: []string{"LC_ALL=C.UTF-8"}}},
+		{"mksh", "mksh", withShell(t, "mksh")},
+		{"ksh93", "ksh93", withShell(t, "ksh93")},
 		{"fish", "fish", sshtest.Options{Shell: "fish"}},
 		{"tcsh", "tcsh", sshtest.Options{Shell: "tcsh"}},
 		{"banner", "sh", sshtest.Options{Shell: noisy}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			shell := sshtest.Need(t, c.needs)
-			if c.name == "busybox" {
-				c.options.Path = applets(t, shell)
-				c.options.Sh = filepath.Join(c.options.Path, "sh")
-			}
 			if c.name != "banner" && c.options.Shell != "" {
 				c.options.Shell = shell
 				c.options.Env = append(c.options.Env, "SHELL="+shell)
@@ -83,6 +81,18 @@ func TestShells(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withShell are the options of a host whose /bin/sh is that shell; empty: this machine's.
+func withShell(t *testing.T, name string) sshtest.Options {
+	switch name {
+	case "":
+		return sshtest.Options{}
+	case "busybox":
+		dir := applets(t, sshtest.Need(t, name))
+		return sshtest.Options{Path: dir, Sh: filepath.Join(dir, "sh")}
+	}
+	return sshtest.Options{Sh: sshtest.Need(t, name)}
 }
 
 // applets is a folder with busybox's commands and nothing else.
