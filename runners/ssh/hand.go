@@ -41,7 +41,7 @@ type request struct {
 	bound  int       // of the data that is kept; 0: maxKept
 
 	// once says that it matters whether the request was carried out: once it was
-	// sent, the answer is waited for, whatever becomes of the context.
+	// sent, the answer is waited for, beyond the context for lastWords.
 	once bool
 }
 
@@ -83,9 +83,9 @@ const helloPatience = 30 * time.Second
 // openHand opens a session and speaks with it until it is ready.
 // greeting is its first command line.
 func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answer, error) {
-	session, err := l.client.NewSession()
+	session, err := l.newSession(ctx)
 	if err != nil {
-		return nil, answer{}, orCut(err)
+		return nil, answer{}, err
 	}
 	secret := make([]byte, 16)
 	rand.Read(secret)
@@ -271,18 +271,29 @@ func (h *hand) do(ctx context.Context, req request) (answer, error) {
 		}
 		return answer{}, errCut
 	}
-	if req.once {
-		ctx = context.WithoutCancel(ctx)
-	}
 	select {
 	case <-w.done:
-		w.answer.link = h.link
-		return w.answer, w.err
 	case <-ctx.Done():
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.stream = io.Discard
-		return answer{}, context.Cause(ctx)
+		if !req.once || !within(lastWords, w.done) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.stream = io.Discard
+			return answer{}, context.Cause(ctx)
+		}
+	}
+	w.answer.link = h.link
+	return w.answer, w.err
+}
+
+// within waits for done, and says whether that came in time.
+func within(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
 	}
 }
 

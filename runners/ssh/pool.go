@@ -34,13 +34,44 @@ func (l *link) session(ctx context.Context) (session *ssh.Session, end func(), e
 	err = l.withSession(ctx,
 		func(*hand) bool { return false },
 		func() error {
-			if session, err = l.client.NewSession(); err != nil {
+			if session, err = l.newSession(ctx); err != nil {
 				l.left()
-				return orCut(err)
 			}
-			return nil
+			return err
 		})
 	return session, sync.OnceFunc(func() { session.Close(); l.left() }), err
+}
+
+// newSession opens a session. Its own wait ends with the connection and with ctx: one that is asked for in the moment in
+// which a connection ends may never be answered by x/crypto/ssh, which has then told all the sessions that it knew.
+func (l *link) newSession(ctx context.Context) (*ssh.Session, error) {
+	type opening struct {
+		session *ssh.Session
+		err     error
+	}
+	opened := make(chan opening, 1)
+	go func() {
+		session, err := l.client.NewSession()
+		opened <- opening{session, err}
+	}()
+	var why error
+	select {
+	case o := <-opened:
+		if o.err != nil {
+			return nil, orCut(o.err)
+		}
+		return o.session, nil
+	case <-l.gone:
+		why = errCut
+	case <-ctx.Done():
+		why = context.Cause(ctx)
+	}
+	go func() { // nobody waits for it any more
+		if o := <-opened; o.err == nil {
+			o.session.Close()
+		}
+	}()
+	return nil, why
 }
 
 // withSession takes an idle hand that will do, or opens a session where the

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/launchplan/launch/runners"
@@ -36,8 +35,8 @@ func checkID(id runners.ID) error {
 
 // A placing is a payload on its way to the host: whoever comes second waits for the first.
 type placing struct {
-	mu   sync.Mutex
-	here bool // the host has it
+	turn chan struct{} // held by the one who sends it
+	here bool          // the host has it
 }
 
 func (m *machine) placing(user, hash string) *placing {
@@ -45,7 +44,7 @@ func (m *machine) placing(user, hash string) *placing {
 	defer m.mu.Unlock()
 	key := user + "/" + hash
 	if m.payloads[key] == nil {
-		m.payloads[key] = new(placing)
+		m.payloads[key] = &placing{turn: make(chan struct{}, 1)}
 	}
 	return m.payloads[key]
 }
@@ -67,8 +66,12 @@ func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found
 	send := false // the payload's content
 	if p.Payload != nil && payloadHash.MatchString(p.Payload.Hash) {
 		placing := m.placing(user, p.Payload.Hash)
-		placing.mu.Lock()
-		defer placing.mu.Unlock()
+		select {
+		case placing.turn <- struct{}{}:
+			defer func() { <-placing.turn }()
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		}
 		if send = !placing.here; send && size(p.Payload) > askFirst {
 			if send, err = m.lacks(ctx, user, p.Payload.Hash); err != nil {
 				return nil, false, err

@@ -661,13 +661,15 @@ halt() {
 		*exit*' 0 .'*) return 0 ;;
 		*exit*) ;;
 		*)
-			if [ ! -e "$1=stop" ]; then
-				set -C
-				{ printf '%s' "$2" >"$1=stop"; } 2>/dev/null || [ -s "$1=stop" ] || { true >"$1=$2"; } 2>/dev/null
-				set +C
+			set -C
+			if { true >"$1=stop"; } 2>/dev/null; then
+				{ printf '%s' "$2" >|"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null
+			elif [ ! -e "$1=stop" ]; then
+				{ true >"$1=$2"; } 2>/dev/null
 			elif [ "$2" = timeout ]; then
 				first=0
 			fi
+			set +C
 			;;
 	esac
 	if [ -e "/proc/$6" ] && ! same "$6" "$7" && [ "$state" != Z ]; then
