@@ -72,6 +72,7 @@ func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisi
 		return s.fail(svc, fromError(svc, PhaseProvision, err))
 	}
 	s.learnFacts(svc, got)
+	svc.note.Facts.Named = want.Host != ""
 	return nil
 }
 

@@ -37,12 +37,15 @@ func (svc *service) owner() *service {
 
 // wasMade says whether the service's host is one that its runner has made for it, and ends when it is released.
 func (s *Session) wasMade(ctx context.Context, svc *service) bool {
-	if !s.isMade(svc) || svc.spec.HasHost {
+	if !s.isMade(svc) || svc.hostNamed() {
 		return false
 	}
 	r, err := s.hosts.runner(ctx, svc.spec.Runner)
 	return err == nil && provisioner(r) != nil
 }
+
+// hostNamed says whether the service has a host that the plan named.
+func (svc *service) hostNamed() bool { return svc.note.Facts != nil && svc.note.Facts.Named }
 
 // atRest says whether a service has nothing on its host but files, and nothing to be run or awaited at its end.
 func (svc *service) atRest() bool {
@@ -60,7 +63,7 @@ func (s *Session) release(ctx context.Context, services []*leaving) {
 	byRunner := map[runners.Provisioner][]string{}
 	failed := map[string]error{}
 	for _, l := range services {
-		if l.spec.HasHost && (l.unreached != "" || len(l.problems) > 0) {
+		if l.hostNamed() && (l.unreached != "" || len(l.problems) > 0) {
 			continue // it stays, and the next terminate has to find it
 		}
 		r, err := s.hosts.runner(ctx, l.spec.Runner)
@@ -68,7 +71,7 @@ func (s *Session) release(ctx context.Context, services []*leaving) {
 			failed[l.address()] = err
 		} else if p := provisioner(r); p != nil {
 			byRunner[p] = append(byRunner[p], l.address())
-			l.released = !l.spec.HasHost
+			l.released = !l.hostNamed()
 		}
 	}
 	for p, list := range byRunner {

@@ -166,7 +166,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	bound, cancel := context.WithTimeout(ctx, endConnect)
 	there, err := s.reconnect(bound, svc, started)
 	cancel()
-	if gone(err) && (errors.Is(err, runners.ErrGone) || !svc.owner().spec.HasHost) {
+	if gone(err) && (errors.Is(err, runners.ErrGone) || !svc.owner().hostNamed()) {
 		s.Note(svc.address(), err.Error())
 		return nil, nil // what ran there went with it, or goes when it is released
 	}

@@ -187,7 +187,7 @@ func (x *expansion) service(s *scope, b *serviceBlock, level *Level) {
 		service := &all[i]
 		*service = Service{
 			Address: base, Name: b.name, Index: key, Level: level, Range: b.rng,
-			HasBoot: b.boot != nil, HasProcess: b.process != nil, HasTerminate: b.terminate != nil, HasChecks: len(b.ready) > 0, HasGone: len(b.gone) > 0, HasHost: b.host != nil,
+			HasBoot: b.boot != nil, HasProcess: b.process != nil, HasTerminate: b.terminate != nil, HasChecks: len(b.ready) > 0, HasGone: len(b.gone) > 0,
 			group: g, instance: i,
 		}
 		if b.count != nil || b.forEach != nil {

@@ -62,7 +62,6 @@ type Service struct {
 	On                                           *Service // whose host it uses
 	HasBoot, HasProcess, HasTerminate, HasChecks bool
 	HasGone                                      bool
-	HasHost                                      bool      // it names its host
 	Range                                        hcl.Range // of the service block
 
 	group    *group
