@@ -56,8 +56,7 @@ func (s *Session) adoptService(ctx context.Context, svc *service) error {
 	if err != nil {
 		return err
 	}
-	s.learnFacts(svc, got)
-	svc.note.Facts.Named = target != ""
+	s.learnFacts(svc, got, target != "")
 	if svc.spec.HasBoot { // its first attempt is the best guess at what brought it up
 		svc.note.Boot, svc.note.Groups = "boot-1", []string{"boot-1"}
 		svc.edit(func(row *state.Service) { row.Attempt = 1 })

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/launchplan/launch/plan"
@@ -300,7 +299,7 @@ func (s *Session) concludeReady() error {
 // failures of the run's services, in their order, and of those that went from its plan and could not be ended.
 func (s *Session) failures() []*Failure {
 	var all []*Failure
-	for _, svc := range slices.Concat(s.services, s.gone) {
+	for _, svc := range s.all() {
 		if svc.status() != state.Failed {
 			continue
 		}

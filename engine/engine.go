@@ -142,7 +142,7 @@ type facts struct {
 	Private string `json:"private_address,omitempty"`
 	Public  string `json:"public_address,omitempty"`
 	Pool    bool   `json:"pool,omitempty"`
-	Named   bool   `json:"named,omitempty"` // by the plan: its runner neither made it nor ends it
+	Named   bool   `json:"named,omitempty"` // by the plan, to a runner that makes hosts: it neither made this one nor ends it
 	WorkDir string `json:"work_dir,omitempty"`
 }
 

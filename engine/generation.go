@@ -12,6 +12,9 @@ import (
 	"github.com/launchplan/launch/state"
 )
 
+// all are the services that the run has, also those of earlier generations that are still to be ended.
+func (s *Session) all() []*service { return slices.Concat(s.services, s.gone) }
+
 // addGone takes in a service that is no longer in the run's plan, but was not ended yet.
 func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	svc := &service{row: row}

@@ -51,7 +51,7 @@ func (s *Session) needToBringUp(ctx context.Context) error {
 // needToEnd is a *NeedError where a variable is missing that it takes to end what there is of the run.
 func (s *Session) needToEnd(ctx context.Context) error {
 	need := &NeedError{Run: s.run.Name}
-	for _, svc := range slices.Concat(s.services, s.gone) {
+	for _, svc := range s.all() {
 		if svc.note.Facts == nil || svc.note.EndDone || !svc.begun() || svc.status() == state.Terminated {
 			continue // there is nothing to end, or only what needs no values
 		}

@@ -71,8 +71,7 @@ func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisi
 		}
 		return s.fail(svc, fromError(svc, PhaseProvision, err))
 	}
-	s.learnFacts(svc, got)
-	svc.note.Facts.Named = want.Host != ""
+	s.learnFacts(svc, got, want.Host != "")
 	return nil
 }
 
@@ -97,7 +96,7 @@ func (s *Session) connect(ctx context.Context, svc *service, r runners.Runner, t
 	}
 	svc.host = host
 	if provisioner(r) == nil {
-		s.learnFacts(svc, host.Facts())
+		s.learnFacts(svc, host.Facts(), false)
 	}
 	return s.learnHost(svc)
 }
@@ -126,9 +125,9 @@ func (s *Session) onHostOf(svc *service) {
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
 }
 
-// learnFacts keeps where the service's host is, for its row and for those who refer to it.
-func (s *Session) learnFacts(svc *service, f runners.Facts) {
-	svc.note.Facts = &facts{Address: f.Address, Private: f.PrivateAddress, Public: f.PublicAddress, Pool: f.NoHost}
+// learnFacts keeps where the service's host is, for its row and for those who refer to it; named is as in facts.
+func (s *Session) learnFacts(svc *service, f runners.Facts, named bool) {
+	svc.note.Facts = &facts{Address: f.Address, Private: f.PrivateAddress, Public: f.PublicAddress, Pool: f.NoHost, Named: named}
 	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = f.Address, f.InstanceID })
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/runners"
@@ -90,7 +89,7 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 	var errs []error
 	if clean {
 		seen := map[string]bool{}
-		for _, svc := range append(s.services[:len(s.services):len(s.services)], s.gone...) {
+		for _, svc := range s.all() {
 			if svc.host == nil || svc.note.Facts == nil || seen[svc.note.Facts.Address] {
 				continue
 			}
@@ -121,7 +120,7 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 func (s *Session) openMakers(ctx context.Context) error {
 	seen := map[*plan.Runner]bool{}
 	var errs []error
-	for _, svc := range slices.Concat(s.services, s.gone) {
+	for _, svc := range s.all() {
 		if r := svc.spec.Runner; s.isMade(svc) && !seen[r] {
 			seen[r] = true
 			_, err := s.hosts.runner(ctx, r)

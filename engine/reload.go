@@ -107,7 +107,7 @@ func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error
 // adoptPlan records the new generation in one transaction; from then on a resume goes on with it.
 func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, captured []byte, files []plan.SnapshotFile) error {
 	rows := make(map[string]state.Service, len(s.services))
-	for _, svc := range slices.Concat(s.services, s.gone) {
+	for _, svc := range s.all() {
 		rows[svc.address()] = svc.record()
 	}
 	for _, row := range s.ended {
@@ -171,7 +171,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 // keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.
 func (s *Session) keepFormer(from state.Run) Settings {
 	all := map[int]Former{from.Generation: {Plan: from.Plan, Captured: from.Captured}}
-	for _, svc := range append(s.services[:len(s.services):len(s.services)], s.gone...) {
+	for _, svc := range s.all() {
 		if f, ok := s.set.Former[svc.note.Generation]; ok {
 			all[svc.note.Generation] = f
 		}

@@ -167,9 +167,10 @@ func (r *logReader) newProcesses(ctx context.Context) (processes *engine.Process
 	}
 	isNew := false
 	err = r.eng.DB.EachService(ctx, r.run.ID, func(row state.Service) error {
-		name := engine.ProcessOf(row)
-		_, wanted := r.byDir[runners.DirName(row.Address)]
-		isNew = isNew || wanted && name != "" && r.followed[row.Address] != name
+		if _, wanted := r.byDir[runners.DirName(row.Address)]; wanted && !isNew {
+			name := engine.ProcessOf(row)
+			isNew = name != "" && r.followed[row.Address] != name
+		}
 		return nil
 	})
 	if err != nil || !isNew {
