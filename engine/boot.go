@@ -96,22 +96,33 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 	if svc.status() == state.Ready {
 		return s.reverify(ctx, svc, started)
 	}
-	if svc.note.Open || s.booted(svc) && svc.note.Facts != nil {
-		return s.goOn(ctx, svc, started)
-	}
-	return s.bringUp(ctx, svc, started)
+	return s.takeUp(ctx, svc, started)
 }
 
-// goOn takes up a service that an earlier command left between the start of its program and ready, unless it would
-// now be brought up differently.
-func (s *Session) goOn(ctx context.Context, svc *service, started func()) error {
-	there, err := s.reconnect(ctx, svc, started)
-	if err != nil || !there {
-		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
+// takeUp brings up a service, or goes on with one that an earlier command left between the start of its program and
+// ready, unless it would now be brought up differently.
+func (s *Session) takeUp(ctx context.Context, svc *service, started func()) error {
+	if !svc.note.Open && !s.booted(svc) || svc.note.Facts == nil {
+		return s.bringUp(ctx, svc, started)
 	}
-	if changed, err := s.changed(ctx, svc); err == nil && changed {
+	host, err := s.reconnect(ctx, svc, started)
+	switch {
+	case gone(err), err == nil && host == nil && !svc.note.Facts.Pool:
+		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
+	case err != nil && ctx.Err() != nil:
+		return s.leftOff(ctx, svc, PhaseConnect)
+	case err != nil:
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
+	if err := s.recallUsed(ctx, svc); err != nil {
+		return s.fail(svc, fromError(svc, PhaseConnect, err))
+	}
+	if changed, err := s.changed(ctx, svc); err != nil {
+		return err
+	} else if changed {
 		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
 	}
+	s.currently(svc)
 	return s.bringUp(ctx, svc, started)
 }
 

@@ -66,9 +66,10 @@ type Session struct {
 	run      state.Run // guarded by mu
 	set      Settings
 	withheld bool                  // some service has sensitive exports, which the store does not keep
+	unended  []*service            // that this command could not end; guarded by mu
 	working  sync.Once             // the run's status says that it is being brought up
 	given    map[string]plan.Given // sensitive variables, for laying out earlier generations
-	trees    map[int]*plan.Tree    // of earlier generations that were needed; guarded by mu
+	former   map[int]*generation   // of the plan, that services come from
 }
 
 // Settings of a run, kept with it.
@@ -190,6 +191,7 @@ func newSession(opts Options, run state.Run, tree *plan.Tree, lock *state.Lock) 
 	s := &Session{
 		opts: opts, lock: lock, run: run, tree: tree,
 		byAddress: map[string]*service{},
+		former:    map[int]*generation{},
 		starting:  make(chan struct{}, maxStarting),
 	}
 	s.masker = newMasker(tree.SecretsAfter)

@@ -18,6 +18,7 @@ func (s *Session) all() []*service { return slices.Concat(s.services, s.gone) }
 // addGone takes in a service that is no longer in the run's plan, but was not ended yet.
 func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	svc := &service{row: row}
+	s.withheld = s.withheld || len(row.Withheld) > 0
 	if err := s.decodeDetail(svc); err != nil {
 		return err
 	}
@@ -39,53 +40,99 @@ func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	return s.opts.DB.Damaged("run "+s.run.Name, "a service "+row.Address+" that no plan of it knows")
 }
 
-// generation lays out an earlier plan of the run, with what is known of its services.
+// A generation is an earlier plan of the run, with services of it as they were when this command began. One that comes
+// from there is ended with what it knew, while those that it uses or stands on may be brought up again at the same time.
+type generation struct {
+	tree     *plan.Tree
+	err      error               // why there is no tree
+	services map[string]*service // by address: those that others stand on, or whose exports only their hosts keep
+}
+
+// generation lays out an earlier plan of the run. What its services are now is told to it by recallGenerations.
 func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if number == s.run.Generation {
 		return s.tree, nil
 	}
-	if tree := s.trees[number]; tree != nil {
-		return tree, nil
+	g := s.former[number]
+	if g == nil {
+		run := s.run
+		if f, ok := s.set.Former[number]; ok {
+			run.Plan, run.Captured = f.Plan, f.Captured
+		}
+		g = &generation{}
+		if g.tree, g.err = Restore(ctx, s.opts, run, number, s.given); g.err == nil {
+			s.masker.also(g.tree.SecretsAfter)
+		}
+		s.former[number] = g
 	}
-	run := s.run
-	if f, ok := s.set.Former[number]; ok {
-		run.Plan, run.Captured = f.Plan, f.Captured
+	if g.err != nil {
+		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", g.err)
 	}
-	tree, err := Restore(ctx, s.opts, run, number, s.given)
-	if err != nil {
-		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", err)
+	return g.tree, nil
+}
+
+// recallGenerations lays out the plans that services come from, and tells them what is known of their services. What was
+// brought up again since then is known as it is now: that is where those who use it find it.
+func (s *Session) recallGenerations(ctx context.Context) error {
+	for _, svc := range s.services {
+		if svc.note.Generation != 0 {
+			_, _ = s.generation(ctx, svc.note.Generation) // its end meets the same error, and reports it
+		}
 	}
-	for _, spec := range tree.Services {
-		current := s.byAddress[spec.Address]
-		if current == nil {
+	for number, g := range s.former {
+		if g.err != nil {
 			continue
 		}
-		// What was brought up again since then is known as it is now: that is where those who use it find it.
-		former := &service{spec: spec, tree: tree, row: current.snapshot(), note: current.note}
-		if err := s.restoreKnown(former); err != nil && current.note.Generation == number {
-			return nil, err
+		if err := s.recall(g, number); err != nil {
+			return err
 		}
 	}
-	s.masker.also(tree.SecretsAfter)
-	if s.trees == nil {
-		s.trees = map[int]*plan.Tree{}
+	return nil
+}
+
+func (s *Session) recall(g *generation, number int) error {
+	gone := make(map[string]*service, len(s.gone))
+	for _, svc := range s.gone {
+		gone[svc.address()] = svc
 	}
-	s.trees[number] = tree
-	return tree, nil
+	bases := map[*plan.Service]bool{}
+	for _, spec := range g.tree.Services {
+		bases[spec.On] = true
+	}
+	g.services = map[string]*service{}
+	for _, spec := range g.tree.Services {
+		now := cmp.Or(s.byAddress[spec.Address], gone[spec.Address])
+		if now == nil {
+			continue
+		}
+		then := &service{spec: spec, tree: g.tree, row: now.snapshot(), note: now.note}
+		if f := now.note.Facts; f != nil {
+			then.note.Facts = new(*f)
+		}
+		if err := s.restoreKnown(then); err != nil && now.note.Generation == number {
+			return err
+		}
+		if spec.On != nil {
+			then.on = g.services[spec.On.Address]
+		}
+		if bases[spec] || len(then.row.Withheld) > 0 {
+			g.services[spec.Address] = then
+		}
+	}
+	return nil
 }
 
 // formerly makes a service what it was in the plan that brought it up: it is ended by that plan's programs.
-func (s *Session) formerly(ctx context.Context, svc *service) error {
-	if svc.note.Generation == 0 || svc.note.Generation == s.Run().Generation {
+func (s *Session) formerly(svc *service) error {
+	number := svc.note.Generation
+	if number == 0 || number == s.Run().Generation {
 		return nil
 	}
-	tree, err := s.generation(ctx, svc.note.Generation)
-	if err != nil {
-		return err
+	g := s.former[number]
+	if g.err != nil {
+		return g.err
 	}
-	s.place(svc, tree)
+	s.place(svc, g.tree)
 	return nil
 }
 
@@ -120,11 +167,6 @@ func (svc *service) belongTo(tree *plan.Tree) bool {
 // endGone ends services that the plan no longer has, those that came up last first.
 func (s *Session) endGone(ctx context.Context) error {
 	slices.SortStableFunc(s.gone, func(a, b *service) int { return cmp.Compare(b.row.Position, a.row.Position) })
-	for _, svc := range s.gone {
-		if svc.on == nil {
-			svc.on = s.onOf(svc.spec)
-		}
-	}
 	var errs []error
 	for from := 0; from < len(s.gone) && ctx.Err() == nil; {
 		to := from + 1

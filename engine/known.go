@@ -18,8 +18,11 @@ type exports = map[string]cty.Value
 
 // known is what the plan may be told of the service.
 func (svc *service) known(e exports) plan.Known {
-	k := plan.Known{InstanceID: svc.snapshot().InstanceID, Exports: e}
-	if f := svc.note.Facts; f != nil {
+	svc.mu.Lock()
+	f, id := svc.note.Facts, svc.row.InstanceID
+	svc.mu.Unlock()
+	k := plan.Known{InstanceID: id, Exports: e}
+	if f != nil {
 		k.Address, k.PrivateAddress, k.PublicAddress, k.WorkDir = f.Address, f.Private, f.Public, f.WorkDir
 	}
 	return k
@@ -74,9 +77,15 @@ func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
 	if svc.exportsKnown || !svc.withholds() {
 		return nil
 	}
-	if err := svc.readExports(ctx, svc.tree, svc.spec); err != nil {
+	left, err := svc.host.ReadFile(ctx, runners.DirName(svc.address()), svc.note.User, exportsFile+svc.note.Boot, runners.MaxCollect)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without the file it left none: what was withheld is an attribute
+		return fmt.Errorf("read the sensitive exports of %s again: %w", svc.address(), err)
+	}
+	got, _, err := svc.spec.ParseExports(left)
+	if err != nil {
 		return err
 	}
+	svc.tree.Learn(svc.spec, svc.known(got))
 	svc.exportsKnown = true
 	return nil
 }
@@ -86,20 +95,6 @@ func (svc *service) withholds() bool {
 	return svc.host != nil && svc.note.Boot != "" && len(svc.snapshot().Withheld) > 0
 }
 
-// readExports tells a plan in which the service is spec of the exports that the service's host keeps.
-func (svc *service) readExports(ctx context.Context, tree *plan.Tree, spec *plan.Service) error {
-	left, err := svc.host.ReadFile(ctx, runners.DirName(svc.address()), svc.note.User, exportsFile+svc.note.Boot, runners.MaxCollect)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without the file it left none: what was withheld is an attribute
-		return fmt.Errorf("read the sensitive exports of %s again: %w", svc.address(), err)
-	}
-	got, _, err := spec.ParseExports(left)
-	if err != nil {
-		return err
-	}
-	tree.Learn(spec, svc.known(got))
-	return nil
-}
-
 // recallUsed reads again the sensitive exports of other services that this one uses: the store does not keep them.
 func (s *Session) recallUsed(ctx context.Context, svc *service) error {
 	if !s.withheld {
@@ -107,29 +102,20 @@ func (s *Session) recallUsed(ctx context.Context, svc *service) error {
 	}
 	var err error
 	svc.spec.Uses(func(used *plan.Service) bool {
-		other := s.byAddress[used.Address]
+		other := s.beside(svc, used)
 		if other == nil || other == svc || len(other.snapshot().Withheld) == 0 {
 			return true
 		}
-		err = s.recallFor(ctx, svc, other, used)
+		if _, err = s.hostOf(ctx, other, func() {}); err == nil {
+			err = s.recallSecrets(ctx, other)
+		}
+		if gone(err) || err != nil && other.status() == state.Terminated {
+			err = nil // what it kept is gone with it
+		}
 		return err == nil
 	})
 	if err != nil {
 		return fmt.Errorf("what %s uses: %w", svc.address(), err)
 	}
 	return nil
-}
-
-// recallFor reads again the sensitive exports of another service, which is used in the plan of svc: maybe an earlier one.
-func (s *Session) recallFor(ctx context.Context, svc, other *service, used *plan.Service) error {
-	if _, err := s.reconnect(ctx, other, func() {}); err != nil {
-		return err
-	}
-	if svc.tree == other.tree {
-		return s.recallSecrets(ctx, other)
-	}
-	if !other.withholds() {
-		return nil
-	}
-	return other.readExports(ctx, svc.tree, used)
 }

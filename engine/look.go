@@ -136,23 +136,20 @@ func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.
 // reach connects to the service's host, and reads again the secrets that its process may have written. It is nil where
 // the process is not known there, since it was terminated.
 func (p *Processes) reach(ctx context.Context, svc *service, id runners.ID) (runners.Host, error) {
-	base := svc
-	for base.on != nil {
-		base = base.on
-	}
 	// A host that does not answer keeps no other one waiting.
-	if there, err := p.s.reconnect(ctx, base, func() {}); err != nil || !there {
+	if host, err := p.s.hostOf(ctx, svc.owner(), func() {}); err != nil || host == nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, err := p.s.reconnect(ctx, svc, func() {}); err != nil {
+	host, err := p.s.hostOf(ctx, svc, func() {})
+	if err != nil {
 		return nil, err
 	}
-	if st, err := svc.host.Look(ctx, id); err != nil || st.Phase == runners.NotStarted {
+	if st, err := host.Look(ctx, id); err != nil || st.Phase == runners.NotStarted {
 		return nil, err
 	}
-	return svc.host, errors.Join(p.s.recallSecrets(ctx, svc), p.s.recallUsed(ctx, svc))
+	return host, errors.Join(p.s.recallSecrets(ctx, svc), p.s.recallUsed(ctx, svc))
 }
 
 // needSecrets refuses to show raw output while secrets that could be in it are not known.
@@ -175,12 +172,12 @@ func Shell(ctx context.Context, opts Options, run state.Run, address string, giv
 	if svc == nil {
 		return fmt.Errorf("service %s is no longer in the plan of run %s", address, run.Name)
 	}
-	there, err := s.reconnect(ctx, svc, func() {})
+	host, err := s.hostOf(ctx, svc, func() {})
 	if err != nil {
 		return err
 	}
-	if !there {
+	if host == nil {
 		return fmt.Errorf("service %s has no host now", address)
 	}
-	return svc.host.Shell(ctx, runners.DirName(address), tty)
+	return host.Shell(ctx, runners.DirName(address), tty)
 }

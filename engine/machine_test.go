@@ -215,7 +215,7 @@ func (m *machine) ReadFile(_ context.Context, service, _, name string, _ int) ([
 }
 
 // exported is what a boot program leaves.
-func exported(id runners.ID) []byte { return fmt.Appendf(nil, `{"v": %q}`, id) }
+func exported(id runners.ID) []byte { return fmt.Appendf(nil, `{"v": %q, "w": 7}`, id) }
 
 func (m *machine) Dial(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.ErrUnsupported

@@ -224,7 +224,7 @@ func (s *Session) restore(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.recallGenerations(ctx)
 }
 
 // LogDir is where a run's logs are kept.

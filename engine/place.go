@@ -68,32 +68,21 @@ func (s *Session) place(svc *service, tree *plan.Tree) {
 	if !svc.belongTo(tree) {
 		return
 	}
-	if svc.spec.Runner.Address() != before.Runner.Address() || onAddress(svc.spec) != onAddress(before) {
-		svc.host, svc.on = nil, s.onOf(svc.spec)
+	var on *service
+	if svc.spec.On != nil {
+		on = s.beside(svc, svc.spec.On)
+	}
+	if svc.spec.Runner.Address() != before.Runner.Address() || on != svc.on {
+		svc.host, svc.on = nil, on
 	}
 }
 
-func onAddress(spec *plan.Service) string {
-	if spec.On == nil {
-		return ""
+// beside finds another service of the plan that svc belongs to, as it is for svc; nil where there is no such service now.
+func (s *Session) beside(svc *service, spec *plan.Service) *service {
+	if svc.tree == s.tree {
+		return s.byAddress[spec.Address]
 	}
-	return spec.On.Address
-}
-
-// onOf finds the service on whose host another runs, which may be gone from the plan; nil where it has its own.
-func (s *Session) onOf(spec *plan.Service) *service {
-	if spec.On == nil {
-		return nil
-	}
-	if svc := s.byAddress[spec.On.Address]; svc != nil {
-		return svc
-	}
-	for _, svc := range s.gone {
-		if svc.row.Address == spec.On.Address {
-			return svc
-		}
-	}
-	return nil
+	return s.former[svc.note.Generation].services[spec.Address]
 }
 
 // releaseHost gives back the machine that was made for the service, so that bringing it up makes a new one. The runner that

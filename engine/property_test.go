@@ -130,7 +130,10 @@ func (h *history) open(command string, must bool) {
 		"repair": func(ctx context.Context) error { return s.Repair(ctx, nil, 2) },
 		"reload": func(ctx context.Context) error { return h.reload(ctx, s) },
 	}[command])
-	if must {
+	if must && err != nil {
+		for _, f := range s.failures() {
+			h.t.Log(f)
+		}
 		h.must(err)
 	}
 }
@@ -252,7 +255,7 @@ func (h *history) checkJournal() {
 func (h *history) randomPlan() string {
 	var b strings.Builder
 	b.WriteString("runner \"far\" \"away\" {}\n")
-	var levels, exporters []string
+	var levels, exporters, bases []string
 	for l := range 1 + h.random.IntN(4) {
 		name := fmt.Sprintf("l%d", l)
 		fmt.Fprintf(&b, "level %q {\n", name)
@@ -269,18 +272,27 @@ func (h *history) randomPlan() string {
 			fmt.Fprintf(&b, "  parallelism = %d\n", 1+h.random.IntN(2))
 		}
 		levels = append(levels, name)
-		var made []string
+		var made, single []string
 		for n := range 1 + h.random.IntN(3) {
 			svc := fmt.Sprintf("s%d%c", l, 'a'+n)
 			fmt.Fprintf(&b, "  service %q {\n", svc)
-			if h.random.IntN(2) == 0 {
+			switch h.random.IntN(5) {
+			case 0, 1:
 				b.WriteString("    runner = runner.far.away\n")
+			case 2:
+				if len(bases) > 0 {
+					fmt.Fprintf(&b, "    on = service.%s\n", bases[h.random.IntN(len(bases))])
+				}
 			}
 			env := ""
 			if len(exporters) > 0 && h.random.IntN(2) == 0 {
 				env = fmt.Sprintf("\n      env = { V = service.%s.v }", exporters[h.random.IntN(len(exporters))])
 			}
-			switch h.random.IntN(4) {
+			kind := h.random.IntN(4)
+			if kind != 1 {
+				single = append(single, svc)
+			}
+			switch kind {
 			case 0:
 				fmt.Fprintf(&b, "    process {\n      command = [\"stay\"]%s\n    }\n", env)
 			case 1:
@@ -290,6 +302,9 @@ func (h *history) randomPlan() string {
 				if h.random.IntN(2) == 0 {
 					exports = "export \"v\" {\n      type      = string\n      sensitive = true\n    }"
 				}
+				if h.random.IntN(3) == 0 {
+					exports += "\n    export \"w\" { type = number }"
+				}
 				fmt.Fprintf(&b, "    boot {\n      command = [\"boot\"]%s\n    }\n    %s\n", env, exports)
 				made = append(made, svc)
 			}
@@ -297,11 +312,11 @@ func (h *history) randomPlan() string {
 				b.WriteString("    ready {\n      command = [\"ready\"]\n      attempts = 2\n      interval = \"1ms\"\n    }\n")
 			}
 			if h.random.IntN(2) == 0 {
-				b.WriteString("    terminate { command = [\"end\"] }\n")
+				fmt.Fprintf(&b, "    terminate {\n      command = [\"end\"]%s\n    }\n", env)
 			}
 			b.WriteString("  }\n")
 		}
-		exporters = append(exporters, made...)
+		exporters, bases = append(exporters, made...), append(bases, single...)
 		b.WriteString("}\n")
 	}
 	return b.String()

@@ -13,7 +13,9 @@ func (s *Session) reach(ctx context.Context, svc *service, started func()) error
 	if svc.host != nil {
 		return nil
 	}
-	svc.note.Generation = s.Run().Generation
+	if !s.booted(svc) && !svc.note.Open {
+		svc.note.Generation = s.Run().Generation
+	}
 	if svc.on != nil {
 		return s.share(ctx, svc, started)
 	}
@@ -118,11 +120,14 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 
 // onHostOf takes over where the host is that a service shares.
 func (s *Session) onHostOf(svc *service) {
-	f := *svc.on.note.Facts
+	owner := svc.owner()
+	f := *owner.note.Facts
 	f.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
-	svc.note.Facts = &f
-	host := svc.on.snapshot()
-	svc.edit(func(row *state.Service) { row.Host, row.InstanceID = host.Host, host.InstanceID })
+	host := owner.snapshot()
+	svc.edit(func(row *state.Service) {
+		row.Host, row.InstanceID = host.Host, host.InstanceID
+		svc.note.Facts = &f // here, since those who use its exports may look
+	})
 }
 
 // learnFacts keeps where the service's host is, for its row and for those who refer to it; named is as in facts.

@@ -19,47 +19,53 @@ func gone(err error) bool {
 	return errors.As(err, &g)
 }
 
-// reconnect reaches the host of a service that has one already. It makes no new
-// host: where launch made it and it is gone or impaired, the error is a *goneError. there is false where a
-// service has no single host.
-func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (there bool, err error) {
+// reconnect reaches the host of a service that has one already, nil where it has no single one. It makes no new
+// host: where launch made it and it is gone or impaired, the error is a *goneError.
+func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (runners.Host, error) {
+	host, err := s.hostOf(ctx, svc, started)
+	if svc.on != nil && host != nil {
+		s.onHostOf(svc) // it may be another machine by now
+	}
+	return host, err
+}
+
+// hostOf is reconnect for any worker: of the service, only its host is set.
+func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (runners.Host, error) {
 	svc.connect.Lock()
 	defer svc.connect.Unlock()
 	if svc.on != nil {
-		there, err := s.reconnect(ctx, svc.on, started)
-		if host := svc.on.host; host != svc.host { // it may be another machine by now
-			if svc.host = host; host != nil && svc.on.note.Facts != nil {
-				s.onHostOf(svc)
-			}
+		host, err := s.hostOf(ctx, svc.on, started)
+		if host != svc.host {
+			svc.host = host
 		}
-		return there, err
+		return host, err
 	}
 	if svc.host != nil {
-		return true, nil
+		return svc.host, nil
 	}
 	if svc.note.Facts == nil || svc.note.Facts.Pool {
-		return false, nil
+		return nil, nil
 	}
 	r, err := s.hosts.runner(ctx, svc.spec.Runner)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if svc.spec.Runner.Type != "local" {
 		started()
 	}
 	if p := provisioner(r); p != nil {
 		if err := p.Inspect(ctx, svc.address()); err != nil {
-			return false, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
+			return nil, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
 		}
 	}
 	target, diags := svc.spec.Target()
 	if diags.HasErrors() {
-		return false, fromDiagnostics(svc, PhaseConnect, diags)
+		return nil, fromDiagnostics(svc, PhaseConnect, diags)
 	}
 	host, err := r.Connect(ctx, runners.Target{Service: svc.address(), Host: target})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	svc.host = host
-	return true, nil
+	return host, nil
 }

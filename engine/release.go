@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/runners"
@@ -14,7 +15,7 @@ import (
 // endToRelease is end for a service whose host may be released next. Where it is, and nothing runs there but what
 // goes with it, there is no need to connect to it once more.
 func (s *Session) endToRelease(ctx context.Context, svc *service, started func()) (problems []string, err error) {
-	if err := s.formerly(ctx, svc); err != nil || !svc.atRest() || !s.hostGoes(ctx, svc) {
+	if err := s.formerly(svc); err != nil || !svc.atRest() || !s.hostGoes(ctx, svc) {
 		return s.end(ctx, svc, started)
 	}
 	return nil, s.advance(svc, state.Terminating, "").Wait()
@@ -88,19 +89,7 @@ func (s *Session) release(ctx context.Context, services []*leaving) {
 func (s *Session) sweep(ctx context.Context, clean bool) []error {
 	var errs []error
 	if clean {
-		seen := map[string]bool{}
-		for _, svc := range s.all() {
-			if svc.host == nil || svc.note.Facts == nil || seen[svc.note.Facts.Address] {
-				continue
-			}
-			seen[svc.note.Facts.Address] = true
-			if s.wasMade(ctx, svc.owner()) {
-				continue // its host is gone
-			}
-			if err := svc.host.Remove(ctx, ""); err != nil {
-				errs = append(errs, fmt.Errorf("remove the run's folder on %s: %w", svc.note.Facts.Address, err))
-			}
-		}
+		errs = s.sweepHosts(ctx)
 	}
 	if err := s.openMakers(ctx); err != nil {
 		errs = append(errs, err)
@@ -111,6 +100,43 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	return errs
+}
+
+// sweepHosts removes the run's folders on hosts that stay, also where only an earlier terminate ended services.
+func (s *Session) sweepHosts(ctx context.Context) []error {
+	lv := &level{spec: &plan.Level{}}
+	seen := map[string]bool{}
+	for _, connected := range []bool{true, false} {
+		for _, svc := range s.all() {
+			f := svc.note.Facts
+			if f == nil || f.Pool || seen[f.Address] || connected != (svc.host != nil) || s.wasMade(ctx, svc.owner()) {
+				continue
+			}
+			seen[f.Address] = true
+			lv.services = append(lv.services, svc)
+		}
+	}
+	var mu sync.Mutex
+	var errs []error
+	err := s.visitLevel(ctx, lv, func(ctx context.Context, svc *service, started func()) error {
+		bound, cancel := context.WithTimeout(ctx, endConnect)
+		host, err := s.reconnect(bound, svc, started)
+		cancel()
+		if err != nil {
+			s.Note(svc.address(), "the run's folder on its host may stay there: "+err.Error())
+		} else if host != nil {
+			if err := host.Remove(ctx, ""); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("remove the run's folder on %s: %w", svc.note.Facts.Address, err))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		errs = append(errs, err)
 	}
 	return errs
 }

@@ -113,14 +113,8 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	for _, row := range s.ended {
 		rows[row.Address] = row
 	}
-	old := s.services
-	s.mu.Lock()
-	if s.trees == nil {
-		s.trees = map[int]*plan.Tree{}
-	}
-	s.trees[s.run.Generation] = s.tree
-	from := s.run
-	s.mu.Unlock()
+	old, from := s.services, s.Run()
+	s.former[from.Generation] = &generation{tree: s.tree}
 
 	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
 	s.masker.also(tree.SecretsAfter) // those of the old plan are still to be masked: its services are yet to be ended
@@ -165,7 +159,10 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	if err != nil {
 		return fmt.Errorf("record the new plan: %w", err)
 	}
-	return s.restoreServices()
+	if err := s.restoreServices(); err != nil {
+		return err
+	}
+	return s.recallGenerations(ctx)
 }
 
 // keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.

@@ -60,7 +60,7 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, targets []strin
 				return s.leave(svc, reason)
 			}
 		}
-		return s.bringUp(ctx, svc, started)
+		return s.takeUp(ctx, svc, started)
 	}
 	why := ""
 	if len(targets) == 0 || slices.Contains(targets, svc.address()) || st != state.Ready {
@@ -118,18 +118,23 @@ func (s *Session) sickness(ctx context.Context, svc *service, started func()) (*
 	return nil, nil
 }
 
-// changed says whether the service would be brought up differently now than it was.
+// changed says whether the service would be brought up differently now than it was. Where that cannot be told, it has failed.
 func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 	row := svc.snapshot()
 	if row.Fingerprint == "" {
 		return false, nil
+	}
+	if row.Attributes != nil && svc.note.Generation != s.Run().Generation {
+		if _, err := svc.spec.RestoreExports(row.Attributes, row.Withheld); err != nil {
+			return true, nil // what others are to know of it now, its boot program did not leave then
+		}
 	}
 	if err := s.recallSecrets(ctx, svc); err != nil {
 		return false, s.fail(svc, fromError(svc, PhaseVerify, err))
 	}
 	prepared, diags := svc.spec.Prepare()
 	if diags.HasErrors() {
-		return false, fromDiagnostics(svc, PhaseBoot, diags)
+		return false, s.fail(svc, fromDiagnostics(svc, PhaseBoot, diags))
 	}
 	return svc.spec.Fingerprint(prepared, row.Host, s.run.Key) != row.Fingerprint, nil
 }

@@ -148,7 +148,7 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 // health finds out how a service is now, changing nothing. The error says that this could not be found out.
 func (s *Session) health(ctx context.Context, svc *service, started func()) (*Failure, error) {
 	bound, cancel := context.WithTimeout(ctx, statusConnect)
-	there, err := s.reconnect(bound, svc, started)
+	host, err := s.reconnect(bound, svc, started)
 	cancel()
 	if gone(err) {
 		return fromError(svc, PhaseVerify, err), nil
@@ -157,7 +157,7 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 		return fromError(svc, PhaseConnect, err), nil
 	}
 	pool := svc.note.Facts != nil && svc.note.Facts.Pool
-	if !there && !pool {
+	if host == nil && !pool {
 		return &Failure{Service: svc.address(), Phase: PhaseVerify, Source: source(svc.spec.Range), Reason: "it has no host"}, nil
 	}
 	if pool {

@@ -130,6 +130,9 @@ func (s *Session) settle(l *leaving) {
 		found = append(found, l.unreached+"; what runs there was not ended")
 	}
 	if len(found) > 0 {
+		s.mu.Lock()
+		s.unended = append(s.unended, svc)
+		s.mu.Unlock()
 		s.fail(svc, &Failure{
 			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
 			Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
@@ -156,7 +159,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if err := s.advance(svc, state.Terminating, "").Wait(); err != nil {
 		return nil, err
 	}
-	err = s.formerly(ctx, svc)
+	err = s.formerly(svc)
 	if svc.note.Facts == nil {
 		return nil, nil // it never had a host
 	}
@@ -164,7 +167,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		return []string{err.Error()}, nil
 	}
 	bound, cancel := context.WithTimeout(ctx, endConnect)
-	there, err := s.reconnect(bound, svc, started)
+	host, err := s.reconnect(bound, svc, started)
 	cancel()
 	if gone(err) && (errors.Is(err, runners.ErrGone) || !svc.owner().hostNamed()) {
 		s.Note(svc.address(), err.Error())
@@ -173,22 +176,20 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if err != nil {
 		return nil, &unreachedError{err}
 	}
-	if !there {
+	if host == nil {
 		return nil, nil
 	}
 	problem := func(text string) { problems = append(problems, s.masker.text(text)) }
-	if err := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc)); err != nil && svc.spec.HasTerminate {
-		s.Note(svc.address(), err.Error())
+	recalled := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc))
+	if recalled != nil && svc.spec.HasTerminate {
+		s.Note(svc.address(), recalled.Error())
 	}
 	ending, diags := svc.spec.Ending()
-	if diags.HasErrors() && svc.snapshot().Attributes == nil && svc.spec.HasBoot {
-		// Its boot program did not end well: what depends on its exports has nothing to be about.
-		s.Note(svc.address(), "what its end makes of exports is left out: its boot program never left them")
+	lost := recalled == nil && plan.OnlyUnknown(diags)
+	if lost { // its boot program never left them, or those of a service that has ended are gone with it
+		s.Note(svc.address(), "what its end makes of values that are no more is left out: "+fromDiagnostics(svc, PhaseTerminate, diags).Reason)
 	} else if diags.HasErrors() {
 		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
-	}
-	if ending == nil {
-		ending = &plan.Ending{Signal: plan.StopSignal, Grace: plan.StopTimeout}
 	}
 	if ending.Terminate != nil && !svc.note.EndDone && svc.begun() {
 		if text := s.endProgram(ctx, svc, ending, started); text != "" {
@@ -210,7 +211,8 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 		}
 	}
 	svc.note.Groups = left
-	unended := ending.Terminate != nil && !svc.note.EndDone && svc.snapshot().Attempt > 0
+	toRun := ending.Terminate != nil || svc.spec.HasTerminate && diags.HasErrors() && !lost
+	unended := toRun && !svc.note.EndDone && svc.snapshot().Attempt > 0
 	how := patient
 	if unended {
 		how = once // what was not ended is not on its way to be gone
@@ -223,13 +225,31 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ctx.Err() != nil {
 		return problems, nil
 	}
-	if unended {
-		return problems, nil // the next try of the terminate program works with what is in the work directory
+	if unended || s.keepsFor(svc) {
+		return problems, nil // the next try of a terminate program works with what is in the work directory
 	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}
 	return problems, nil
+}
+
+// keepsFor says whether the service's work directory has sensitive exports that a service which could not be ended uses.
+func (s *Session) keepsFor(svc *service) bool {
+	if len(svc.snapshot().Withheld) == 0 {
+		return false
+	}
+	s.mu.Lock()
+	unended := s.unended
+	s.mu.Unlock()
+	for _, user := range unended {
+		for used := range user.spec.Uses {
+			if used.Address == svc.address() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // begun says whether there may be something that the service's terminate program is for.

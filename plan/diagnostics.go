@@ -12,6 +12,19 @@ func failure(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic 
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at}
 }
 
+// unknown marks a diagnostic of a value that is not known.
+type unknown struct{}
+
+// OnlyUnknown says whether there are errors, and all of them are of values that are not known.
+func OnlyUnknown(diags hcl.Diagnostics) bool {
+	for _, d := range diags {
+		if _, ok := d.Extra.(unknown); !ok && d.Severity == hcl.DiagError {
+			return false
+		}
+	}
+	return diags.HasErrors()
+}
+
 // warning is a diagnostic of something that works and is likely not what was meant.
 func warning(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
 	d := failure(at, summary, format, args...)

@@ -97,7 +97,9 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 
 // notKnown says which reference of x is the reason that its value is not known.
 func (s *scope) notKnown(x *expression, in instance) *hcl.Diagnostic {
-	return failure(x.Range(), "Value not known yet", "This value is needed now, and depends on %s.", s.reason(x, in))
+	d := failure(x.Range(), "Value not known yet", "This value is needed now, and depends on %s.", s.reason(x, in))
+	d.Extra = unknown{}
+	return d
 }
 
 // A text that an expression gave, and whether a secret is part of it.

@@ -244,7 +244,7 @@ func holdsSecret(value cty.Value, secrets []string) bool {
 }
 
 // RestoreExports reads back the exports that Public rendered. Those that were withheld are unknown until the
-// host's own file was read again.
+// host's own file was read again. It is an error where the service declares others than it did then.
 func (s *Service) RestoreExports(attributes []byte, withheld []string) (exports map[string]cty.Value, err error) {
 	left, err := readJSONExports(attributes)
 	if err != nil {
@@ -261,6 +261,8 @@ func (s *Service) RestoreExports(attributes []byte, withheld []string) (exports 
 			exports[e.name] = value
 		case slices.Contains(withheld, e.name):
 			exports[e.name] = cty.UnknownVal(e.typ)
+		case !e.hasDefault:
+			return nil, fmt.Errorf("read the recorded attributes of %s: there is no export %q", s.Address, e.name)
 		}
 	}
 	return exports, nil
