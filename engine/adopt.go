@@ -48,7 +48,7 @@ func (s *Session) adoptService(ctx context.Context, svc *service) error {
 	if diags.HasErrors() {
 		return fromDiagnostics(svc, PhaseProvision, diags)
 	}
-	svc.note.Made, svc.note.Generation = true, s.Run().Generation
+	svc.note.Made, svc.note.Generation, svc.note.Target = true, s.Run().Generation, target
 	if err := s.advance(svc, state.Provisioning, "adopted").Wait(); err != nil {
 		return err
 	}

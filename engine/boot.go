@@ -47,7 +47,7 @@ func (s *Session) Boot(ctx context.Context) error {
 		s.workBegins()
 	}
 	s.unskip()
-	err := s.endGone(ctx)
+	err := s.leaveOld(ctx)
 	if err == nil {
 		err = s.requestHosts(ctx)
 	}
@@ -93,6 +93,9 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 	if why := s.misfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
 	}
+	if s.elsewhere(svc) {
+		return s.rebuild(ctx, svc, elsewhereReason, started)
+	}
 	if svc.status() == state.Ready {
 		return s.reverify(ctx, svc, started)
 	}
@@ -107,6 +110,8 @@ func (s *Session) takeUp(ctx context.Context, svc *service, started func()) erro
 	}
 	host, err := s.reconnect(ctx, svc, started)
 	switch {
+	case errors.Is(err, runners.ErrGone):
+		return s.rebuild(ctx, svc, err.Error(), started)
 	case gone(err), err == nil && host == nil && !svc.note.Facts.Pool:
 		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
 	case err != nil && ctx.Err() != nil:

@@ -32,7 +32,7 @@ func TestDamagedRun(t *testing.T) {
 			db, err := state.Open(context.Background(), dir)
 			h.must(err)
 			defer db.Close()
-			h.machine = newMachine(h.random)
+			h.machine = newMachine(&luck{random: h.random}, "127.0.0.1")
 			h.machine.calm = true
 			h.source = "level \"l\" {\n service \"s\" {\n boot { command = [\"boot\"] }\n }\n}\n"
 			open := func(context.Context, struct{}, runners.Env) (runners.Runner, error) { return h.machine, nil }

@@ -66,7 +66,6 @@ type Session struct {
 	run      state.Run // guarded by mu
 	set      Settings
 	withheld bool                  // some service has sensitive exports, which the store does not keep
-	unended  []*service            // that this command could not end; guarded by mu
 	working  sync.Once             // the run's status says that it is being brought up
 	given    map[string]plan.Given // sensitive variables, for laying out earlier generations
 	former   map[int]*generation   // of the plan, that services come from
@@ -133,6 +132,7 @@ type detail struct {
 	Groups     []string `json:"groups,omitempty"`   // programs whose process groups may still have members
 	Made       bool     `json:"made,omitempty"`     // something of it may exist outside launch
 	User       string   `json:"user,omitempty"`     // whose work directory it is
+	Target     string   `json:"target,omitempty"`   // the host that the plan named when it was brought up
 	Facts      *facts   `json:"facts,omitempty"`
 	Failure    *Failure `json:"failure,omitempty"`
 }

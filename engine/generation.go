@@ -79,6 +79,11 @@ func (s *Session) recallGenerations(ctx context.Context) error {
 			_, _ = s.generation(ctx, svc.note.Generation) // its end meets the same error, and reports it
 		}
 	}
+	if s.Run().Status != state.RunReady { // any of these may have asked for machines
+		for number := range s.set.Former {
+			_, _ = s.generation(ctx, number)
+		}
+	}
 	for number, g := range s.former {
 		if g.err != nil {
 			continue
@@ -162,6 +167,14 @@ func (svc *service) belongTo(tree *plan.Tree) bool {
 		svc.spec, svc.tree = spec, tree
 	}
 	return spec != nil
+}
+
+// leaveOld ends what earlier plans began and the present one does not have.
+func (s *Session) leaveOld(ctx context.Context) error {
+	if err := s.endGone(ctx); err != nil {
+		return err
+	}
+	return s.leaveFormer(ctx)
 }
 
 // endGone ends services that the plan no longer has, those that came up last first.

@@ -14,16 +14,22 @@ import (
 	"github.com/launchplan/launch/runners"
 )
 
-// A machine is a host in memory. What was started on it goes on when a session ends, as on a real one; how programs
-// end, and when the operator interrupts, is left to chance until the machine is calm.
+// Luck decides how programs end and when the operator interrupts, until it is calm.
+type luck struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	calm   bool // everything goes well, and nobody interrupts
+	fuse   int  // operations until the interrupt; 0: none
+	blow   func()
+}
+
+// A machine is a host in memory. What was started on it goes on when a session ends, as on a real one.
 type machine struct {
+	*luck
+	address  string
 	mu       sync.Mutex
-	random   *rand.Rand
-	calm     bool // everything goes well, and nobody interrupts
 	programs map[runners.ID]*program
 	started  map[runners.ID]int
-	fuse     int // operations until the interrupt; 0: none
-	blow     func()
 }
 
 type program struct {
@@ -32,43 +38,43 @@ type program struct {
 	stays   bool
 }
 
-func newMachine(random *rand.Rand) *machine {
-	return &machine{random: random, programs: map[runners.ID]*program{}, started: map[runners.ID]int{}}
+func newMachine(l *luck, address string) *machine {
+	return &machine{luck: l, address: address, programs: map[runners.ID]*program{}, started: map[runners.ID]int{}}
 }
 
 // arm sets the interrupt of the next session.
-func (m *machine) arm(operations int, blow func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.fuse, m.blow = operations, blow
+func (l *luck) arm(operations int, blow func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fuse, l.blow = operations, blow
 }
 
 // step is called for each operation; with now the interrupt comes at once.
-func (m *machine) step(now bool) {
-	m.mu.Lock()
+func (l *luck) step(now bool) {
+	l.mu.Lock()
 	blow := func() {}
-	if m.fuse > 0 {
-		m.fuse--
-		if now || m.fuse == 0 {
-			m.fuse, blow = 0, m.blow
+	if l.fuse > 0 {
+		l.fuse--
+		if now || l.fuse == 0 {
+			l.fuse, blow = 0, l.blow
 		}
 	}
-	m.mu.Unlock()
+	l.mu.Unlock()
 	blow()
 }
 
 // chance is true once in n times, never on a calm machine.
-func (m *machine) chance(n int) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return !m.calm && m.random.IntN(n) == 0
+func (l *luck) chance(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.calm && l.random.IntN(n) == 0
 }
 
 // armed says whether an interrupt is to come.
-func (m *machine) armed() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.fuse > 0
+func (l *luck) armed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fuse > 0
 }
 
 // begin starts a program unless it was started before.
@@ -98,6 +104,14 @@ func exited(status int) runners.Result {
 	return runners.Result{Outcome: runners.Exited, Status: status, Started: now, Ended: now}
 }
 
+// A site is machines that a plan names.
+type site map[string]*machine
+
+func (s site) Connect(ctx context.Context, t runners.Target) (runners.Host, error) {
+	return s[t.Host].Connect(ctx, t)
+}
+func (s site) Close() error { return nil }
+
 // The methods of runners.Runner and runners.Host.
 
 func (m *machine) Connect(ctx context.Context, _ runners.Target) (runners.Host, error) {
@@ -106,13 +120,15 @@ func (m *machine) Connect(ctx context.Context, _ runners.Target) (runners.Host, 
 		return nil, context.Cause(ctx)
 	}
 	if m.chance(15) {
-		return nil, &runners.UnreachableError{Host: "machine", Err: errors.New("chance")}
+		return nil, &runners.UnreachableError{Host: m.address, Err: errors.New("chance")}
 	}
 	return m, nil
 }
 
-func (m *machine) Close() error         { return nil }
-func (m *machine) Facts() runners.Facts { return runners.Facts{Address: "192.0.2.1"} }
+func (m *machine) Close() error { return nil }
+func (m *machine) Facts() runners.Facts {
+	return runners.Facts{Address: m.address, PrivateAddress: m.address}
+}
 func (m *machine) WorkDir(service, _ string) string {
 	return "/work/" + service
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,16 @@ import (
 	"github.com/launchplan/launch/runners"
 )
 
-const otherKindReason = "the plan makes a pool of what was a host, or the other way round"
+const (
+	otherKindReason = "the plan makes a pool of what was a host, or the other way round"
+	elsewhereReason = "the plan has it on another host now"
+)
 
 // misfit is why what the service has cannot become what the plan wants, so that it is given back and made anew; "" where it can.
 func (s *Session) misfit(ctx context.Context, svc *service) string {
 	spec := s.inPlan(svc)
 	if s.otherKind(svc, spec) {
 		return otherKindReason
-	}
-	if !svc.note.Made {
-		return ""
 	}
 	err := s.fits(ctx, spec)
 	if err == nil || errors.Is(err, runners.ErrNoHost) && svc.note.Facts == nil {
@@ -62,6 +63,23 @@ func moved(from, to *plan.Service) bool {
 	return from.On == nil && (to.On != nil || to.Runner.Type != from.Runner.Type)
 }
 
+// elsewhere says whether the present plan, with the values that there are now, has a service on another host than the
+// one on which it was brought up.
+func (s *Session) elsewhere(svc *service) bool {
+	if svc.note.Facts == nil {
+		return false
+	}
+	from, to := s.cameFrom(svc), s.inPlan(svc)
+	if from.Runner.Address() != to.Runner.Address() || onAddress(from) != onAddress(to) {
+		return true
+	}
+	if to.On != nil {
+		return false
+	}
+	now, diags := to.Target()
+	return !diags.HasErrors() && now != svc.note.Target
+}
+
 // place makes a service what it is in a tree, on the host that it has there.
 func (s *Session) place(svc *service, tree *plan.Tree) {
 	before := svc.spec
@@ -75,6 +93,53 @@ func (s *Session) place(svc *service, tree *plan.Tree) {
 	if svc.spec.Runner.Address() != before.Runner.Address() || on != svc.on {
 		svc.host, svc.on = nil, on
 	}
+}
+
+// leaveFormer gives back the machines that earlier plans asked for, where they are neither used nor wanted: a reload came
+// before their services got so far.
+func (s *Session) leaveFormer(ctx context.Context) error {
+	gone := make(map[string]*service, len(s.gone))
+	for _, svc := range s.gone {
+		gone[svc.address()] = svc
+	}
+	unwanted := map[runners.Provisioner][]string{}
+	for _, g := range s.former {
+		if g.err != nil {
+			continue // nothing is known of it
+		}
+		for _, was := range g.tree.Services {
+			p, err := s.makerOf(ctx, was)
+			if err != nil {
+				return err
+			}
+			svc := cmp.Or(s.byAddress[was.Address], gone[was.Address])
+			if p == nil || svc != nil && (!moved(was, svc.spec) || svc.note.Facts != nil && !moved(was, s.cameFrom(svc))) {
+				continue
+			}
+			unwanted[p] = append(unwanted[p], was.Address)
+		}
+	}
+	for p, services := range unwanted {
+		for service, err := range p.Release(ctx, services) {
+			return fmt.Errorf("give back the machine that an earlier plan asked for %s: %w", service, err)
+		}
+	}
+	return nil
+}
+
+// cameFrom is the service as it is in the plan that brought it up.
+func (s *Session) cameFrom(svc *service) *plan.Service {
+	if g := s.former[svc.note.Generation]; g != nil && g.err == nil {
+		return cmp.Or(g.tree.Service(svc.address()), svc.spec)
+	}
+	return svc.spec
+}
+
+func onAddress(spec *plan.Service) string {
+	if spec.On == nil {
+		return ""
+	}
+	return spec.On.Address
 }
 
 // beside finds another service of the plan that svc belongs to, as it is for svc; nil where there is no such service now.

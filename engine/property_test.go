@@ -40,7 +40,8 @@ func TestAnyHistory(t *testing.T) {
 		h := &history{t: t, random: rand.New(rand.NewPCG(seed, uint64(n)))}
 		h.live()
 		if t.Failed() {
-			t.Fatalf("history %d of LAUNCH_TEST_SEED=%d failed; it did %v with the plan\n%s", n, seed, h.did, h.source)
+			t.Fatalf("history %d of LAUNCH_TEST_SEED=%d failed; it did %s with the plan\n%s\nand wrote\n%s",
+				n, seed, strings.Join(h.did, "; "), h.source, strings.Join(h.wrote, "\n"))
 		}
 	}
 }
@@ -50,10 +51,13 @@ type history struct {
 	t       *testing.T
 	random  *rand.Rand
 	machine *machine
+	site    site
+	cloud   *cloud
 	opts    Options
 	source  string
 	run     string
 	did     []string
+	wrote   []string // the journal
 }
 
 func (h *history) must(err error) {
@@ -68,17 +72,23 @@ func (h *history) live() {
 	db, err := state.Open(context.Background(), dir)
 	h.must(err)
 	defer db.Close()
-	h.machine = newMachine(h.random)
+	h.machine = newMachine(&luck{random: h.random}, "127.0.0.1")
+	h.site = site{"h1": newMachine(h.machine.luck, "h1"), "h2": newMachine(h.machine.luck, "h2")}
+	h.cloud = newCloud(h.machine.luck)
 	h.source = h.randomPlan()
-	open := func(context.Context, struct{}, runners.Env) (runners.Runner, error) { return h.machine, nil }
+	here := func(context.Context, struct{}, runners.Env) (runners.Runner, error) { return h.machine, nil }
+	there := func(context.Context, struct{}, runners.Env) (runners.Runner, error) { return h.site, nil }
 	h.opts = Options{
 		DB: db, Dir: dir, Command: "test",
-		Runners: []RunnerType{Register("local", plan.NoHost, open), Register("far", plan.NoHost, open)},
+		Runners: []RunnerType{Register("local", plan.NoHost, here), Register("far", plan.NeedsHost, there), h.cloud.runnerType()},
 	}
 	h.boot()
 	for range h.random.IntN(6) {
 		if h.random.IntN(3) == 0 {
-			h.machine.strike()
+			h.machines()[h.random.IntN(3)].strike()
+		}
+		if h.random.IntN(6) == 0 {
+			h.cloud.strike()
 		}
 		h.open(commands[h.random.IntN(len(commands))], false)
 		h.checkJournal()
@@ -87,6 +97,7 @@ func (h *history) live() {
 	h.open("repair", false) // which may find that a program failed while nobody looked
 	h.open("repair", true)
 	h.checkStatus(state.RunReady, state.Ready)
+	h.checkMachines()
 	h.machine.calm = false
 	for range h.random.IntN(3) {
 		h.open("terminate", false)
@@ -96,10 +107,20 @@ func (h *history) live() {
 	h.open("terminate", true)
 	h.checkStatus(state.RunTerminated, state.Terminated)
 	h.checkJournal()
-	if left := h.machine.left(); left != "" {
+	left := ""
+	for _, m := range h.machines() {
+		left += m.left()
+	}
+	if left != "" && !strings.Contains(strings.Join(h.wrote, "\n"), "cannot reach") { // a service that moved is not kept by the host that it had
 		h.t.Errorf("after terminate there is still %s", left)
 	}
+	if left := h.cloud.wrong(nil); left != nil {
+		h.t.Errorf("after terminate %s", left)
+	}
 }
+
+// machines are those that nobody made.
+func (h *history) machines() []*machine { return []*machine{h.machine, h.site["h1"], h.site["h2"]} }
 
 // commands that may come after a boot.
 var commands = []string{"resume", "resume", "repair", "verify", "reload"}
@@ -205,6 +226,24 @@ func (h *history) checkStatus(want state.RunStatus, service state.Status) {
 	}
 }
 
+// checkMachines checks that each service has the machine that its plan wants, and nobody else has one.
+func (h *history) checkMachines() {
+	h.t.Helper()
+	run, err := h.opts.DB.FindRun(context.Background(), h.run)
+	h.must(err)
+	tree, err := Restore(context.Background(), h.opts, run, run.Generation, nil)
+	h.must(err)
+	sizes := map[string]string{}
+	for _, spec := range tree.Services {
+		if spec.On == nil && spec.Runner.Type == "cloud" {
+			sizes[spec.Address] = spec.Runner.Name
+		}
+	}
+	if wrong := h.cloud.wrong(sizes); wrong != nil {
+		h.t.Errorf("the run is ready, and %s", wrong)
+	}
+}
+
 // checkJournal plays the journal from its beginning.
 func (h *history) checkJournal() {
 	h.t.Helper()
@@ -214,10 +253,12 @@ func (h *history) checkJournal() {
 	tree, err := Restore(ctx, h.opts, run, 1, nil)
 	h.must(err)
 	status := map[string]state.Status{}
+	h.wrote = nil
 	stops := !strings.Contains(string(run.Options), `"continue"`)
 	is := state.RunStatus("")
 	for e, err := range h.opts.DB.Journal(ctx, h.run, 0) {
 		h.must(err)
+		h.wrote = append(h.wrote, fmt.Sprintf("%d %s %s: %s -> %s %s", e.Seq, e.Kind, e.Service, e.From, e.To, e.Cause))
 		switch e.Kind {
 		case "run":
 			if e.From != string(is) || is != "" && !is.CanBecome(state.RunStatus(e.To)) {
@@ -246,7 +287,11 @@ func (h *history) checkJournal() {
 			}
 		}
 	}
-	for _, twice := range h.machine.twice() {
+	twice := h.cloud.twice()
+	for _, m := range h.machines() {
+		twice = append(twice, m.twice()...)
+	}
+	if len(twice) > 0 {
 		h.t.Errorf("started more than once: %s", twice)
 	}
 }
@@ -255,6 +300,9 @@ func (h *history) checkJournal() {
 func (h *history) randomPlan() string {
 	var b strings.Builder
 	b.WriteString("runner \"far\" \"away\" {}\n")
+	for _, size := range []string{"small", "large"} {
+		fmt.Fprintf(&b, "runner \"cloud\" %q { size = %q }\n", size, size)
+	}
 	var levels, exporters, bases []string
 	for l := range 1 + h.random.IntN(4) {
 		name := fmt.Sprintf("l%d", l)
@@ -276,10 +324,14 @@ func (h *history) randomPlan() string {
 		for n := range 1 + h.random.IntN(3) {
 			svc := fmt.Sprintf("s%d%c", l, 'a'+n)
 			fmt.Fprintf(&b, "  service %q {\n", svc)
-			switch h.random.IntN(5) {
+			switch h.random.IntN(7) {
 			case 0, 1:
-				b.WriteString("    runner = runner.far.away\n")
+				fmt.Fprintf(&b, "    runner = runner.far.away\n    host = \"h%d\"\n", 1+h.random.IntN(2))
 			case 2:
+				b.WriteString("    runner = runner.cloud.small\n")
+			case 3:
+				b.WriteString("    runner = runner.cloud.large\n")
+			case 4:
 				if len(bases) > 0 {
 					fmt.Fprintf(&b, "    on = service.%s\n", bases[h.random.IntN(len(bases))])
 				}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/launchplan/launch/runners"
@@ -27,6 +28,7 @@ func (s *Session) reach(ctx context.Context, svc *service, started func()) error
 	if diags.HasErrors() {
 		return s.fail(svc, fromDiagnostics(svc, PhaseConnect, diags))
 	}
+	svc.note.Target = target
 	if p := provisioner(r); p != nil {
 		started()
 		data, err := s.userData(ctx, svc)
@@ -71,7 +73,13 @@ func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisi
 		if ctx.Err() != nil {
 			return s.leftOff(ctx, svc, PhaseProvision)
 		}
-		return s.fail(svc, fromError(svc, PhaseProvision, err))
+		failure := fromError(svc, PhaseProvision, err)
+		if errors.Is(err, runners.ErrGone) && want.Host == "" && svc.note.Facts == nil {
+			if err := p.Release(ctx, []string{svc.address()})[svc.address()]; err == nil { // the next try makes another one
+				svc.note.Made = false
+			}
+		}
+		return s.fail(svc, failure)
 	}
 	s.learnFacts(svc, got, want.Host != "")
 	return nil

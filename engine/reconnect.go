@@ -33,6 +33,9 @@ func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (
 func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (runners.Host, error) {
 	svc.connect.Lock()
 	defer svc.connect.Unlock()
+	if svc.host == nil && svc.tree == s.tree && s.elsewhere(svc) {
+		return nil, errors.New(elsewhereReason)
+	}
 	if svc.on != nil {
 		host, err := s.hostOf(ctx, svc.on, started)
 		if host != svc.host {
@@ -58,11 +61,7 @@ func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (run
 			return nil, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
 		}
 	}
-	target, diags := svc.spec.Target()
-	if diags.HasErrors() {
-		return nil, fromDiagnostics(svc, PhaseConnect, diags)
-	}
-	host, err := r.Connect(ctx, runners.Target{Service: svc.address(), Host: target})
+	host, err := r.Connect(ctx, runners.Target{Service: svc.address(), Host: svc.note.Target})
 	if err != nil {
 		return nil, err
 	}

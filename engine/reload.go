@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/launchplan/launch/plan"
@@ -45,6 +46,7 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) *Difference {
 			redone[spec.Address] = true
 			continue
 		}
+		target, targetDiags := spec.Target()
 		uses := false
 		spec.Uses(func(used *plan.Service) bool { uses = redone[used.Address]; return !uses })
 		prepared, diags := spec.Prepare()
@@ -52,7 +54,7 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) *Difference {
 		case s.fits(ctx, spec) != nil:
 			d.Replaced = append(d.Replaced, spec.Address)
 			redone[spec.Address] = true
-		case uses || diags.HasErrors():
+		case uses || diags.HasErrors() || targetDiags.HasErrors():
 			d.Depends = append(d.Depends, spec.Address)
 			redone[spec.Address] = true
 		case spec.Fingerprint(prepared, former.row.Host, s.run.Key) != former.row.Fingerprint:
@@ -60,6 +62,9 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) *Difference {
 				d.Resized = append(d.Resized, spec.Address) // what others know of it stays
 				continue
 			}
+			d.Changed = append(d.Changed, spec.Address)
+			redone[spec.Address] = true
+		case spec.On == nil && target != svc.note.Target:
 			d.Changed = append(d.Changed, spec.Address)
 			redone[spec.Address] = true
 		default:
@@ -165,9 +170,14 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	return s.recallGenerations(ctx)
 }
 
-// keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none comes from.
+// keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none
+// comes from once there was a plan that was carried out whole.
 func (s *Session) keepFormer(from state.Run) Settings {
-	all := map[int]Former{from.Generation: {Plan: from.Plan, Captured: from.Captured}}
+	all := map[int]Former{}
+	if from.Status != state.RunReady {
+		maps.Copy(all, s.set.Former)
+	}
+	all[from.Generation] = Former{Plan: from.Plan, Captured: from.Captured}
 	for _, svc := range s.all() {
 		if f, ok := s.set.Former[svc.note.Generation]; ok {
 			all[svc.note.Generation] = f

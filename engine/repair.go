@@ -31,7 +31,7 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 		s.workBegins()
 	}
 	s.unskip()
-	err := s.endGone(ctx)
+	err := s.leaveOld(ctx)
 	if err == nil {
 		err = s.forward(ctx, func(ctx context.Context, svc *service, started func()) error {
 			return s.repairVisit(ctx, svc, targets, tries, started)
@@ -52,6 +52,9 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, targets []strin
 	}
 	if why := s.misfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
+	}
+	if s.elsewhere(svc) {
+		return s.rebuild(ctx, svc, elsewhereReason, started)
 	}
 	up := st == state.Ready || st == state.Failed && svc.note.Facts != nil && !svc.note.Open
 	if !up {
@@ -143,7 +146,7 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 // gone, impaired, out of reach or not what the plan wants is replaced; a pool is adjusted.
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
 	s.workBegins()
-	misfit := s.misfit(ctx, svc) != ""
+	misfit, elsewhere := s.misfit(ctx, svc) != "", s.elsewhere(svc)
 	pool := svc.note.Facts != nil && svc.note.Facts.Pool
 	if pool && !misfit && svc.status() != state.Terminating {
 		return s.adjustPool(ctx, svc, why, started)
@@ -153,6 +156,9 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	problems, err := s.end(ctx, svc, started)
 	if lost := (*unreachedError)(nil); errors.As(err, &lost) {
 		problems = append(problems, lost.Error())
+		if !misfit && !s.wasMade(ctx, svc) && !elsewhere {
+			return s.fail(svc, fromError(svc, PhaseTerminate, lost)) // nor can it be brought up there
+		}
 	} else if err != nil {
 		return err
 	}
@@ -185,6 +191,9 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 		svc.note.Facts, svc.host = nil, nil
 	}
 	s.currently(svc)
+	if elsewhere {
+		svc.note.Facts, svc.note.Target, svc.host = nil, "", nil
+	}
 	s.forgetBoot(svc)
 	s.advance(svc, state.Terminated, why)
 	s.advance(svc, state.Pending, "")

@@ -130,9 +130,6 @@ func (s *Session) settle(l *leaving) {
 		found = append(found, l.unreached+"; what runs there was not ended")
 	}
 	if len(found) > 0 {
-		s.mu.Lock()
-		s.unended = append(s.unended, svc)
-		s.mu.Unlock()
 		s.fail(svc, &Failure{
 			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
 			Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
@@ -225,31 +222,13 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ctx.Err() != nil {
 		return problems, nil
 	}
-	if unended || s.keepsFor(svc) {
-		return problems, nil // the next try of a terminate program works with what is in the work directory
+	if unended {
+		return problems, nil // the next try of the terminate program works with what is in the work directory
 	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}
 	return problems, nil
-}
-
-// keepsFor says whether the service's work directory has sensitive exports that a service which could not be ended uses.
-func (s *Session) keepsFor(svc *service) bool {
-	if len(svc.snapshot().Withheld) == 0 {
-		return false
-	}
-	s.mu.Lock()
-	unended := s.unended
-	s.mu.Unlock()
-	for _, user := range unended {
-		for used := range user.spec.Uses {
-			if used.Address == svc.address() {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // begun says whether there may be something that the service's terminate program is for.

@@ -333,6 +333,7 @@ type Provisioner interface {
 
 	// Await returns when the service's host exists and has an address.
 	// Without an earlier Request for the service it makes one of its own.
+	// The error is ErrGone where the host that was made has ended instead.
 	Await(ctx context.Context, want Want) (Facts, error)
 
 	// Fits tells whether the host that the service has, or was asked for it, is what

@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/launchplan/launch/internal/ec2test"
@@ -119,6 +121,40 @@ func TestReloadMovesOffMachine(t *testing.T) {
 	}
 	w.launch("terminate", "shop").want(0)
 	w.ended(cloud, 4)
+	w.wantNoProcess()
+}
+
+// A service whose host the plan names otherwise is ended where it is, and brought up where it is to be.
+func TestReloadMovesToAnotherHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	place := overSSH(t)
+	form := func(host string) string {
+		return w.plan("shop", place.runner+fmt.Sprintf(`
+			level "one" {
+			  service "moves" {
+			    runner = runner.ssh.r
+			    host   = %q
+			    process { script = "echo up >> %s; echo $$ > %[2]s.pid; exec sleep 1000" }
+			    ready { command = ["test", "-e", "%[2]s.pid"] }
+			    terminate { script = "echo down >> %[2]s; rm %[2]s.pid" }
+			  }
+			}
+		`, host, w.path("record")))
+	}
+	w.launch("boot", form("127.0.5.1"), "-n", "shop").want(0)
+	pid, err := strconv.Atoi(strings.TrimSpace(w.content("record.pid")))
+	w.must(err)
+	w.launch("reload", "shop", form("127.0.5.2"), "-y").want(0, "one.moves is ended and brought up again", "the plan has it on another host now")
+	w.gone(pid)
+	if got := w.status("shop").Levels[0].Services[0].Host; got != "127.0.5.2" {
+		t.Errorf("its host is %s", got)
+	}
+	w.launch("reload", "shop", form("127.0.5.2"), "-y").want(0, "no service of run shop differs")
+	w.launch("terminate", "shop").want(0)
+	if got := w.content("record"); got != "up\ndown\nup\ndown\n" {
+		t.Errorf("its programs ran as %q", got)
+	}
 	w.wantNoProcess()
 }
 

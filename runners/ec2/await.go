@@ -99,7 +99,7 @@ func (r *Runner) arrived(h *held, i *types.Instance) (bool, error) {
 		return false, nil
 	case types.InstanceStateNameRunning:
 	default:
-		return false, fmt.Errorf("the instance %s is %s: %s", h.ID, stateOf(i), endReason(i))
+		return false, &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, stateOf(i), endReason(i))}
 	}
 	h.Public, h.Private = aws.ToString(i.PublicIpAddress), aws.ToString(i.PrivateIpAddress)
 	if r.address(*h) != "" {
