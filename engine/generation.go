@@ -60,15 +60,15 @@ func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error
 			run.Plan, run.Captured = f.Plan, f.Captured
 		}
 		g = &generation{}
-		if g.tree, g.err = Restore(ctx, s.opts, run, number, s.given); g.err == nil {
-			s.masker.also(g.tree.SecretsAfter)
+		if tree, err := Restore(ctx, s.opts, run, number, s.given); err != nil {
+			g.err = fmt.Errorf("the plan that the service was brought up from cannot be read: %w", err)
+		} else {
+			g.tree = tree
+			s.masker.also(tree.SecretsAfter)
 		}
 		s.former[number] = g
 	}
-	if g.err != nil {
-		return nil, fmt.Errorf("the plan that the service was brought up from cannot be read: %w", g.err)
-	}
-	return g.tree, nil
+	return g.tree, g.err
 }
 
 // recallGenerations lays out the plans that services come from, and tells them what is known of their services. What was
@@ -116,6 +116,9 @@ func (s *Session) recall(g *generation, number int) error {
 		}
 		if err := s.restoreKnown(then); err != nil && now.note.Generation == number {
 			return err
+		}
+		if then.note.Generation = number; s.otherwise(now, spec) {
+			then.note.Facts = nil // this plan does not know how to reach it where it is now
 		}
 		if spec.On != nil {
 			then.on = g.services[spec.On.Address]

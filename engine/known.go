@@ -87,7 +87,19 @@ func (s *Session) recallSecrets(ctx context.Context, svc *service) error {
 	}
 	svc.tree.Learn(svc.spec, svc.known(got))
 	svc.exportsKnown = true
+	if svc.tree != s.tree {
+		s.keepKnown(svc)
+	}
 	return nil
+}
+
+// keepKnown spares those that use the service's exports in its former plan to read them: it may be ended by then.
+func (s *Session) keepKnown(svc *service) {
+	if then := s.former[svc.note.Generation].services[svc.address()]; then != nil && then != svc {
+		then.recall.Lock()
+		then.exportsKnown = true
+		then.recall.Unlock()
+	}
 }
 
 // withholds says whether the service has exports that only its host keeps.

@@ -69,8 +69,8 @@ func (s *Session) elsewhere(svc *service) bool {
 	if svc.note.Facts == nil {
 		return false
 	}
-	from, to := s.cameFrom(svc), s.inPlan(svc)
-	if from.Runner.Address() != to.Runner.Address() || onAddress(from) != onAddress(to) {
+	to := s.inPlan(svc)
+	if s.otherwise(svc, to) {
 		return true
 	}
 	if to.On != nil {
@@ -80,11 +80,22 @@ func (s *Session) elsewhere(svc *service) bool {
 	return !diags.HasErrors() && now != svc.note.Target
 }
 
+// otherwise says whether a plan reaches the service in another way than the one that brought it up.
+func (s *Session) otherwise(svc *service, spec *plan.Service) bool {
+	from := s.cameFrom(svc)
+	return from.Runner.Address() != spec.Runner.Address() || onAddress(from) != onAddress(spec)
+}
+
 // place makes a service what it is in a tree, on the host that it has there.
 func (s *Session) place(svc *service, tree *plan.Tree) {
-	before := svc.spec
+	before, was := svc.spec, svc.tree
 	if !svc.belongTo(tree) {
 		return
+	}
+	if was != tree {
+		svc.recall.Lock()
+		svc.exportsKnown = false // to this one
+		svc.recall.Unlock()
 	}
 	var on *service
 	if svc.spec.On != nil {
@@ -108,15 +119,17 @@ func (s *Session) leaveFormer(ctx context.Context) error {
 			continue // nothing is known of it
 		}
 		for _, was := range g.tree.Services {
+			svc := cmp.Or(s.byAddress[was.Address], gone[was.Address])
+			if svc != nil && (!moved(was, svc.spec) || svc.note.Facts != nil && !moved(was, s.cameFrom(svc))) {
+				continue
+			}
 			p, err := s.makerOf(ctx, was)
 			if err != nil {
 				return err
 			}
-			svc := cmp.Or(s.byAddress[was.Address], gone[was.Address])
-			if p == nil || svc != nil && (!moved(was, svc.spec) || svc.note.Facts != nil && !moved(was, s.cameFrom(svc))) {
-				continue
+			if p != nil {
+				unwanted[p] = append(unwanted[p], was.Address)
 			}
-			unwanted[p] = append(unwanted[p], was.Address)
 		}
 	}
 	for p, services := range unwanted {

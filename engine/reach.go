@@ -69,17 +69,18 @@ func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisi
 		}
 	}
 	got, err := p.Await(ctx, want)
+	if errors.Is(err, runners.ErrGone) && want.Host == "" && svc.note.Facts == nil && ctx.Err() == nil {
+		// It ended before anything was done with it, maybe long ago: it was asked for when the boot began.
+		s.Note(svc.address(), err.Error()+"; another one is asked for")
+		if err = p.Release(ctx, []string{svc.address()})[svc.address()]; err == nil {
+			got, err = p.Await(ctx, want)
+		}
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return s.leftOff(ctx, svc, PhaseProvision)
 		}
-		failure := fromError(svc, PhaseProvision, err)
-		if errors.Is(err, runners.ErrGone) && want.Host == "" && svc.note.Facts == nil {
-			if err := p.Release(ctx, []string{svc.address()})[svc.address()]; err == nil { // the next try makes another one
-				svc.note.Made = false
-			}
-		}
-		return s.fail(svc, failure)
+		return s.fail(svc, fromError(svc, PhaseProvision, err))
 	}
 	s.learnFacts(svc, got, want.Host != "")
 	return nil
@@ -129,6 +130,7 @@ func (s *Session) share(ctx context.Context, svc *service, started func()) error
 // onHostOf takes over where the host is that a service shares.
 func (s *Session) onHostOf(svc *service) {
 	owner := svc.owner()
+	svc.note.Target = owner.note.Target
 	f := *owner.note.Facts
 	f.WorkDir = svc.host.WorkDir(runners.DirName(svc.address()), svc.note.User)
 	host := owner.snapshot()

@@ -23,7 +23,7 @@ func gone(err error) bool {
 // host: where launch made it and it is gone or impaired, the error is a *goneError.
 func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (runners.Host, error) {
 	host, err := s.hostOf(ctx, svc, started)
-	if svc.on != nil && host != nil {
+	if svc.on != nil && host != nil && svc.owner().note.Facts != nil {
 		s.onHostOf(svc) // it may be another machine by now
 	}
 	return host, err
@@ -33,11 +33,14 @@ func (s *Session) reconnect(ctx context.Context, svc *service, started func()) (
 func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (runners.Host, error) {
 	svc.connect.Lock()
 	defer svc.connect.Unlock()
-	if svc.host == nil && svc.tree == s.tree && s.elsewhere(svc) {
+	if svc.host == nil && svc.note.Facts != nil && svc.tree == s.tree && s.otherwise(svc, svc.spec) {
 		return nil, errors.New(elsewhereReason)
 	}
 	if svc.on != nil {
 		host, err := s.hostOf(ctx, svc.on, started)
+		if host == nil && err == nil && svc.note.Facts != nil && svc.note.Target != "" { // its base has moved, and left it behind
+			host, err = s.connectTo(ctx, svc.owner(), svc.note.Target)
+		}
 		if host != svc.host {
 			svc.host = host
 		}
@@ -49,22 +52,27 @@ func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (run
 	if svc.note.Facts == nil || svc.note.Facts.Pool {
 		return nil, nil
 	}
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	if svc.spec.Runner.Type != "local" {
+		started()
+	}
+	host, err := s.connectTo(ctx, svc, svc.note.Target)
 	if err != nil {
 		return nil, err
 	}
-	if svc.spec.Runner.Type != "local" {
-		started()
+	svc.host = host
+	return host, nil
+}
+
+// connectTo reaches the host that the service's runner has for it, or that a plan named.
+func (s *Session) connectTo(ctx context.Context, svc *service, target string) (runners.Host, error) {
+	r, err := s.hosts.runner(ctx, svc.spec.Runner)
+	if err != nil {
+		return nil, err
 	}
 	if p := provisioner(r); p != nil {
 		if err := p.Inspect(ctx, svc.address()); err != nil {
 			return nil, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
 		}
 	}
-	host, err := r.Connect(ctx, runners.Target{Service: svc.address(), Host: svc.note.Target})
-	if err != nil {
-		return nil, err
-	}
-	svc.host = host
-	return host, nil
+	return r.Connect(ctx, runners.Target{Service: svc.address(), Host: target})
 }

@@ -154,11 +154,16 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
 	problems, err := s.end(ctx, svc, started)
-	if lost := (*unreachedError)(nil); errors.As(err, &lost) {
-		problems = append(problems, lost.Error())
-		if !misfit && !s.wasMade(ctx, svc) && !elsewhere {
-			return s.fail(svc, fromError(svc, PhaseTerminate, lost)) // nor can it be brought up there
+	lost, unreached := errors.AsType[*unreachedError](err)
+	if unreached && !misfit && !elsewhere && !s.wasMade(ctx, svc) { // there is nothing to do but to wait for its host
+		if _, err := s.reconnect(ctx, svc, started); err != nil {
+			return s.fail(svc, fromError(svc, PhaseTerminate, err))
 		}
+		problems, err = s.end(ctx, svc, started)
+		lost, unreached = errors.AsType[*unreachedError](err)
+	}
+	if unreached {
+		problems = append(problems, lost.Error())
 	} else if err != nil {
 		return err
 	}

@@ -147,6 +147,9 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 
 // health finds out how a service is now, changing nothing. The error says that this could not be found out.
 func (s *Session) health(ctx context.Context, svc *service, started func()) (*Failure, error) {
+	if s.elsewhere(svc) {
+		return &Failure{Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host, Source: source(svc.spec.Range), Reason: elsewhereReason}, nil
+	}
 	bound, cancel := context.WithTimeout(ctx, statusConnect)
 	host, err := s.reconnect(bound, svc, started)
 	cancel()
