@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/launchplan/launch/internal/ec2test"
 )
@@ -85,6 +86,29 @@ func TestReloadReplacesMachine(t *testing.T) {
 	}
 	w.launch("terminate", "shop").want(0)
 	w.ended(cloud, started)
+}
+
+// An instance that ends before anything was done with it is replaced at once; where that one ends too, the service has failed, and a resume
+// goes on with another.
+func TestMachineThatDiesWhileStarting(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ die, status int }{{1, exitOK}, {2, exitFailed}} {
+		w := newWorld(t)
+		cloud := w.cloud(ec2test.Options{Pending: ec2test.Delay{Min: 50 * time.Millisecond}, Faults: ec2test.Faults{DieStarting: c.die}})
+		plan := w.plan("shop", machines(cloud, original)+`
+			level "one" {
+			  service "web" {
+			    runner = runner.ec2.m
+			    boot { script = "true" }
+			  }
+			}
+		`)
+		w.launch("boot", plan, "-n", "shop").want(c.status, "Internal error on launch", "another one is asked for")
+		w.launch("resume", "shop").want(exitOK)
+		w.size(cloud, 1)
+		w.launch("terminate", "shop").want(exitOK)
+		w.ended(cloud, c.die+1)
+	}
 }
 
 // A service that moves off its instance leaves nothing of it, and gets another one when it moves back.
