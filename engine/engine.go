@@ -69,6 +69,8 @@ type Session struct {
 	working  sync.Once             // the run's status says that it is being brought up
 	given    map[string]plan.Given // sensitive variables, for laying out earlier generations
 	former   map[int]*generation   // of the plan, that services come from
+	// unfinished says that the present plan was not carried out whole before this command.
+	unfinished bool
 }
 
 // Settings of a run, kept with it.

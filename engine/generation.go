@@ -79,11 +79,6 @@ func (s *Session) recallGenerations(ctx context.Context) error {
 			_, _ = s.generation(ctx, svc.note.Generation) // its end meets the same error, and reports it
 		}
 	}
-	if s.Run().Status != state.RunReady { // any of these may have asked for machines
-		for number := range s.set.Former {
-			_, _ = s.generation(ctx, number)
-		}
-	}
 	for number, g := range s.former {
 		if g.err != nil {
 			continue

@@ -191,6 +191,7 @@ func (s *Session) restore(ctx context.Context) error {
 			return s.opts.DB.Damaged("run "+s.run.Name, "options that cannot be read: "+err.Error())
 		}
 	}
+	s.unfinished = s.run.Status != state.RunReady
 	resources, err := s.opts.DB.Resources(ctx, s.run.ID)
 	if err != nil {
 		return err

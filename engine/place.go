@@ -109,6 +109,11 @@ func (s *Session) place(svc *service, tree *plan.Tree) {
 // leaveFormer gives back the machines that earlier plans asked for, where they are neither used nor wanted: a reload came
 // before their services got so far.
 func (s *Session) leaveFormer(ctx context.Context) error {
+	if s.unfinished { // any of these may have asked for some
+		for number := range s.set.Former {
+			_, _ = s.generation(ctx, number)
+		}
+	}
 	gone := make(map[string]*service, len(s.gone))
 	for _, svc := range s.gone {
 		gone[svc.address()] = svc
