@@ -87,14 +87,8 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 			return s.leave(svc, reason)
 		}
 	}
-	if svc.endedBefore() {
-		return s.rebuild(ctx, svc, "it was being ended", started)
-	}
-	if why := s.misfit(ctx, svc); why != "" {
+	if why := s.unfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
-	}
-	if s.elsewhere(svc) {
-		return s.rebuild(ctx, svc, elsewhereReason, started)
 	}
 	if svc.status() == state.Ready {
 		return s.reverify(ctx, svc, started)
@@ -122,12 +116,9 @@ func (s *Session) takeUp(ctx context.Context, svc *service, started func()) erro
 	if err := s.recallUsed(ctx, svc); err != nil {
 		return s.fail(svc, fromError(svc, PhaseConnect, err))
 	}
-	if changed, err := s.changed(ctx, svc); err != nil {
+	if done, err := s.renew(ctx, svc, started); done {
 		return err
-	} else if changed {
-		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
 	}
-	s.currently(svc)
 	return s.bringUp(ctx, svc, started)
 }
 
@@ -140,14 +131,25 @@ func (s *Session) reverify(ctx context.Context, svc *service, started func()) er
 	if err := s.recallUsed(ctx, svc); err != nil {
 		return s.fail(svc, fromError(svc, PhaseVerify, err))
 	}
-	if changed, err := s.changed(ctx, svc); err != nil {
+	if done, err := s.renew(ctx, svc, started); done {
 		return err
-	} else if changed {
-		return s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
 	}
-	s.currently(svc)
 	started()
 	return s.verify(ctx, svc)
+}
+
+// renew brings a service up again, and is done with it, where it would now be brought up differently than it was. Else it
+// belongs to the present plan.
+func (s *Session) renew(ctx context.Context, svc *service, started func()) (done bool, err error) {
+	changed, err := s.changed(ctx, svc)
+	if err != nil {
+		return true, err
+	}
+	if changed {
+		return true, s.rebuild(ctx, svc, "the plan or values that it uses have changed", started)
+	}
+	s.currently(svc)
+	return false, nil
 }
 
 // leave lets a service be, since what it uses is not there. One that an earlier command had under way

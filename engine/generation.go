@@ -15,6 +15,14 @@ import (
 // all are the services that the run has, also those of earlier generations that are still to be ended.
 func (s *Session) all() []*service { return slices.Concat(s.services, s.gone) }
 
+func (s *Session) goneByAddress() map[string]*service {
+	found := make(map[string]*service, len(s.gone))
+	for _, svc := range s.gone {
+		found[svc.address()] = svc
+	}
+	return found
+}
+
 // addGone takes in a service that is no longer in the run's plan, but was not ended yet.
 func (s *Session) addGone(ctx context.Context, row state.Service) error {
 	svc := &service{row: row}
@@ -79,22 +87,20 @@ func (s *Session) recallGenerations(ctx context.Context) error {
 			_, _ = s.generation(ctx, svc.note.Generation) // its end meets the same error, and reports it
 		}
 	}
+	gone := s.goneByAddress()
 	for number, g := range s.former {
 		if g.err != nil {
 			continue
 		}
-		if err := s.recall(g, number); err != nil {
+		if err := s.recall(g, number, gone); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Session) recall(g *generation, number int) error {
-	gone := make(map[string]*service, len(s.gone))
-	for _, svc := range s.gone {
-		gone[svc.address()] = svc
-	}
+// recall tells a generation what is known of its services, and keeps those that others need.
+func (s *Session) recall(g *generation, number int, gone map[string]*service) error {
 	bases := map[*plan.Service]bool{}
 	for _, spec := range g.tree.Services {
 		bases[spec.On] = true

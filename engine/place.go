@@ -15,6 +15,20 @@ const (
 	elsewhereReason = "the plan has it on another host now"
 )
 
+// unfit is why nothing can be gone on with of what there is of the service, so that it is brought up from its beginning; "" where it can.
+func (s *Session) unfit(ctx context.Context, svc *service) string {
+	if svc.endedBefore() {
+		return "it was being ended"
+	}
+	if why := s.misfit(ctx, svc); why != "" {
+		return why
+	}
+	if s.elsewhere(svc) {
+		return elsewhereReason
+	}
+	return ""
+}
+
 // misfit is why what the service has cannot become what the plan wants, so that it is given back and made anew; "" where it can.
 func (s *Session) misfit(ctx context.Context, svc *service) string {
 	spec := s.inPlan(svc)
@@ -114,10 +128,7 @@ func (s *Session) leaveFormer(ctx context.Context) error {
 			_, _ = s.generation(ctx, number)
 		}
 	}
-	gone := make(map[string]*service, len(s.gone))
-	for _, svc := range s.gone {
-		gone[svc.address()] = svc
-	}
+	gone := s.goneByAddress()
 	unwanted := map[runners.Provisioner][]string{}
 	for _, g := range s.former {
 		if g.err != nil {

@@ -47,14 +47,8 @@ func (s *Session) workBegins() {
 
 func (s *Session) repairVisit(ctx context.Context, svc *service, targets []string, tries int, started func()) error {
 	st := svc.status()
-	if svc.endedBefore() {
-		return s.rebuild(ctx, svc, "it was being ended", started)
-	}
-	if why := s.misfit(ctx, svc); why != "" {
+	if why := s.unfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
-	}
-	if s.elsewhere(svc) {
-		return s.rebuild(ctx, svc, elsewhereReason, started)
 	}
 	up := st == state.Ready || st == state.Failed && svc.note.Facts != nil && !svc.note.Open
 	if !up {

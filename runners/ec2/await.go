@@ -99,7 +99,7 @@ func (r *Runner) arrived(h *held, i *types.Instance) (bool, error) {
 		return false, nil
 	case types.InstanceStateNameRunning:
 	default:
-		return false, &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, stateOf(i), endReason(i))}
+		return false, endError(*h, i)
 	}
 	h.Public, h.Private = aws.ToString(i.PublicIpAddress), aws.ToString(i.PrivateIpAddress)
 	if r.address(*h) != "" {
@@ -171,12 +171,17 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	case s.impaired != "":
 		return fmt.Errorf("the instance %s is impaired: its %s status check fails", h.ID, s.impaired)
 	}
-	switch st := stateOf(s.instance); st {
+	switch stateOf(s.instance) {
 	case types.InstanceStateNameRunning, types.InstanceStateNamePending:
 		return nil
 	default:
-		return &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))}
+		return endError(h, s.instance)
 	}
+}
+
+// endError tells of an instance that neither runs nor is about to.
+func endError(h held, i *types.Instance) error {
+	return &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, stateOf(i), endReason(i))}
 }
 
 // An endedError is runners.ErrGone, with how the instance stands.
