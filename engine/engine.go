@@ -71,6 +71,9 @@ type Session struct {
 	former   map[int]*generation   // of the plan, that services come from
 	// unfinished says that the present plan was not carried out whole before this command.
 	unfinished bool
+
+	forced     bool       // this terminate is the last one, whatever it cannot end
+	leftBehind []*Failure // what it could not; guarded by mu
 }
 
 // Settings of a run, kept with it.

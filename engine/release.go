@@ -63,7 +63,7 @@ func (s *Session) release(ctx context.Context, services []*leaving) {
 	byRunner := map[runners.Provisioner][]string{}
 	failed := map[string]error{}
 	for _, l := range services {
-		if l.hostNamed() && (l.unreached != "" || len(l.problems) > 0) {
+		if l.hostNamed() && !s.forced && (l.unreached != "" || len(l.problems) > 0) {
 			continue // it stays, and the next terminate has to find it
 		}
 		r, err := s.hosts.runner(ctx, l.spec.Runner)

@@ -19,30 +19,44 @@ const endConnect = 30 * time.Second
 
 // A LeftError tells what a terminate could not end.
 type LeftError struct {
-	Run  string
-	Left []*Failure
-	Rest []error // of no service: key pairs, work directories
+	Run    string
+	Forced bool // the run is terminated all the same
+	Left   []*Failure
+	Rest   []error // of no service: key pairs, work directories
 }
 
 func (e *LeftError) Error() string {
+	is, next := "not terminated", "run `launch terminate "+e.Run+"` again when the cause is mended, or with --force to leave it as it is"
+	if e.Forced {
+		is, next = "terminated, but something is left", "launch does not come back to it: `launch history "+e.Run+"` tells what to look at"
+	}
 	var parts []string
 	for _, f := range e.Left {
 		parts = append(parts, f.Service)
 	}
-	text := fmt.Sprintf("run %s is not terminated: %d of its services could not be ended whole", e.Run, len(e.Left))
+	text := fmt.Sprintf("run %s is %s: %d of its services could not be ended whole", e.Run, is, len(e.Left))
 	if len(parts) > 0 {
 		text += " (" + strings.Join(parts, ", ") + ")"
 	}
 	for _, err := range e.Rest {
 		text += "; " + err.Error()
 	}
-	return text + "; run `launch terminate " + e.Run + "` again when the cause is mended"
+	return text + "; " + next
 }
 
 // Terminate ends everything that the run started, in the reverse order of its
 // levels. What fails does not keep the rest from being ended; it is reported,
 // and terminate can be run again.
-func (s *Session) Terminate(ctx context.Context) error {
+func (s *Session) Terminate(ctx context.Context) error { return s.terminate(ctx) }
+
+// ForceTerminate is Terminate that is the last one: the run is terminated also where something could not be ended, and
+// the error, a *LeftError, says what is left.
+func (s *Session) ForceTerminate(ctx context.Context) error {
+	s.forced = true
+	return s.terminate(ctx)
+}
+
+func (s *Session) terminate(ctx context.Context) error {
 	if s.Run().Status == state.RunTerminated {
 		return nil
 	}
@@ -57,13 +71,16 @@ func (s *Session) Terminate(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w; `launch terminate %s` goes on", ErrInterrupted, s.run.Name)
 	}
-	left := &LeftError{Run: s.run.Name, Left: s.failures()}
-	left.Rest = s.sweep(ctx, len(left.Left) == 0)
-	if len(left.Left) > 0 || len(left.Rest) > 0 {
+	left := &LeftError{Run: s.run.Name, Forced: s.forced, Left: append(s.failures(), s.leftBehind...)}
+	left.Rest = s.sweep(ctx, s.forced || len(left.Left) == 0)
+	some := len(left.Left) > 0 || len(left.Rest) > 0
+	switch {
+	case some && s.forced && err == nil:
+		return errors.Join(left, s.setRun(state.RunTerminated, left.Error()).Wait())
+	case some:
 		werr := s.changeRun(state.RunTerminating, left.Error(), func(r *state.Run) { r.Error = left.Error() }).Wait()
 		return errors.Join(left, werr)
-	}
-	if err != nil {
+	case err != nil:
 		return err // of launch itself: the store could not be written
 	}
 	return s.setRun(state.RunTerminated, "").Wait()
@@ -130,15 +147,28 @@ func (s *Session) settle(l *leaving) {
 		found = append(found, l.unreached+"; what runs there was not ended")
 	}
 	if len(found) > 0 {
-		s.fail(svc, &Failure{
+		failure := &Failure{
 			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
 			Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
-		})
-		return
+		}
+		if !s.forced {
+			s.fail(svc, failure)
+			return
+		}
+		s.abandon(failure)
 	}
 	svc.note.Groups, svc.note.Failure, svc.note.Open, svc.note.Made, svc.note.EndDone, svc.note.Booted = nil, nil, false, false, false, false
 	svc.edit(func(row *state.Service) { row.Fingerprint = "" })
 	s.advance(svc, state.Terminated, "")
+}
+
+// abandon tells what of a service a forced terminate leaves as it is.
+func (s *Session) abandon(failure *Failure) {
+	failure.mask(s.masker)
+	s.Note(failure.Service, "not ended whole, and left as it is: "+failure.Reason)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leftBehind = append(s.leftBehind, failure)
 }
 
 // untouched says whether nothing of the service was ever started.
@@ -222,7 +252,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if ctx.Err() != nil {
 		return problems, nil
 	}
-	if unended {
+	if unended && !s.forced {
 		return problems, nil // the next try of the terminate program works with what is in the work directory
 	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {

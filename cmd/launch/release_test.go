@@ -105,6 +105,15 @@ func TestTerminateOnANamedInstance(t *testing.T) {
 				t.Errorf("left on the instance: %s", left)
 			}
 			w.size(cloud, 1)
+			w.launch("boot", plan, "-n", "left").want(0)
+			w.must(os.Rename(keys[0], hidden))
+			w.launch("terminate", "left", "--force").want(1, "run left is terminated, but something is left", "was not ended")
+			w.must(os.Rename(hidden, keys[0]))
+			if folders(t, work) == "" {
+				t.Error("nothing is left, though the host could not be reached")
+			}
+			w.launch("terminate", "left").want(0)
+			w.launch("purge", "left").want(0)
 			w.launch("boot", plan, "-n", "late").want(0)
 			cloud.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeInstances": {Code: "UnauthorizedOperation", Status: 403}}})
 			w.launch("terminate", "late").want(1, "may not do that", "was not ended")
@@ -124,7 +133,7 @@ func TestTerminateThatCannotRelease(t *testing.T) {
 	credentials(t)
 	w := newWorld(t)
 	cloud := w.cloud(ec2test.Options{})
-	w.launch("boot", w.plan("shop", machines(cloud, original)+`
+	plan := w.plan("shop", machines(cloud, original)+`
 		level "one" {
 		  service "web" { runner = runner.ec2.m }
 		}
@@ -134,14 +143,24 @@ func TestTerminateThatCannotRelease(t *testing.T) {
 		    boot { command = ["true"] }
 		  }
 		}
-	`), "-n", "shop").want(0)
-	cloud.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"TerminateInstances": {Code: "UnauthorizedOperation", Status: 403}}})
+	`)
+	refused := ec2test.Faults{Refuse: map[string]ec2test.Error{"TerminateInstances": {Code: "UnauthorizedOperation", Status: 403}}}
+	w.launch("boot", plan, "-n", "shop").want(0)
+	cloud.SetFaults(refused)
 	w.launch("terminate", "shop").want(1, "one.web", "could not be released")
 	w.launch("status", "shop").want(1)
 	w.size(cloud, 1)
 	cloud.SetFaults(ec2test.Faults{})
 	w.launch("terminate", "shop").want(0)
 	w.ended(cloud, 1)
+
+	w.launch("boot", plan, "-n", "shop").want(0)
+	cloud.SetFaults(refused)
+	w.launch("terminate", "shop", "--force").want(1, "run shop is terminated, but something is left", "could not be released")
+	w.size(cloud, 1)
+	cloud.SetFaults(ec2test.Faults{})
+	w.launch("clean", "--yes").want(0, "1 thing ended")
+	w.ended(cloud, 2)
 }
 
 // folders are the names in a folder.
