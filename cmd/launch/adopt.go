@@ -40,6 +40,10 @@ and 'launch terminate' ends it.`,
 }
 
 func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, where cloudOptions, name, planArg string, stdout, stderr io.Writer) error {
+	asJSON, err := g.json()
+	if err != nil {
+		return err
+	}
 	dir, err := planDir(planArg)
 	if err != nil {
 		return err
@@ -86,19 +90,28 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	for id, err := range ec2.End(ctx, config, useless) { // a new one is made when a host has to be replaced
 		return fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", id, err)
 	}
-	view := newView(ctx, false, stdout, stderr)
+	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
 	s, err := engine.Create(ctx, eng, tree, found[0].Run, found[0].RunID, dir, engine.Settings{OnFailure: engine.Stop})
 	if err != nil {
 		return err
 	}
-	services, err := s.Adopt(ctx, resources)
-	if err = errors.Join(err, s.Close()); err != nil {
+	view.begin(s.Run(), s.Tree())
+	services := 0
+	err = drive(s, view, func() (err error) {
+		services, err = s.Adopt(ctx, resources)
+		return err
+	})
+	if err != nil || asJSON {
 		return err
 	}
-	fmt.Fprintf(stdout, "run %s is adopted: %s of %d found by their hosts' tags; `launch status %s` verifies them\n",
-		found[0].Run, count(services, "service"), len(tree.Services), found[0].Run)
+	name = found[0].Run
+	next := fmt.Sprintf("`launch status %s` verifies them", name)
+	if len(useless) > 0 {
+		next = fmt.Sprintf("the key to their machines was lost with the record: `launch repair %[1]s` replaces them, `launch terminate %[1]s` ends them", name)
+	}
+	fmt.Fprintf(stdout, "run %s is adopted: %s of %d found by their hosts' tags; %s\n", name, count(services, "service"), len(tree.Services), next)
 	return nil
 }
 
