@@ -87,7 +87,8 @@ func ProcessOf(row state.Service) string {
 }
 
 // Copy writes what the service's process has written, masked, and with follow goes on until ctx ends or the process does.
-func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.Writer) error {
+// It calls caughtUp whenever all that there is has been written.
+func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.Writer, caughtUp func()) error {
 	if err := p.s.needSecrets(p.run); err != nil {
 		return err
 	}
@@ -123,6 +124,7 @@ func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.
 		if len(out) > 0 {
 			continue
 		}
+		caughtUp()
 		st, err := host.Look(ctx, id)
 		if err != nil || !follow || st.Phase != runners.Running {
 			return errors.Join(err, masked.Flush())

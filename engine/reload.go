@@ -27,8 +27,12 @@ func (d *Difference) Empty() bool {
 	return len(d.Gone)+len(d.New)+len(d.Changed)+len(d.Replaced)+len(d.Resized)+len(d.Depends) == 0
 }
 
-// Compare tells what reloading the run with another plan would do. It changes nothing outside of tree.
-func (s *Session) Compare(ctx context.Context, tree *plan.Tree) *Difference {
+// Compare tells what reloading the run with another plan would do, or why it cannot be done. It changes nothing outside
+// of tree.
+func (s *Session) Compare(ctx context.Context, tree *plan.Tree) (*Difference, error) {
+	if err := s.canReload(ctx); err != nil {
+		return nil, err
+	}
 	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Replaced: []string{}, Resized: []string{}, Depends: []string{}}
 	kept := make(map[string]bool, len(tree.Services))
 	redone := map[string]bool{}
@@ -76,7 +80,17 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) *Difference {
 			d.Gone = append(d.Gone, svc.address())
 		}
 	}
-	return d
+	return d, nil
+}
+
+// canReload says what stands in the way of a reload, whatever the new plan is: what that takes was asked for when it was
+// laid out.
+func (s *Session) canReload(ctx context.Context) error {
+	switch s.Run().Status {
+	case state.RunTerminating, state.RunTerminated:
+		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
+	}
+	return s.needToEnd(ctx)
 }
 
 // sameUserData says whether a service's machines were told the same, as far as this command knows the values for that.
@@ -88,11 +102,7 @@ func sameUserData(former *plan.Service, now string) bool {
 // Reload makes tree the run's plan, and the run what that plan says: what went is ended, what is new or changed is
 // brought up, the rest is verified. dir is where the plan was read from.
 func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error {
-	switch s.Run().Status {
-	case state.RunTerminating, state.RunTerminated:
-		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
-	}
-	if err := s.needToEnd(ctx); err != nil { // what the new plan takes was asked for when it was laid out
+	if err := s.canReload(ctx); err != nil {
 		return err
 	}
 	files, err := tree.Snapshot()

@@ -256,7 +256,10 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 		if err != nil {
 			return err
 		}
-		difference := s.Compare(ctx, tree)
+		difference, err := s.Compare(ctx, tree)
+		if err != nil {
+			return err
+		}
 		writeDifference(stderr, run.Name, difference)
 		if !yes {
 			if err := confirm(stdin, stderr, "Carry this out?"); err != nil {

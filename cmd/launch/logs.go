@@ -17,7 +17,11 @@ type logsOptions struct {
 	variableOptions
 	phase  string
 	follow bool
+	tail   int
 }
+
+// allLines is a --tail that leaves nothing out.
+const allLines = -1
 
 func newLogsCommand(g *globalOptions) *cobra.Command {
 	var opts logsOptions
@@ -34,6 +38,7 @@ Of several services each line begins with the service's address.`,
 	opts.variableOptions.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&opts.phase, "phase", "", "only this `phase`: boot, verify, terminate or process")
 	cmd.Flags().BoolVarP(&opts.follow, "follow", "f", false, "go on as more is written")
+	cmd.Flags().IntVar(&opts.tail, "tail", allLines, "only the last `lines` of each service (-1: all)")
 	return cmd
 }
 
@@ -46,6 +51,9 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	case "", engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, processPhase:
 	default:
 		return usagef("--phase %s: it can be boot, verify, terminate or process", opts.phase)
+	}
+	if opts.tail < allLines {
+		return usagef("--tail %d: give a number of lines, or -1 for all", opts.tail)
 	}
 	given, err := opts.given()
 	if err != nil {
@@ -60,7 +68,7 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	if err != nil {
 		return err
 	}
-	r := newLogReader(eng, run, given, opts.phase, services, newLogLines(stdout, asJSON, services))
+	r := newLogReader(eng, run, given, opts.phase, opts.tail, services, newLogLines(stdout, asJSON, services))
 	err = r.show(ctx, opts.follow)
 	switch {
 	case err == nil && opts.follow:

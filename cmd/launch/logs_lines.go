@@ -52,8 +52,11 @@ func (l *logLines) any() bool {
 	return l.wrote
 }
 
-// of is where one service's output goes. Each source of it needs its own.
-func (l *logLines) of(service string) *logWriter { return &logWriter{lines: l, service: service} }
+// of is where one service's output goes. Each source of it needs its own; of what last holds back, only the last lines
+// are shown.
+func (l *logLines) of(service string, last *lastLines) *logWriter {
+	return &logWriter{lines: l, service: service, last: last}
+}
 
 // logLine is a line of `logs -o json`.
 type logLine struct {
@@ -65,6 +68,10 @@ func (l *logLines) write(service string, line []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wrote = true
+	if l.plain() {
+		_, err := l.w.Write(line)
+		return err
+	}
 	if l.json {
 		enc := json.NewEncoder(l.w)
 		enc.SetEscapeHTML(false)
@@ -78,30 +85,36 @@ func (l *logLines) write(service string, line []byte) error {
 type logWriter struct {
 	lines   *logLines
 	service string
+	last    *lastLines
 	begun   []byte // of a line
 }
 
 func (w *logWriter) Write(p []byte) (int, error) {
-	if w.lines.plain() {
-		w.lines.mu.Lock()
-		defer w.lines.mu.Unlock()
-		w.lines.wrote = w.lines.wrote || len(p) > 0
-		return w.lines.w.Write(p)
-	}
 	w.begun = append(w.begun, p...)
-	for {
+	for len(w.begun) > 0 {
 		end := bytes.IndexByte(w.begun, '\n') + 1
-		if end == 0 && len(w.begun) < longestLine {
+		switch {
+		case w.lines.plain() && !w.last.holds():
+			end = len(w.begun) // as it is
+		case end == 0 && len(w.begun) < longestLine:
 			return len(p), nil
-		}
-		if end == 0 {
+		case end == 0:
 			end = len(w.begun)
 		}
-		if err := w.lines.write(w.service, w.begun[:end]); err != nil {
+		if err := w.show(w.begun[:end]); err != nil {
 			return 0, err
 		}
 		w.begun = w.begun[end:]
 	}
+	return len(p), nil
+}
+
+func (w *logWriter) show(line []byte) error {
+	if w.last.holds() {
+		w.last.add(line)
+		return nil
+	}
+	return w.lines.write(w.service, line)
 }
 
 // Flush shows the beginning of a line that nothing follows.
@@ -110,5 +123,41 @@ func (w *logWriter) Flush() error {
 		return nil
 	}
 	defer func() { w.begun = nil }()
-	return w.lines.write(w.service, w.begun)
+	return w.show(w.begun)
+}
+
+// lastLines holds back what a service wrote until all that there was has been read, and keeps the last n lines of it.
+// A nil one holds back nothing.
+type lastLines struct {
+	n        int
+	lines    [][]byte // n at most
+	oldest   int      // where the next one goes, once there are n
+	released bool
+}
+
+func (l *lastLines) holds() bool { return l != nil && !l.released }
+
+func (l *lastLines) add(line []byte) {
+	line = bytes.Clone(line)
+	switch {
+	case len(l.lines) < l.n:
+		l.lines = append(l.lines, line)
+	case l.n > 0:
+		l.lines[l.oldest] = line
+		l.oldest = (l.oldest + 1) % l.n
+	}
+}
+
+// release shows the lines that were kept. What is written later is shown at once.
+func (l *lastLines) release(lines *logLines, service string) error {
+	if !l.holds() {
+		return nil
+	}
+	l.released = true
+	for i := range l.lines {
+		if err := lines.write(service, l.lines[(l.oldest+i)%len(l.lines)]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -31,6 +31,7 @@ type logReader struct {
 	run      state.Run
 	given    map[string]plan.Given
 	phase    string // "": all
+	tail     int    // how many lines of each service, of those that are there; allLines
 	services []string
 	byDir    map[string]string // a service's name in those of files -> its address
 	lines    *logLines
@@ -38,9 +39,9 @@ type logReader struct {
 	followed map[string]string     // the process of a service that is shown, or was
 }
 
-func newLogReader(eng engine.Options, run state.Run, given map[string]plan.Given, phase string, services []string, lines *logLines) *logReader {
+func newLogReader(eng engine.Options, run state.Run, given map[string]plan.Given, phase string, tail int, services []string, lines *logLines) *logReader {
 	r := &logReader{
-		eng: eng, run: run, given: given, phase: phase, services: services, lines: lines,
+		eng: eng, run: run, given: given, phase: phase, tail: tail, services: services, lines: lines,
 		byDir: map[string]string{}, shown: map[string]*shownFile{}, followed: map[string]string{},
 	}
 	for _, service := range services {
@@ -65,11 +66,12 @@ func (r *logReader) show(ctx context.Context, follow bool) error {
 	}
 	var errs []error
 	for _, service := range r.services {
+		last := r.last()
 		for _, f := range files[service] {
-			if r.phase == "" && len(files[service]) > 1 {
+			if r.phase == "" && len(files[service]) > 1 && last == nil {
 				r.lines.title(strings.TrimSuffix(filepath.Base(f.path), ".log"))
 			}
-			if err := r.more(service, f.path); err != nil {
+			if err := r.more(service, f.path, last); err != nil {
 				return err
 			}
 		}
@@ -77,8 +79,9 @@ func (r *logReader) show(ctx context.Context, follow bool) error {
 			errs = append(errs, r.flush())
 		}
 		if processes != nil && processes.Of(service) != "" {
-			errs = append(errs, r.process(ctx, processes, service, false))
+			errs = append(errs, r.process(ctx, processes, service, false, last))
 		}
+		errs = append(errs, last.release(r.lines, service))
 		if ctx.Err() != nil {
 			return engine.ErrInterrupted
 		}
@@ -99,7 +102,7 @@ func (r *logReader) follow(ctx context.Context, stderr io.Writer) error {
 		}
 		for service, ofService := range files {
 			for _, f := range ofService {
-				if err := r.more(service, f.path); err != nil {
+				if err := r.more(service, f.path, nil); err != nil {
 					return err
 				}
 			}
@@ -148,7 +151,7 @@ func (f *followedProcesses) follow(ctx context.Context, processes *engine.Proces
 		for _, service := range services {
 			all.Go(func() {
 				defer f.left.Add(-1)
-				if err := f.reader.process(ctx, processes, service, true); err != nil && ctx.Err() == nil {
+				if err := f.reader.process(ctx, processes, service, true, f.reader.last()); err != nil && ctx.Err() == nil {
 					f.mu.Lock()
 					defer f.mu.Unlock()
 					report(f.stderr, err) // now: the others may go on for ever
@@ -193,14 +196,32 @@ func (r *logReader) newProcesses(ctx context.Context) (processes *engine.Process
 
 func (r *logReader) wantsProcesses() bool { return r.phase == "" || r.phase == processPhase }
 
-func (r *logReader) process(ctx context.Context, processes *engine.Processes, service string, follow bool) error {
-	w := r.lines.of(service)
-	err := processes.Copy(ctx, service, follow, w)
-	return errors.Join(err, w.Flush())
+// process shows what a process wrote: of what is there last holds back all but the last lines. Followed, it is the only
+// source of those, and they are shown before more is waited for.
+func (r *logReader) process(ctx context.Context, processes *engine.Processes, service string, follow bool, last *lastLines) error {
+	w := r.lines.of(service, last)
+	if !follow {
+		err := processes.Copy(ctx, service, false, w, func() {})
+		return errors.Join(err, w.Flush())
+	}
+	var failed error
+	release := func() { failed = errors.Join(failed, last.release(r.lines, service)) }
+	err := processes.Copy(ctx, service, true, w, release)
+	err = errors.Join(err, w.Flush())
+	release()
+	return errors.Join(err, failed)
+}
+
+// last holds back what is more of a service than was asked for; nil where all of it was.
+func (r *logReader) last() *lastLines {
+	if r.tail == allLines {
+		return nil
+	}
+	return &lastLines{n: r.tail}
 }
 
 // more shows what was added to a file since it was shown.
-func (r *logReader) more(service, path string) error {
+func (r *logReader) more(service, path string, last *lastLines) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil // begun anew by another attempt
@@ -208,7 +229,7 @@ func (r *logReader) more(service, path string) error {
 	defer f.Close()
 	shown := r.shown[path]
 	if shown == nil {
-		shown = &shownFile{w: r.lines.of(service)}
+		shown = &shownFile{w: r.lines.of(service, last)}
 		r.shown[path] = shown
 	}
 	if _, err := f.Seek(shown.offset, io.SeekStart); err != nil {
