@@ -111,20 +111,6 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	return drive(s, view, func() error { return s.Boot(ctx) })
 }
 
-// drive carries out what a command does with a run, and shows what came of it.
-func drive(s *engine.Session, view view, do func() error) error {
-	err := do()
-	summary := s.Summary()
-	closeErr := s.Close() // tells the last events
-	summary.Unrecorded = closeErr != nil
-	all := errors.Join(err, closeErr)
-	view.end(summary, all)
-	if errors.As(err, new(*engine.RunError)) && view.tellsFailures() {
-		return toldError{all}
-	}
-	return all
-}
-
 // freeName chooses a name for a run that was given none: shop, shop-2, shop-3 …
 func freeName(ctx context.Context, db *state.DB, base string) (string, error) {
 	runs, err := db.Runs(ctx)

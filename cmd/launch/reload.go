@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/launchplan/launch/engine"
+)
+
+func newReloadCommand(g *globalOptions) *cobra.Command {
+	var (
+		vars variableOptions
+		yes  bool
+	)
+	cmd := &cobra.Command{
+		Use:   "reload RUN PLAN",
+		Short: "Change a run to a changed plan: show the difference, then carry it out",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runReload(cmd.Context(), g, &vars, args[0], args[1], yes, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	vars.addFlags(cmd.Flags())
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, name, planArg string, yes bool, stdin io.Reader, stdout, stderr io.Writer) error {
+	dir, err := planDir(planArg)
+	if err != nil {
+		return err
+	}
+	given, err := vars.given()
+	if err != nil {
+		return err
+	}
+	return onRun(ctx, g, vars, "reload", name, stdout, stderr, func(s *engine.Session) error {
+		run := s.Run()
+		inputs, err := s.ReloadInputs(given)
+		if err != nil {
+			return err
+		}
+		tree, err := loadPlan(loadOptions(), dir, inputs, stderr)
+		if err != nil {
+			return err
+		}
+		difference, err := s.Compare(ctx, tree)
+		if err != nil {
+			return err
+		}
+		writeDifference(stderr, run.Name, difference)
+		if !yes {
+			if err := confirm(stdin, stderr, "Carry this out?"); err != nil {
+				return err
+			}
+		}
+		return s.Reload(ctx, tree, dir)
+	})
+}
+
+// writeDifference shows what a reload would do.
+func writeDifference(w io.Writer, run string, d *engine.Difference) {
+	if d.Empty() {
+		fmt.Fprintf(w, "no service of run %s differs; all %d are verified\n", run, d.Unchanged)
+		return
+	}
+	for _, part := range []struct {
+		sign, what string
+		services   []string
+	}{
+		{"-", "is ended", d.Gone},
+		{"+", "is brought up", d.New},
+		{"~", "is ended and brought up again", d.Changed},
+		{"~", "is ended and brought up again on a machine made anew", d.Replaced},
+		{"~", "is given another size", d.Resized},
+		{"?", "uses values of those; brought up again where they change", d.Depends},
+	} {
+		for _, s := range part.services {
+			fmt.Fprintf(w, "  %s %s %s\n", part.sign, s, part.what)
+		}
+	}
+	fmt.Fprintf(w, "  %s unchanged\n", count(d.Unchanged, "service"))
+}
