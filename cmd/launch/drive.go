@@ -52,8 +52,8 @@ func drive(s *engine.Session, view view, do func() error) error {
 	summary.Unrecorded = closeErr != nil
 	all := errors.Join(err, closeErr)
 	view.end(summary, all)
-	if errors.As(err, new(*engine.RunError)) && view.tellsFailures() {
-		return toldError{all}
+	if errors.As(err, new(*engine.RunError)) {
+		return toldError{all} // with the services that failed
 	}
 	return all
 }

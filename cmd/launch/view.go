@@ -19,8 +19,6 @@ type view interface {
 	begin(run state.Run, tree *plan.Tree)
 	event(e engine.Event) // called from one goroutine
 	end(summary engine.Summary, err error)
-	// tellsFailures says whether failed services were explained, so that the error need not be told again.
-	tellsFailures() bool
 	close()
 }
 
@@ -68,8 +66,7 @@ func (v *jsonView) end(summary engine.Summary, err error) {
 	v.enc.Encode(line)
 }
 
-func (v *jsonView) tellsFailures() bool { return true }
-func (v *jsonView) close()              {}
+func (v *jsonView) close() {}
 
 // plainView writes a line for each thing worth knowing: the run's name and its outcome are results,
 // the rest is progress.
@@ -149,8 +146,7 @@ func (v *plainView) end(summary engine.Summary, err error) {
 	}
 }
 
-func (v *plainView) tellsFailures() bool { return true }
-func (v *plainView) close()              {}
+func (v *plainView) close() {}
 
 // summaryLine is a run's outcome in a line: "run shop is ready: 12 services ready in 1.2s".
 func summaryLine(s engine.Summary, took time.Duration) string {

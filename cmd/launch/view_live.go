@@ -122,8 +122,6 @@ func (v *liveView) end(summary engine.Summary, err error) {
 	}
 }
 
-func (v *liveView) tellsFailures() bool { return true }
-
 func (v *liveView) close() {
 	if v.stop == nil {
 		return
