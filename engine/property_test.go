@@ -126,7 +126,7 @@ func (h *history) live() {
 func (h *history) machines() []*machine { return []*machine{h.machine, h.site["h1"], h.site["h2"]} }
 
 // commands that may come after a boot.
-var commands = []string{"resume", "resume", "repair", "verify", "reload"}
+var commands = []string{"resume", "resume", "repair", "restart", "verify", "reload"}
 
 // boot creates the run, and begins to bring it up.
 func (h *history) boot() {
@@ -152,6 +152,10 @@ func (h *history) open(command string, must bool) {
 	err = h.drive(s, command, map[string]func(context.Context) error{
 		"resume": s.Resume, "verify": s.Verify, "terminate": s.Terminate,
 		"repair": func(ctx context.Context) error { return s.Repair(ctx, nil, 2) },
+		"restart": func(ctx context.Context) error {
+			one := s.services[h.random.IntN(len(s.services))].address()
+			return s.Restart(ctx, []string{one}, 1)
+		},
 		"reload": func(ctx context.Context) error { return h.reload(ctx, s) },
 	}[command])
 	if must && err != nil {

@@ -15,11 +15,32 @@ import (
 // fails (at most tries times each), and after it what used values that changed
 // by that. What is healthy is left alone. targets are the addresses to look at; none means all.
 func (s *Session) Repair(ctx context.Context, targets []string, tries int) error {
+	return s.mend(ctx, mending{targets: targets, tries: tries})
+}
+
+// Restart is Repair that brings the targets up again however they are.
+func (s *Session) Restart(ctx context.Context, targets []string, tries int) error {
+	for _, t := range targets {
+		if svc := s.byAddress[t]; svc != nil && svc.note.Facts != nil && svc.note.Facts.Pool {
+			return fmt.Errorf("service %s of run %s is a pool, which cannot be restarted: it replaces its own machines", t, s.run.Name)
+		}
+	}
+	return s.mend(ctx, mending{targets: targets, tries: tries, anew: true})
+}
+
+// A mending is what repair is to look at, and how.
+type mending struct {
+	targets []string // addresses; none means all
+	tries   int      // how often a service is brought up again at most
+	anew    bool     // the targets are brought up again however they are
+}
+
+func (s *Session) mend(ctx context.Context, m mending) error {
 	switch s.Run().Status {
 	case state.RunTerminating, state.RunTerminated:
-		return fmt.Errorf("run %s is %s, so there is nothing to repair", s.run.Name, s.run.Status)
+		return fmt.Errorf("run %s is %s, so there is nothing to %s", s.run.Name, s.run.Status, s.opts.Command)
 	}
-	for _, t := range targets {
+	for _, t := range m.targets {
 		if s.byAddress[t] == nil {
 			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
 		}
@@ -34,7 +55,7 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 	err := s.leaveOld(ctx)
 	if err == nil {
 		err = s.forward(ctx, func(ctx context.Context, svc *service, started func()) error {
-			return s.repairVisit(ctx, svc, targets, tries, started)
+			return s.repairVisit(ctx, svc, m, started)
 		}, s.skip)
 	}
 	return s.conclude(ctx, err)
@@ -45,7 +66,7 @@ func (s *Session) workBegins() {
 	s.working.Do(func() { s.setRun(state.RunBooting, s.opts.Command) })
 }
 
-func (s *Session) repairVisit(ctx context.Context, svc *service, targets []string, tries int, started func()) error {
+func (s *Session) repairVisit(ctx context.Context, svc *service, m mending, started func()) error {
 	st := svc.status()
 	if why := s.unfit(ctx, svc); why != "" {
 		return s.rebuild(ctx, svc, why, started)
@@ -60,7 +81,10 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, targets []strin
 		return s.takeUp(ctx, svc, started)
 	}
 	why := ""
-	if len(targets) == 0 || slices.Contains(targets, svc.address()) || st != state.Ready {
+	target := slices.Contains(m.targets, svc.address())
+	if target && m.anew {
+		why = "it is restarted"
+	} else if len(m.targets) == 0 || target || st != state.Ready {
 		failure, err := s.sickness(ctx, svc, started)
 		if err != nil {
 			return err
@@ -85,7 +109,7 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, targets []strin
 		return nil
 	}
 	var err error
-	for try := 1; try <= max(1, tries) && ctx.Err() == nil; try++ {
+	for try := 1; try <= max(1, m.tries) && ctx.Err() == nil; try++ {
 		if err = s.rebuild(ctx, svc, why, started); err == nil {
 			return nil
 		}

@@ -12,6 +12,21 @@ import (
 
 // onRun opens an existing run for a command that drives it, does it, and shows what came of it.
 func onRun(ctx context.Context, g *globalOptions, vars *variableOptions, command, name string, stdout, stderr io.Writer, do func(*engine.Session) error) error {
+	find := func(db *state.DB) (state.Run, error) { return findRun(ctx, db, name) }
+	return onFound(ctx, g, vars, command, find, stdout, stderr, do)
+}
+
+// onServices is onRun for [RUN] [SERVICE...]. Where no service is named, do gets none.
+func onServices(ctx context.Context, g *globalOptions, vars *variableOptions, command string, args []string, stdout, stderr io.Writer, do func(s *engine.Session, named []string) error) error {
+	var named []string
+	find := func(db *state.DB) (run state.Run, err error) {
+		run, _, named, err = runAndItsServices(ctx, db, findRun, args)
+		return run, err
+	}
+	return onFound(ctx, g, vars, command, find, stdout, stderr, func(s *engine.Session) error { return do(s, named) })
+}
+
+func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, command string, find func(*state.DB) (state.Run, error), stdout, stderr io.Writer, do func(*engine.Session) error) error {
 	asJSON, err := g.json()
 	if err != nil {
 		return err
@@ -21,7 +36,7 @@ func onRun(ctx context.Context, g *globalOptions, vars *variableOptions, command
 		return err
 	}
 	defer eng.DB.Close()
-	run, err := findRun(ctx, eng.DB, name)
+	run, err := find(eng.DB)
 	if err != nil {
 		return err
 	}

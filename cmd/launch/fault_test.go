@@ -135,7 +135,7 @@ output "value" { value = service.source.value }
 	w.gone(pid)
 	w.launch("status", "r").want(exitFailed, "a.source failed", "ended with status 1")
 	w.launch("watch", "r", "--times", "1").want(exitFailed)
-	w.launch("repair", "r", "b.nothing").want(exitFailed, `no service "b.nothing"`)
+	w.launch("repair", "r", "b.nothing").want(exitUsage, `no service "b.nothing"`)
 	w.launch("watch", "r", "--repair", "--times", "1").want(exitOK, "a.source: is brought up again", "b.user: is brought up again")
 	after := strings.TrimPrefix(w.content("record"), before)
 	if !strings.HasPrefix(after, "source\nuser ") || strings.Count(after, "\n") != 2 {

@@ -103,16 +103,6 @@ func runHistory(ctx context.Context, g *globalOptions, name string, critical boo
 	return nil
 }
 
-// findHistory is findRun, but an ended run will do where none is live and only one is known.
-func findHistory(ctx context.Context, db *state.DB, name string) (state.Run, error) {
-	if name == "" {
-		if runs, err := db.Runs(ctx); err == nil && len(runs) == 1 {
-			return runs[0], nil
-		}
-	}
-	return findRun(ctx, db, name)
-}
-
 // eventLine shows one row of the journal.
 func eventLine(run state.Run, e state.Event) string {
 	subject := e.Service

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,9 +62,12 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 		return err
 	}
 	defer eng.DB.Close()
-	run, services, err := runAndItsServices(ctx, eng.DB, args)
+	run, services, named, err := runAndItsServices(ctx, eng.DB, findHistory, args)
 	if err != nil {
 		return err
+	}
+	if len(named) > 0 {
+		services = named
 	}
 	r := newLogReader(eng, run, given, opts.phase, opts.tail, services, newLogLines(stdout, asJSON, services))
 	err = r.show(ctx, opts.follow)
@@ -84,78 +85,4 @@ func subject(run state.Run, services []string) string {
 		return services[0] + " has"
 	}
 	return "the services of run " + run.Name + " have"
-}
-
-// runAndItsServices resolves [RUN] [SERVICE...] to services of a run, all of them where none is named. What is a run's
-// name is the run.
-func runAndItsServices(ctx context.Context, db *state.DB, args []string) (state.Run, []string, error) {
-	name := ""
-	if len(args) > 0 {
-		_, err := db.FindRun(ctx, args[0])
-		switch {
-		case err == nil:
-			name, args = args[0], args[1:]
-		case !errors.Is(err, state.ErrNoRun):
-			return state.Run{}, nil, err
-		}
-	}
-	run, err := findHistory(ctx, db, name)
-	if err != nil {
-		return run, nil, err
-	}
-	rows, err := db.Services(ctx, run.ID)
-	if err != nil {
-		return run, nil, err
-	}
-	known := make([]string, len(rows))
-	for i, row := range rows {
-		known[i] = row.Address
-	}
-	if len(args) == 0 {
-		return run, known, nil
-	}
-	services := make([]string, len(args))
-	for i, arg := range args {
-		services[i], err = fullAddress(run, known, arg)
-		if err != nil && i == 0 && name == "" {
-			if len(args) > 1 {
-				_, err = findRun(ctx, db, arg) // a run was meant: there is none
-				return run, nil, err
-			}
-			return run, nil, usagef("there is no run %[1]q, and run %[2]s has no service %[1]q; it has %[3]s", arg, run.Name, someOf(known))
-		}
-		if err != nil {
-			return run, nil, err
-		}
-	}
-	return run, services, nil
-}
-
-// fullAddress finds the service that is meant: by its address, or by the end of it where only one ends so. Where there
-// is none, the error says which there are.
-func fullAddress(run state.Run, known []string, meant string) (string, error) {
-	var ending []string
-	for _, address := range known {
-		if address == meant {
-			return meant, nil
-		}
-		if strings.HasSuffix(address, "."+meant) {
-			ending = append(ending, address)
-		}
-	}
-	switch {
-	case len(ending) == 1:
-		return ending[0], nil
-	case len(ending) > 1:
-		return "", usagef("several services of run %s are called so: %s", run.Name, someOf(ending))
-	}
-	return "", usagef("run %s has no service %q; it has %s", run.Name, meant, someOf(known))
-}
-
-// someOf lists names, the first ten of many.
-func someOf(names []string) string {
-	if len(names) > 10 {
-		return strings.Join(names[:10], ", ") + ", …"
-	}
-	return strings.Join(names, ", ")
 }

@@ -116,7 +116,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
 	g.addFlags(root.PersistentFlags())
 	root.AddCommand(
-		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g),
+		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g), newRestartCommand(g),
 		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g), newCleanCommand(g), newAdoptCommand(g),
 		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
 		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),

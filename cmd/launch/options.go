@@ -203,35 +203,3 @@ func checkRunName(name string) error {
 	}
 	return nil
 }
-
-// findRun returns the run that is named, or the only live one.
-func findRun(ctx context.Context, db *state.DB, name string) (state.Run, error) {
-	if name != "" {
-		run, err := db.FindRun(ctx, name)
-		if errors.Is(err, state.ErrNoRun) {
-			return run, fmt.Errorf("%w: %q; `launch list` shows all", state.ErrNoRun, name)
-		}
-		return run, err
-	}
-	runs, err := db.Runs(ctx)
-	if err != nil {
-		return state.Run{}, err
-	}
-	var live []state.Run
-	for _, r := range runs {
-		if r.Status != state.RunTerminated {
-			live = append(live, r)
-		}
-	}
-	switch len(live) {
-	case 0:
-		return state.Run{}, fmt.Errorf("%w: none is live", state.ErrNoRun)
-	case 1:
-		return live[0], nil
-	}
-	names := make([]string, len(live))
-	for i, r := range live {
-		names[i] = r.Name
-	}
-	return state.Run{}, usagef("several runs are live, say which: %s", strings.Join(names, ", "))
-}

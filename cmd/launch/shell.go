@@ -25,12 +25,15 @@ func newShellCommand(g *globalOptions) *cobra.Command {
 				return err
 			}
 			defer eng.DB.Close()
-			run, services, err := runAndItsServices(ctx, eng.DB, args)
+			run, all, named, err := runAndItsServices(ctx, eng.DB, findHistory, args)
 			if err != nil {
 				return err
 			}
-			if len(services) != 1 {
-				return usagef("say to which service of run %s: %s", run.Name, someOf(services))
+			if len(named) == 0 && len(all) == 1 {
+				named = all
+			}
+			if len(named) != 1 {
+				return usagef("say to which service of run %s: %s", run.Name, someOf(all))
 			}
 			given, err := vars.given()
 			if err != nil {
@@ -41,7 +44,7 @@ func newShellCommand(g *globalOptions) *cobra.Command {
 				return err
 			}
 			defer restore()
-			return engine.Shell(ctx, eng, run, services[0], given, tty)
+			return engine.Shell(ctx, eng, run, named[0], given, tty)
 		},
 	}
 	vars.addFlags(cmd.Flags())
