@@ -287,7 +287,7 @@ func (s *Session) leftAt() error {
 
 // concludeReady records the end of a boot that reached what it was to reach, with the plan's outputs.
 func (s *Session) concludeReady() error {
-	if s.set.Until != "" {
+	if s.set.Until != "" && len(s.wanted()) < len(s.levels) {
 		return s.setRun(state.RunInterrupted, stoppedAfter(s.set.Until)).Wait()
 	}
 	outputs, diags := s.tree.Outputs()

@@ -89,7 +89,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 		return err
 	}
 	if set.Until != "" && engine.FindLevel(tree, set.Until) == nil {
-		return usagef("--until %s: the plan has no such level", set.Until)
+		return usagef("--until %s: the plan has no such level; it has %s", set.Until, someOf(levelNames(tree)))
 	}
 	if opts.dryRun {
 		return showDryRun(stdout, tree, asJSON)
@@ -109,6 +109,14 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	}
 	view.begin(s.Run(), s.Tree())
 	return drive(s, view, func() error { return s.Boot(ctx) })
+}
+
+func levelNames(tree *plan.Tree) []string {
+	names := make([]string, len(tree.Levels))
+	for i, level := range tree.Levels {
+		names[i] = level.Name
+	}
+	return names
 }
 
 // freeName chooses a name for a run that was given none: shop, shop-2, shop-3 …
