@@ -124,6 +124,7 @@ func newRootCommand() *cobra.Command {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	usageErrors(root)
+	g.completions(root)
 	return root
 }
 
