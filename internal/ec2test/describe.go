@@ -53,7 +53,7 @@ func (s *Server) selected(ids []string, p params, now time.Time) ([]*instance, e
 	}
 	switch {
 	case len(unknown) == 1:
-		return nil, fault(http.StatusBadRequest, "InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", unknown[0])
+		return nil, unknownInstance(unknown[0])
 	case len(unknown) > 1:
 		return nil, fault(http.StatusBadRequest, "InvalidInstanceID.NotFound", "The instance IDs '%s' do not exist", strings.Join(unknown, ", "))
 	}
@@ -257,6 +257,11 @@ func (s *Server) terminateInstances(p params) (answer, error) {
 	found, err := s.selected(ids, params{}, now)
 	if err != nil {
 		return nil, err
+	}
+	for _, i := range found {
+		if s.faults.Unterminated && i.state(now) == stateGone {
+			return nil, unknownInstance(i.id)
+		}
 	}
 	var out set[xmlStateChange]
 	for _, i := range found {

@@ -32,6 +32,9 @@ func (s *Server) createAutoScalingGroup(p params) (answer, error) {
 	}
 	from := p.sub("LaunchTemplate")
 	t, err := s.findTemplate(from.str("LaunchTemplateId"), from.str("LaunchTemplateName"))
+	if err == nil && s.late(t.created) {
+		err = unknownTemplate(t.name)
+	}
 	if err != nil {
 		return nil, validation("You must use a valid fully-formed launch template. %v", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -178,6 +179,21 @@ func (c *changes) tell() {
 	}
 }
 
+// Start starts an endpoint that ends with the test.
+func Start(t testing.TB, opt Options) *Server {
+	t.Helper()
+	s, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // Close ends the endpoint and its machines with every process on them.
 func (s *Server) Close() error {
 	s.http.CloseClientConnections()
@@ -198,12 +214,15 @@ func (s *Server) Env() []string {
 	}
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.URL,
-		"AWS_REGION=us-west-2",
+		"AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=" + key,
 		"AWS_SECRET_ACCESS_KEY=secret-of-the-test-endpoint",
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 }
+
+// region is where the endpoint is: it takes calls that are signed for it alone.
+const region = "us-west-2"
 
 // A handler changes and reads the model under s.mu.
 type handler func(s *Server, p params) (answer, error)
@@ -263,7 +282,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Form.Get("Version") == scalingProtocol.version {
 		handlers, protocol = scalingActions, scalingProtocol
 	}
-	result, lost, err := s.call(r, handlers, action)
+	result, lost, err := s.call(w.Header(), r, handlers, action)
 	switch {
 	case lost:
 		panic(http.ErrAbortHandler) // the effect took place; nobody hears of it
@@ -275,9 +294,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // call makes one API call. Its answer is lost where a fault says so.
-func (s *Server) call(r *http.Request, handlers map[string]handler, action string) (result answer, lost bool, err error) {
+func (s *Server) call(head http.Header, r *http.Request, handlers map[string]handler, action string) (result answer, lost bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	head.Set("Date", s.clock().UTC().Format(http.TimeFormat))
 	s.report.Calls[action]++
 	defer func() {
 		if e, ok := errors.AsType[*Error](err); ok {

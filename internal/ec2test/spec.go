@@ -80,7 +80,7 @@ func (s *Server) checkType(sp *spec, _ params) error {
 }
 
 func (s *Server) checkKey(sp *spec, _ params) error {
-	if sp.key != "" && s.keys[sp.key] == nil {
+	if k := s.keys[sp.key]; sp.key != "" && (k == nil || s.late(k.created)) {
 		return fault(http.StatusBadRequest, "InvalidKeyPair.NotFound", "The key pair '%s' does not exist", sp.key)
 	}
 	return nil
