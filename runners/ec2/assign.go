@@ -21,6 +21,9 @@ import (
 // those that are too many.
 func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instance) ([]held, error) {
 	placed, excess := place(instances, b.Count)
+	if at := slices.IndexFunc(instances, func(i types.Instance) bool { return ended(&i) }); at >= 0 {
+		b.died = endError(aws.ToString(instances[at].InstanceId), &instances[at])
+	}
 	var rows, live []held
 	for _, h := range r.all() {
 		if h.Batch != b.token || h.Status != "wanted" {

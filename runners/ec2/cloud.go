@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,9 +79,10 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("no AWS region: set region in the runner block, AWS_REGION, or a region in ~/.aws/config")
 	}
+	cfg.Credentials = tellingCredentials{cfg.Credentials}
 	client := httpClient(cfg)
 	retryer := newRetryer()
-	return &cloud{
+	api := &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
 			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
 			if c.Endpoint != "" {
@@ -98,8 +100,30 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 		region:  cfg.Region,
 		limit:   rate.NewLimiter(callRate, callBurst),
 		note:    note,
-	}, nil
+	}
+	for _, endpoint := range []*string{api.ec2.Options().BaseEndpoint, api.scaling.Options().BaseEndpoint} {
+		if u, err := url.Parse(aws.ToString(endpoint)); endpoint != nil && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			return nil, fmt.Errorf("the endpoint %q is no URL: it has to begin with http:// or https://", *endpoint)
+		}
+	}
+	return api, nil
 }
+
+// tellingCredentials are those that the SDK finds, with an error of a type that can be told from the API's own.
+type tellingCredentials struct{ aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider.
+func (p tellingCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := p.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		err = &credentialsError{err}
+	}
+	return found, err
+}
+
+type credentialsError struct{ error }
+
+func (e *credentialsError) Unwrap() error { return e.error }
 
 // httpClient is the SDK's own, with what the configuration says of it
 // (AWS_CA_BUNDLE), and our limits.
@@ -171,14 +195,20 @@ func (c *cloud) unlessRefused() func(*ec2.Options) {
 }
 
 // call makes one API call when the bucket has a token for it, and again, with
-// a pause, for as long as all that goes wrong is that it is throttled.
+// a pause, for as long as all that goes wrong is that it is throttled. A call that comes at a wrong time is made again
+// at once: by the answer the SDK knows the right one.
 func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Context, In, ...func(*Opt)) (Out, error), in In, options ...func(*Opt)) (Out, error) {
-	for told := false; ; told = true {
+	told, timed := false, false
+	for {
 		if err := c.limit.Wait(ctx); err != nil {
 			var none Out
 			return none, context.Cause(ctx)
 		}
 		out, err := f(ctx, in, options...)
+		if kindOf(err) == wrongTime && !timed {
+			timed = true
+			continue
+		}
 		if err == nil || kindOf(err) != throttled || ctx.Err() != nil {
 			if err != nil && ctx.Err() != nil {
 				err = context.Cause(ctx)
@@ -187,6 +217,7 @@ func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Contex
 		}
 		if !told {
 			c.note("the EC2 API throttles calls of this account; launch slows down and goes on")
+			told = true
 		}
 		select {
 		case <-time.After(throttlePause):

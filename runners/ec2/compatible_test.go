@@ -187,6 +187,35 @@ func TestDroppedTags(t *testing.T) {
 	}
 }
 
+// Some networks have IPv6 alone, and some clouds write 0.0.0.0 for an address that is not there.
+func TestAddresses(t *testing.T) {
+	private := false
+	for name, c := range map[string]struct {
+		faults ec2test.Faults
+		public *bool
+	}{
+		"IPv6 alone":  {ec2test.Faults{OnlyIPv6: true}, nil},
+		"written out": {ec2test.Faults{ZeroAddresses: true}, &private},
+		"both":        {ec2test.Faults{OnlyIPv6: true, ZeroAddresses: true}, &private},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{Faults: c.faults})
+			w.config.PublicAddress = c.public
+			facts := w.obtain(wants(1))["web[0]"]
+			if facts.Address != facts.PrivateAddress || strings.Contains(facts.Address, ":") != c.faults.OnlyIPv6 {
+				t.Errorf("facts: %+v", facts)
+			}
+			h, err := w.runner().Connect(t.Context(), runners.Target{Service: "web[0]"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestMetadataUnset(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	w.config.Metadata = "unset"

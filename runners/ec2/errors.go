@@ -23,6 +23,7 @@ const (
 	overQuota
 	notAllowed
 	badCredentials
+	wrongTime
 	badParameter
 	notFound
 	throttled
@@ -44,7 +45,6 @@ var kindByCode = map[string]kind{
 	"InsufficientVolumeCapacity":                       lacksCapacity,
 	"UnfulfillableCapacity":                            lacksCapacity,
 	"SpotMaxPriceTooLow":                               lacksCapacity,
-	"Unsupported":                                      lacksCapacity,
 	"InstanceLimitExceeded":                            overQuota,
 	"VcpuLimitExceeded":                                overQuota,
 	"MaxSpotInstanceCountExceeded":                     overQuota,
@@ -68,9 +68,13 @@ var kindByCode = map[string]kind{
 	"InvalidClientTokenId":                             badCredentials,
 	"SignatureDoesNotMatch":                            badCredentials,
 	"ExpiredToken":                                     badCredentials,
-	"RequestExpired":                                   badCredentials,
+	"RequestExpired":                                   wrongTime,
+	"RequestTimeTooSkewed":                             wrongTime,
+	"RequestInTheFuture":                               wrongTime,
 	"MissingAuthenticationToken":                       badCredentials,
 	"UnrecognizedClientException":                      badCredentials,
+	"InvalidSignatureException":                        badCredentials,
+	"ExpiredTokenException":                            badCredentials,
 	"InvalidInstanceID.NotFound":                       notFound,
 	"InvalidInstanceID.Malformed":                      badParameter,
 	"InvalidKeyPair.NotFound":                          notFound,
@@ -83,6 +87,7 @@ var kindByCode = map[string]kind{
 	"UnknownError":                                     other, // the SDK's name for an answer without a code
 	"ResourceInUse":                                    inUse,
 	"ScalingActivityInProgress":                        inUse,
+	"ResourceContention":                               inUse,
 	"RequestLimitExceeded":                             throttled,
 	"Throttling":                                       throttled,
 	"ThrottlingException":                              throttled,
@@ -101,6 +106,9 @@ var kindByCode = map[string]kind{
 func kindOf(err error) kind {
 	if statusOf(err) == http.StatusTooManyRequests {
 		return throttled // whatever stands before the API and says so
+	}
+	if _, ok := errors.AsType[*credentialsError](err); ok {
+		return badCredentials // also where the service that gives them out refuses
 	}
 	e, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
@@ -133,12 +141,6 @@ func statusOf(err error) int {
 	return e.HTTPStatusCode()
 }
 
-// final says whether an error is the endpoint's word, and not that it cannot answer at the moment.
-func final(err error) bool {
-	status := statusOf(err)
-	return status != 0 && status < http.StatusInternalServerError || status == http.StatusNotImplemented
-}
-
 // neverSent says whether a call failed before anything of it could reach the endpoint.
 func neverSent(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
@@ -149,7 +151,7 @@ func neverSent(err error) bool {
 // has listed, except where it is about time and order.
 func noEffect(err error) bool {
 	switch kindOf(err) {
-	case lacksCapacity, overQuota, notAllowed, badCredentials, badParameter, notFound, throttled:
+	case lacksCapacity, overQuota, notAllowed, badCredentials, wrongTime, badParameter, notFound, throttled:
 		return true
 	}
 	switch status := statusOf(err); status {
@@ -204,7 +206,10 @@ type Error struct {
 func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
-	if e.Code == "" {
+	switch {
+	case e.Code == "" && e.advice != "":
+		return fmt.Sprintf("%s: %s (%s)", e.Doing, e.advice, clean(shortened(e.Err).Error()))
+	case e.Code == "":
 		return fmt.Sprintf("%s: %v", e.Doing, shortened(e.Err))
 	}
 	return fmt.Sprintf("%s: %s (%s: %s)", e.Doing, e.advice, e.Code, messageOf(e.Err))
@@ -216,12 +221,18 @@ func explain(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	doing := fmt.Sprintf(format, args...)
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		return &Error{Doing: doing, Err: err}
+	told := &Error{Doing: fmt.Sprintf(format, args...), Err: err, kind: kindOf(err)}
+	api, answered := errors.AsType[smithy.APIError](err)
+	_, unsigned := errors.AsType[*credentialsError](err)
+	switch {
+	case unsigned:
+		told.advice = "there are no AWS credentials to sign the call with; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in again"
+	case answered:
+		told.Code, told.advice = api.ErrorCode(), adviceOn(err)
+	case neverSent(err):
+		told.advice = "the endpoint cannot be reached; check the region, the endpoint and the network"
 	}
-	return &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err), advice: adviceOn(err)}
+	return told
 }
 
 // adviceOn is what the operator can do about an answer of the API.
@@ -234,7 +245,9 @@ func adviceOn(err error) string {
 	case k == notAllowed:
 		return "these credentials may not do that; the account's administrator can allow it"
 	case k == badCredentials:
-		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
+		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from, that they are for this region, and this machine's clock"
+	case k == wrongTime:
+		return "this machine's clock and that of AWS differ; set it right and try again"
 	case lacksAction(err):
 		return "this cloud cannot do that"
 	case about(err, "metadataoption"):
@@ -276,6 +289,9 @@ func clean(s string) string {
 // shortened drops the SDK's own frames: "operation error EC2: RunInstances,
 // exceeded maximum number of attempts, 5, https response error …".
 func shortened(err error) error {
+	if e, ok := errors.AsType[*credentialsError](err); ok {
+		return e.error
+	}
 	if status := statusOf(err); status != 0 {
 		return fmt.Errorf("the endpoint answers %d (%s) without an error that can be read: is it one of EC2?", status, http.StatusText(status))
 	}

@@ -128,18 +128,18 @@ func (c *reach) hostKeys(ctx context.Context, r *Runner, h held) ([]cryptossh.Pu
 // console. The latest output can be had of some types of instances only; of the
 // others EC2 shows it a while later.
 func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.PublicKey, error) {
-	begin, latest := time.Now(), aws.Bool(true)
+	begin, latest, patience := time.Now(), aws.Bool(true), r.patience("", "EC2")
 	for {
 		out, err := call(ctx, r.cloud, r.cloud.ec2.GetConsoleOutput, &ec2.GetConsoleOutputInput{InstanceId: aws.String(id), Latest: latest})
-		if kindOf(err) == badParameter && latest != nil {
+		switch {
+		case kindOf(err) == notFound: // not known everywhere yet
+		case refused(err) && latest != nil:
 			latest = nil
 			continue
-		}
-		if err != nil && kindOf(err) != notFound {
+		case err != nil && !patience.bears(ctx, err):
 			return nil, explain(err, "read the console output of %s", id)
-		}
-		if err == nil {
-			text, err := base64.StdEncoding.DecodeString(aws.ToString(out.Output))
+		case err == nil:
+			text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(aws.ToString(out.Output)))
 			if err != nil {
 				text = []byte(aws.ToString(out.Output)) // some compatible clouds send it as it is
 			}
@@ -150,7 +150,7 @@ func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.Public
 		select {
 		case <-time.After(pauseAfter(time.Since(begin))):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the console output of %s shows no SSH host keys: %w", id, context.Cause(ctx))
+			return nil, fmt.Errorf("the console output of %s shows no SSH host keys, which cloud-init prints there: leave out host_key in the runner block to have launch make one, or name it in ssh { host_key } (%w)", id, context.Cause(ctx))
 		}
 	}
 }
@@ -200,7 +200,7 @@ func (r *Runner) watch(ctx context.Context, h held) error {
 			}
 		}
 		if st := stateOf(s.instance); st != types.InstanceStateNameRunning && st != types.InstanceStateNamePending {
-			return fmt.Errorf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))
+			return endError(h.ID, s.instance)
 		}
 	}
 }

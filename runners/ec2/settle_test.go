@@ -178,7 +178,7 @@ func TestAnswersWithoutEffect(t *testing.T) {
 	if !noEffect(err) {
 		t.Errorf("a call that could not be sent may have had an effect: %v", err)
 	}
-	if text := explain(err, "look").Error(); !strings.HasPrefix(text, `look: Post "http://127.0.0.1:1/": dial tcp`) {
+	if text := explain(err, "look").Error(); !strings.HasPrefix(text, `look: the endpoint cannot be reached; check the region, the endpoint and the network (Post "http://127.0.0.1:1/": dial tcp`) {
 		t.Errorf("told as %q", text)
 	}
 }
