@@ -40,6 +40,7 @@ type Options struct {
 
 	Images   []string // ids that exist; none means ami-12345678
 	Groups   []string // names of security groups besides "default"
+	OtherVPC bool     // there is a second VPC, not the default one, with groups of the same names
 	Profiles []string // names of IAM instance profiles that exist
 
 	AccessKeyID string // whose signature is accepted; "" means any

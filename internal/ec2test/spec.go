@@ -126,7 +126,7 @@ func (s *Server) checkNetwork(sp *spec, p params) error {
 	}
 	sp.zone, sp.public = s.subnets()[at].Zone, public
 	for _, g := range ids {
-		if !slices.ContainsFunc(s.securityGroups(), func(x securityGroup) bool { return x.ID == g }) {
+		if !slices.ContainsFunc(s.securityGroups(), func(x securityGroup) bool { return x.ID == g && x.VPC == vpcID }) {
 			return fault(http.StatusBadRequest, "InvalidGroup.NotFound", "The security group '%s' does not exist in VPC '%s'", g, vpcID)
 		}
 		sp.groups = append(sp.groups, g)

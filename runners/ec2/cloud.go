@@ -198,15 +198,14 @@ func (c *cloud) unlessRefused() func(*ec2.Options) {
 // a pause, for as long as all that goes wrong is that it is throttled. A call that comes at a wrong time is made again
 // at once: by the answer the SDK knows the right one.
 func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Context, In, ...func(*Opt)) (Out, error), in In, options ...func(*Opt)) (Out, error) {
-	told, timed := false, false
-	for {
+	told := false
+	for try := 1; ; try++ {
 		if err := c.limit.Wait(ctx); err != nil {
 			var none Out
 			return none, context.Cause(ctx)
 		}
 		out, err := f(ctx, in, options...)
-		if kindOf(err) == wrongTime && !timed {
-			timed = true
+		if kindOf(err) == wrongTime && try < attempts {
 			continue
 		}
 		if err == nil || kindOf(err) != throttled || ctx.Err() != nil {

@@ -321,17 +321,6 @@ func TestInstanceThatDiesWhileStarting(t *testing.T) {
 	}
 }
 
-// Where nobody saw it before it ended, the service is told why all the same, and that it is gone.
-func TestInstancesThatDieUnseen(t *testing.T) {
-	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{DieStarting: 4, LoseAnswers: map[string]int{"RunInstances": 2}}})
-	_, errs := awaitAll(t, w.runner(), wants(2))
-	for _, want := range wants(2) {
-		if err := errs[want.Service]; !errors.Is(err, runners.ErrGone) || !strings.Contains(err.Error(), "Internal error on launch") {
-			t.Errorf("Await(%s): %v", want.Service, err)
-		}
-	}
-}
-
 func TestExistingInstanceIsUsedAndLeftAlone(t *testing.T) {
 	w := newWorld(t, ec2test.Options{})
 	mine, errs := awaitAll(t, w.runner(), wants(1))

@@ -88,6 +88,42 @@ func TestBadGateways(t *testing.T) {
 	})
 }
 
+// Where nobody saw it before it ended, the service is told why all the same, and that it is gone.
+func TestInstancesThatDieUnseen(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{DieStarting: 4, LoseAnswers: map[string]int{"RunInstances": 2}}})
+	_, errs := awaitAll(t, w.runner(), wants(2))
+	for _, want := range wants(2) {
+		if err := errs[want.Service]; !errors.Is(err, runners.ErrGone) || !strings.Contains(err.Error(), "Internal error on launch") {
+			t.Errorf("Await(%s): %v", want.Service, err)
+		}
+	}
+}
+
+// An instance that ends while launch waits to be let in is told of, once.
+func TestInstanceThatDiesWhileBooting(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Boot: ec2test.Delay{Min: time.Hour}})
+	facts := w.obtain(wants(1))["web[0]"]
+	if err := w.Kill(facts.InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.runner().Connect(t.Context(), runners.Target{Service: "web[0]"})
+	want := "connect to " + facts.InstanceID + " (" + facts.Address + "): the instance " + facts.InstanceID + " is terminated: Server.InternalError: the host failed"
+	if err == nil || err.Error() != want || !errors.Is(err, runners.ErrGone) {
+		t.Errorf("Connect = %v, want %s", err, want)
+	}
+}
+
+// A group's name is that of the network where the instance goes.
+func TestGroupsOfTwoNetworks(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Groups: []string{"web"}, OtherVPC: true})
+	w.config.SecurityGroups = []string{"web", "default"}
+	w.obtain(wants(1))
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeSubnets": {Code: "UnauthorizedOperation", Status: 403}}})
+	if err := w.runner().Request(t.Context(), wants(2)); err == nil || !strings.Contains(err.Error(), `2 security groups are named "web"`) {
+		t.Errorf("Request = %v", err)
+	}
+}
+
 // A group that is busy is asked to end again.
 func TestBusyGroup(t *testing.T) {
 	w := newWorld(t, ec2test.Options{})
@@ -138,7 +174,7 @@ func TestEndedAndNotThere(t *testing.T) {
 func TestWrongClock(t *testing.T) {
 	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
-			w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{ClockAhead: ahead}})
+			w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{ClockAhead: ahead, LoseAnswers: map[string]int{"ImportKeyPair": 2}}})
 			w.obtain(wants(1))
 			w.end(wants(1))
 		})

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -220,11 +221,18 @@ func (r *Runner) scalingGroup(ctx context.Context, t *template, service string) 
 	case r.config.AvailabilityZone != "":
 		in.AvailabilityZones = []string{r.config.AvailabilityZone}
 	default:
-		zones, err := r.defaultSubnets(ctx)
+		subnets, err := r.defaultSubnets(ctx)
 		if err != nil {
 			return err
 		}
-		in.VPCZoneIdentifier = aws.String(strings.Join(zones, ","))
+		if len(subnets) == 0 {
+			return fmt.Errorf("there are no default subnets in %s: a pool needs subnet in the runner block", r.cloud.region)
+		}
+		var ids []string
+		for _, s := range subnets {
+			ids = append(ids, aws.ToString(s.SubnetId))
+		}
+		in.VPCZoneIdentifier = aws.String(strings.Join(ids, ","))
 	}
 	_, err := call(ctx, r.cloud, r.cloud.scaling.CreateAutoScalingGroup, in)
 	if kindOf(err) == alreadyThere {
@@ -234,21 +242,12 @@ func (r *Runner) scalingGroup(ctx context.Context, t *template, service string) 
 }
 
 // defaultSubnets are those of the default VPC, one per zone.
-func (r *Runner) defaultSubnets(ctx context.Context) ([]string, error) {
+func (r *Runner) defaultSubnets(ctx context.Context) ([]types.Subnet, error) {
 	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSubnets, &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter("default-for-az", "true")}})
 	if err != nil {
 		return nil, explain(err, "look up the default subnets")
 	}
-	var ids []string
-	for _, s := range out.Subnets {
-		if aws.ToBool(s.DefaultForAz) {
-			ids = append(ids, aws.ToString(s.SubnetId))
-		}
-	}
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("there are no default subnets in %s: a pool needs subnet in the runner block", r.cloud.region)
-	}
-	return ids, nil
+	return slices.DeleteFunc(out.Subnets, func(s types.Subnet) bool { return !aws.ToBool(s.DefaultForAz) }), nil
 }
 
 // resizePool gives a group the size that the plan says, where it has another one: by an earlier plan, or by somebody's hand.

@@ -60,7 +60,7 @@ func (c *reach) close() error { return c.runner.Close() }
 // connect logs in to an instance. While it does not answer, launch looks
 // whether it is still there, and stops waiting where it is not.
 func (c *reach) connect(ctx context.Context, r *Runner, h held) (runners.Host, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("it did not let launch in within %v", connectTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("it did not let launch in within %v; its security groups have to let SSH in from here", connectTimeout))
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -95,10 +95,14 @@ func (c *reach) login(ctx context.Context, r *Runner, h held) (runners.Host, err
 		return nil, err
 	}
 	host, err := c.runner.ConnectTo(ctx, end, h.Service)
-	if err != nil && ctx.Err() != nil && context.Cause(ctx) != nil {
-		return nil, fmt.Errorf("connect to %s: %w", end.Name, errors.Join(context.Cause(ctx), err))
+	_, unreachable := errors.AsType[*runners.UnreachableError](err) // which names the host
+	switch cause := context.Cause(ctx); {
+	case err == nil || cause == nil || unreachable && errors.Is(err, cause):
+		return host, err
+	case !errors.Is(err, cause):
+		err = errors.Join(cause, err)
 	}
-	return host, err
+	return nil, fmt.Errorf("connect to %s: %w", end.Name, err)
 }
 
 // hostKeys are the keys that the instance may have. None leaves it to

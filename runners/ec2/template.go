@@ -136,7 +136,7 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 		}
 		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
 	}
-	ids := map[string][]string{}
+	named := map[string][]types.SecurityGroup{}
 	pages := ec2.NewDescribeSecurityGroupsPaginator(pacedGroups{r.cloud}, &ec2.DescribeSecurityGroupsInput{Filters: filters})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -144,26 +144,43 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 			return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
 		}
 		for _, g := range page.SecurityGroups {
-			if vpc != "" && aws.ToString(g.VpcId) != vpc {
-				continue // a compatible cloud may pass over the filter
-			}
-			ids[aws.ToString(g.GroupName)] = append(ids[aws.ToString(g.GroupName)], aws.ToString(g.GroupId))
+			named[aws.ToString(g.GroupName)] = append(named[aws.ToString(g.GroupName)], g)
 		}
+	}
+	if vpc == "" && slices.ContainsFunc(names, func(name string) bool { return len(named[name]) > 1 }) {
+		vpc = r.defaultVPC(ctx)
 	}
 	var out []string
 	for _, g := range r.config.SecurityGroups {
-		switch found := ids[g]; {
-		case strings.HasPrefix(g, "sg-"):
+		if strings.HasPrefix(g, "sg-") {
 			out = append(out, g)
-		case len(found) == 0:
-			return nil, fmt.Errorf("there is no security group named %q in %s: correct security_groups in the runner block", g, r.cloud.region)
-		case len(found) > 1:
-			return nil, fmt.Errorf("%d security groups are named %q (%s): give the id of one, or a subnet", len(found), g, strings.Join(found, ", "))
+			continue
+		}
+		var ids []string
+		for _, group := range named[g] { // a compatible cloud may pass over the filter
+			if vpc == "" || aws.ToString(group.VpcId) == vpc {
+				ids = append(ids, aws.ToString(group.GroupId))
+			}
+		}
+		switch len(ids) {
+		case 0:
+			return nil, fmt.Errorf("there is no security group named %q in %s: correct security_groups in the runner block", g, strings.TrimSpace(r.cloud.region+" "+vpc))
+		case 1:
+			out = append(out, ids[0])
 		default:
-			out = append(out, found[0])
+			return nil, fmt.Errorf("%d security groups are named %q (%s): give the id of one, or a subnet", len(ids), g, strings.Join(ids, ", "))
 		}
 	}
 	return out, nil
+}
+
+// defaultVPC is where an instance goes that no subnet is named for, "" where that cannot be told.
+func (r *Runner) defaultVPC(ctx context.Context) string {
+	subnets, err := r.defaultSubnets(ctx)
+	if err != nil || len(subnets) == 0 {
+		return "" // the groups of one name are told then
+	}
+	return aws.ToString(subnets[0].VpcId)
 }
 
 // pacedGroups lets the SDK's paginator make its calls through call, without the filters where they are refused.
