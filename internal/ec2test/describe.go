@@ -27,7 +27,7 @@ func (s *Server) describeInstances(p params) (answer, error) {
 	for _, i := range matching[from:to] {
 		n := len(out.Items)
 		if n == 0 || out.Items[n-1].ID != i.reservation {
-			out.Items = append(out.Items, xmlReservation{ID: i.reservation, Owner: ownerID})
+			out.Items = append(out.Items, xmlReservation{ID: i.reservation, Owner: s.opt.Account})
 			n++
 		}
 		list := &out.Items[n-1].Instances

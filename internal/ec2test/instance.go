@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-const ownerID = "123456789012"
-
 // An instance is one VM. Its state follows from the clock.
 type instance struct {
 	id, reservation, token string
@@ -245,7 +243,7 @@ func (s *Server) describeAs(i *instance, st instanceState, now time.Time) xmlIns
 		x.Lifecycle = "spot"
 	}
 	if i.profile != "" {
-		x.Profile = &xmlProfile{"arn:aws:iam::" + ownerID + ":instance-profile/" + i.profile}
+		x.Profile = &xmlProfile{"arn:aws:iam::" + s.opt.Account + ":instance-profile/" + i.profile}
 	}
 	switch st {
 	case statePending:

@@ -44,11 +44,11 @@ type securityGroup struct {
 func (s *Server) securityGroups() []securityGroup {
 	var out []securityGroup
 	for i, name := range append([]string{"default"}, s.opt.Groups...) {
-		out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0000_0000+i), name, "the group " + name, ownerID, vpcID})
+		out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0000_0000+i), name, "the group " + name, s.opt.Account, vpcID})
 	}
 	if s.opt.OtherVPC {
 		for i, g := range slices.Clone(out) {
-			out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0001_0000+i), g.Name, g.Description, ownerID, otherVPCID})
+			out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0001_0000+i), g.Name, g.Description, s.opt.Account, otherVPCID})
 		}
 	}
 	return out
@@ -163,7 +163,7 @@ func (s *Server) describeImages(p params) (answer, error) {
 	var all []image
 	for _, id := range s.opt.Images {
 		all = append(all, image{
-			id, ownerID + "/" + id, "available", ownerID, true, "arm64", "machine", "image " + id, "ebs", rootDevice,
+			id, s.opt.Account + "/" + id, "available", s.opt.Account, true, "arm64", "machine", "image " + id, "ebs", rootDevice,
 			set[xmlDevice]{[]xmlDevice{{rootDevice, "snap-0", 8, "gp3", true}}}, "hvm",
 		})
 	}

@@ -46,7 +46,7 @@ func (s *Server) runInstances(p params) (answer, error) {
 		for _, i := range use.instances {
 			told.Items = append(told.Items, s.describe(i, now))
 		}
-		return reservationAnswer(use.reservation, told), nil
+		return s.reservationAnswer(use.reservation, told), nil
 	}
 	sp, err := s.specOf(p)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Server) runInstances(p params) (answer, error) {
 			told.Items = append(told.Items, s.describeAs(i, statePending, now))
 		}
 	}
-	return reservationAnswer(reservation, told), nil
+	return s.reservationAnswer(reservation, told), nil
 }
 
 // refuseTagSpecs is what clouds answer that know no tags in a call which makes something.
@@ -160,10 +160,10 @@ type xmlReservation struct {
 	Instances set[xmlInstance] `xml:"instancesSet"`
 }
 
-func reservationAnswer(id string, instances set[xmlInstance]) answer {
+func (s *Server) reservationAnswer(id string, instances set[xmlInstance]) answer {
 	return answer{
 		{"reservationId", id},
-		{"ownerId", ownerID},
+		{"ownerId", s.opt.Account},
 		{"groupSet", set[xmlGroupRef]{}},
 		{"instancesSet", instances},
 	}

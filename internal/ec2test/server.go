@@ -43,6 +43,7 @@ type Options struct {
 	OtherVPC bool     // there is a second VPC, not the default one, with groups of the same names
 	Profiles []string // names of IAM instance profiles that exist
 
+	Account     string // whose everything is; "" means 123456789012
 	AccessKeyID string // whose signature is accepted; "" means any
 	OpenSSH     bool   // each machine is a real sshd process, not a server in this one
 	SSHPort     int    // where machines answer; 0 means a free port
@@ -129,6 +130,9 @@ func fillDefaults(opt *Options) {
 	}
 	if opt.Forget == 0 {
 		opt.Forget = time.Hour
+	}
+	if opt.Account == "" {
+		opt.Account = "123456789012"
 	}
 	if opt.Seed == 0 {
 		opt.Seed = 1
@@ -259,6 +263,12 @@ var scalingActions = map[string]handler{
 	"TerminateInstanceInAutoScalingGroup": (*Server).terminateInScalingGroup,
 }
 
+var identityActions = map[string]handler{
+	"GetCallerIdentity": func(s *Server, _ params) (answer, error) {
+		return answer{{"Arn", "arn:aws:iam::" + s.opt.Account + ":root"}, {"UserId", s.opt.Account}, {"Account", s.opt.Account}}, nil
+	},
+}
+
 // maxRequest bounds a request's body: user data is at most 16 KB, ids a few
 // bytes each, so a megabyte is far above any call that the real service takes.
 const maxRequest = 1 << 20
@@ -280,8 +290,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	action := r.Form.Get("Action")
 	handlers, protocol := ec2Actions, ec2Protocol
-	if r.Form.Get("Version") == scalingProtocol.version {
+	switch r.Form.Get("Version") {
+	case scalingProtocol.version:
 		handlers, protocol = scalingActions, scalingProtocol
+	case identityProtocol.version:
+		handlers, protocol = identityActions, identityProtocol
 	}
 	result, lost, err := s.call(w.Header(), r, handlers, action)
 	switch {

@@ -70,7 +70,7 @@ func (s *Server) createLaunchTemplate(p params) (answer, error) {
 }
 
 func (s *Server) describeTemplate(t *launchTemplate) xmlTemplate {
-	return xmlTemplate{t.id, t.name, timestamp(t.created), "arn:aws:iam::" + ownerID + ":root", 1, 1, s.visibleTags(t.tags, time.Now())}
+	return xmlTemplate{t.id, t.name, timestamp(t.created), "arn:aws:iam::" + s.opt.Account + ":root", 1, 1, s.visibleTags(t.tags, time.Now())}
 }
 
 func (s *Server) findTemplate(id, name string) (*launchTemplate, error) {

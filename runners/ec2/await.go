@@ -187,6 +187,8 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 		return explain(err, "look at the instance %s", h.ID)
 	case s.instance == nil && time.Since(h.Asked) < consistency && !h.Existing:
 		return nil // not known everywhere yet
+	case s.instance == nil && r.otherAccount(ctx) != nil:
+		return r.otherAccount(ctx)
 	case s.instance == nil:
 		return &endedError{fmt.Sprintf("the instance %s is gone", h.ID)}
 	case s.impaired != "":

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/time/rate"
@@ -49,13 +50,14 @@ const (
 
 // A cloud makes API calls to one region.
 type cloud struct {
-	ec2     *ec2.Client
-	scaling *autoscaling.Client
-	retryer aws.RetryerV2
-	http    *http.Client // of both
-	region  string
-	limit   *rate.Limiter
-	note    func(text string)
+	ec2      *ec2.Client
+	scaling  *autoscaling.Client
+	identity *sts.Client
+	retryer  aws.RetryerV2
+	http     *http.Client // of all of them
+	region   string
+	limit    *rate.Limiter
+	note     func(text string)
 
 	refusedFilters sync.Map    // names of filters that this cloud refuses
 	takesNoTags    atomic.Bool // this cloud refuses tags in a call that makes something
@@ -90,6 +92,12 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 			}
 		}),
 		scaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
+			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			if c.Endpoint != "" {
+				o.BaseEndpoint = aws.String(c.Endpoint)
+			}
+		}),
+		identity: sts.NewFromConfig(cfg, func(o *sts.Options) {
 			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)

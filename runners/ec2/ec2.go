@@ -42,6 +42,7 @@ type Runner struct {
 	made   func() (string, error) // see madeOf, with the runner block's user data
 
 	atHome     atomic.Bool    // the ledger has the region, see record
+	account    account        // whose the credentials are
 	background sync.WaitGroup // of calls that nothing but Close waits for
 
 	requesting sync.Mutex // held while instances are asked for or released

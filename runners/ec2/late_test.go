@@ -37,8 +37,8 @@ func TestKeyPairThatIsNotThere(t *testing.T) {
 
 // A gateway that fails is waited out, also while instances, pools and console output are waited for.
 func TestBadGateways(t *testing.T) {
-	fail := func(action string) ec2test.Faults {
-		return ec2test.Faults{BadGateways: map[string]int{action: attempts}}
+	fail := func(action string, looks int) ec2test.Faults {
+		return ec2test.Faults{BadGateways: map[string]int{action: looks * attempts}}
 	}
 	told := func(w *world, service, api string) {
 		t.Helper()
@@ -51,7 +51,7 @@ func TestBadGateways(t *testing.T) {
 		w := newWorld(t, ec2test.Options{Ending: 100 * time.Millisecond})
 		w.obtain(wants(2))
 		r := w.runner()
-		w.SetFaults(fail("DescribeInstances"))
+		w.SetFaults(fail("DescribeInstances", 1))
 		if errs := r.Release(t.Context(), names(wants(2))); len(errs) > 0 {
 			t.Error(errs)
 		}
@@ -65,7 +65,7 @@ func TestBadGateways(t *testing.T) {
 		if _, err := r.Await(t.Context(), runners.Want{Service: "workers"}); err != nil {
 			t.Fatal(err)
 		}
-		w.SetFaults(fail("DescribeAutoScalingGroups"))
+		w.SetFaults(fail("DescribeAutoScalingGroups", 2))
 		if errs := r.Release(t.Context(), []string{"workers"}); len(errs) > 0 {
 			t.Error(errs)
 		}
@@ -76,7 +76,7 @@ func TestBadGateways(t *testing.T) {
 		w := newWorld(t, ec2test.Options{})
 		w.config.HostKey = "console"
 		w.obtain(wants(1))
-		w.SetFaults(fail("GetConsoleOutput"))
+		w.SetFaults(fail("GetConsoleOutput", 1))
 		h, err := w.runner().Connect(t.Context(), runners.Target{Service: "web[0]"})
 		if err != nil {
 			t.Fatal(err)

@@ -164,14 +164,22 @@ func (r *Runner) launchTemplate(ctx context.Context, t *template, service string
 			DeviceIndex: n.DeviceIndex, Groups: n.Groups, AssociatePublicIpAddress: n.AssociatePublicIpAddress, DeleteOnTermination: n.DeleteOnTermination,
 		})
 	}
-	_, err := call(ctx, r.cloud, r.cloud.ec2.CreateLaunchTemplate, &ec2.CreateLaunchTemplateInput{
+	out, err := call(ctx, r.cloud, r.cloud.ec2.CreateLaunchTemplate, &ec2.CreateLaunchTemplateInput{
 		LaunchTemplateName: aws.String(name), LaunchTemplateData: data,
 		TagSpecifications: tagSpecs(tags, types.ResourceTypeLaunchTemplate),
 	})
 	if kindOf(err) == alreadyThere {
 		return nil // an earlier call took effect; its name is this run's and this service's
 	}
-	return explain(err, "make the launch template %s", name)
+	if err != nil {
+		return explain(err, "make the launch template %s", name)
+	}
+	if made := out.LaunchTemplate; made != nil {
+		if row := r.accountRow(accountOf(aws.ToString(made.CreatedBy))); row != nil {
+			return r.record(ctx, row...)
+		}
+	}
+	return nil
 }
 
 func (r *Runner) poolTags(t *template, service string) map[string]string {
@@ -284,11 +292,13 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 	if !has {
 		return nil
 	}
-	made := true
-	if res.Status == "wanted" { // a cloud without Auto Scaling has no group of that name
-		_, err := r.group(ctx, res.Key)
-		made = !refused(err)
+	g, err := r.group(ctx, res.Key)
+	if g == nil && err == nil {
+		if err := r.otherAccount(ctx); err != nil {
+			return fmt.Errorf("delete the Auto Scaling group %s: %w", res.Key, err)
+		}
 	}
+	made := res.Status != "wanted" || !refused(err) // a cloud without Auto Scaling has no group of that name
 	if made {
 		res.Status = "ending"
 		if err := r.env.Ledger.Put(ctx, res); err != nil {
@@ -298,7 +308,7 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 			return err
 		}
 	}
-	_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
+	_, err = call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
 	if err != nil && kindOf(err) != notFound && (made || !refused(err)) {
 		return explain(err, "delete the launch template %s", res.Key)
 	}

@@ -119,6 +119,8 @@ func (r *Runner) inspectPool(ctx context.Context, service string) error {
 	switch {
 	case err != nil:
 		return err
+	case g == nil && r.otherAccount(ctx) != nil:
+		return r.otherAccount(ctx)
 	case g == nil || aws.ToString(g.Status) != "":
 		return fmt.Errorf("the Auto Scaling group %s is gone", name)
 	case int(aws.ToInt32(g.DesiredCapacity)) != r.config.Pool.Size:

@@ -178,6 +178,8 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 				known = append(known, h.ID)
 			case time.Since(h.Asked) < consistency:
 				unknown = append(unknown, h)
+			case r.otherAccount(ctx) != nil:
+				errs[h.ID] = fmt.Errorf("end the instance %s: %w", h.ID, r.otherAccount(ctx))
 			default:
 				r.env.Note(h.Service, fmt.Sprintf("EC2 knows no instance %s in %s; it is taken for ended", h.ID, r.cloud.region))
 			}
@@ -234,7 +236,11 @@ func (h held) known() bool { return h.Public != "" || h.Private != "" }
 func (r *Runner) Sweep(ctx context.Context) error {
 	r.requesting.Lock()
 	defer r.requesting.Unlock()
-	return errors.Join(r.settle(ctx, false), r.sweepPools(ctx), r.sweepInstances(ctx), r.deleteKeyPairs(ctx), r.removeKeys())
+	if err := errors.Join(r.settle(ctx, false), r.sweepPools(ctx), r.sweepInstances(ctx)); err != nil {
+		// What has the run's keys is not all gone, or out of sight: they go with the last of it.
+		return err
+	}
+	return errors.Join(r.deleteKeyPairs(ctx), r.removeKeys())
 }
 
 // sweepInstances ends what has the run's tag, or stands in its ledger, and

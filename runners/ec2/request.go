@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
@@ -152,6 +153,7 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 		told := explain(err, "start %s", b.what(r.config))
 		switch {
 		case err == nil:
+			b.owner = aws.ToString(out.OwnerId)
 			r.tagUntagged(ctx, t, b, out.Instances)
 			if seen = join(seen, out.Instances); len(seen) < b.least() {
 				return r.settleByLooking(ctx, b) // more were started than the answer tells of

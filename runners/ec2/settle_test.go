@@ -35,23 +35,21 @@ func (w *world) killed(list []runners.Want) {
 	}
 }
 
-// age lets the calls of the run have been made earlier.
+// age lets everything of the run have been asked for earlier.
 func (w *world) age(by time.Duration) {
 	w.t.Helper()
 	for key, row := range w.ledger.rows {
-		if row.Kind != kindBatch {
+		if row.Data == "" {
 			continue
 		}
-		var b batchRecord
-		if err := json.Unmarshal([]byte(row.Data), &b); err != nil {
+		var record struct {
+			Asked time.Time `json:"asked"`
+		}
+		if err := json.Unmarshal([]byte(row.Data), &record); err != nil {
 			w.t.Fatal(err)
 		}
-		b.Asked = b.Asked.Add(-by)
-		data, err := json.Marshal(b)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		row.Data = string(data)
+		asked := func(at time.Time) string { return at.Format(time.RFC3339Nano) }
+		row.Data = strings.Replace(row.Data, asked(record.Asked), asked(record.Asked.Add(-by)), 1)
 		w.ledger.rows[key] = row
 	}
 }
