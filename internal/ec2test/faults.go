@@ -42,6 +42,7 @@ type Faults struct {
 	Untold         bool     // the answer of RunInstances tells of none of its instances
 	PlainConsole   bool     // the console output is not encoded
 	NoMetadata     bool     // RunInstances with MetadataOptions is refused
+	SamePage       bool     // each page of an answer says that the same one is to follow
 	NoLatest       bool     // the console output cannot be had with Latest
 	OnlyLatest     bool     // without Latest the console output is that of a while ago: empty
 	OnlyIPv6       bool     // instances have no IPv4 address

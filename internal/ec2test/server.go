@@ -328,6 +328,12 @@ func (s *Server) call(head http.Header, r *http.Request, handlers map[string]han
 	if err := s.faultBefore(action, r.Form.Get("Version") == scalingProtocol.version); err != nil {
 		return nil, false, err
 	}
+	if s.faults.SamePage {
+		r.Form.Del("NextToken")
+	}
 	result, err = h(s, params{values: r.Form})
+	if s.faults.SamePage && err == nil {
+		result = append(result, field{"nextToken", "again"}, field{"NextToken", "again"})
+	}
 	return result, s.loseAnswer(action), err
 }

@@ -3,6 +3,7 @@ package ec2
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ type account struct {
 
 // accountRow is the row of an account that an answer has told of; none where it is known, or not told.
 func (r *Runner) accountRow(id string) []runners.Resource {
-	if id == "" || len(r.env.Ledger.List(kindAccount)) > 0 {
+	known := func(res runners.Resource) bool { return res.Key == homeKey(r.config) }
+	if id == "" || slices.ContainsFunc(r.env.Ledger.List(kindAccount), known) {
 		return nil
 	}
 	return []runners.Resource{{Kind: kindAccount, Key: homeKey(r.config), ID: id, Status: "live"}}

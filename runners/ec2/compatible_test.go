@@ -216,6 +216,38 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// An endpoint whose answers have no end does not keep launch reading.
+func TestTheSamePageAgain(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Groups: []string{"web"}, Faults: ec2test.Faults{SamePage: true}})
+	w.config.SecurityGroups = []string{"web"}
+	r := w.runner()
+	running := types.Instance{InstanceId: aws.String("i-1"), State: &types.InstanceState{Name: types.InstanceStateNameRunning}}
+	for name, look := range map[string]func() error{
+		"instances": func() error { _, err := r.cloud.findInstances(t.Context()); return err },
+		"checks": func() error {
+			_, err := r.fleet.impaired(t.Context(), []string{"i-1"}, map[string]*types.Instance{"i-1": &running})
+			return err
+		},
+		"templates": func() error { _, err := r.cloud.findTemplates(t.Context()); return err },
+		"groups":    func() error { _, err := r.cloud.findGroups(t.Context()); return err },
+		"security":  func() error { _, err := r.securityGroups(t.Context()); return err },
+	} {
+		if err := look(); !errors.Is(err, errSamePage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Tags may be refused for one of the things that a call makes.
+func TestUntaggableVolumes(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{
+		Refuse:      map[string]ec2test.Error{"RunInstances": {Code: "InvalidParameterValue", Message: "'volume' is not a valid taggable resource type for this operation."}},
+		RefuseTimes: map[string]int{"RunInstances": 1},
+	}})
+	w.obtain(wants(2))
+	w.end(wants(2))
+}
+
 func TestMetadataUnset(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	w.config.Metadata = "unset"

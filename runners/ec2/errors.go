@@ -192,6 +192,9 @@ func about(err error, parameter string) bool {
 	return ok && refused(err) && strings.Contains(strings.ToLower(text.Replace(api.ErrorMessage())), parameter)
 }
 
+// aboutTags says whether a call was refused for the tags that it gives to what it makes.
+func aboutTags(err error) bool { return about(err, "tagspecification") || about(err, "taggable") }
+
 // An Error is an answer of the API that the operator has to deal with. Its text
 // is a sentence that says what to do.
 type Error struct {

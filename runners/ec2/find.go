@@ -133,8 +133,8 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 			f.Created = aws.ToTime(t.CreateTime)
 			all = appendOurs(all, f)
 		}
-		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
-			return all, nil
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return all, err
 		}
 	}
 }
@@ -164,8 +164,8 @@ func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 			f.Created = aws.ToTime(g.CreatedTime)
 			all = appendOurs(all, f)
 		}
-		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
-			return all, nil
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return all, err
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 		TagSpecifications: tagSpecs(r.runTags(), types.ResourceTypeKeyPair),
 	}
 	out, err := call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)
-	if about(err, "tagspecification") {
+	if aboutTags(err) {
 		r.env.Note("", "the cloud does not tag key pairs, so launch clean cannot find "+r.keyPairName()+"; it goes with the run")
 		in.TagSpecifications = nil
 		out, err = call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)

@@ -159,7 +159,7 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 				return r.settleByLooking(ctx, b) // more were started than the answer tells of
 			}
 			return r.assign(ctx, b, seen)
-		case in.TagSpecifications != nil && about(err, "tagspecification"):
+		case in.TagSpecifications != nil && aboutTags(err):
 			r.cloud.takesNoTags.Store(true)
 			continue
 		case !repeated && r.keyIsLate(err):

@@ -136,16 +136,9 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 		}
 		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
 	}
-	named := map[string][]types.SecurityGroup{}
-	pages := ec2.NewDescribeSecurityGroupsPaginator(pacedGroups{r.cloud}, &ec2.DescribeSecurityGroupsInput{Filters: filters})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
-		}
-		for _, g := range page.SecurityGroups {
-			named[aws.ToString(g.GroupName)] = append(named[aws.ToString(g.GroupName)], g)
-		}
+	named, err := r.groupsByName(ctx, filters)
+	if err != nil {
+		return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
 	}
 	if vpc == "" && slices.ContainsFunc(names, func(name string) bool { return len(named[name]) > 1 }) {
 		vpc = r.defaultVPC(ctx)
@@ -183,17 +176,26 @@ func (r *Runner) defaultVPC(ctx context.Context) string {
 	return aws.ToString(subnets[0].VpcId)
 }
 
-// pacedGroups lets the SDK's paginator make its calls through call, without the filters where they are refused.
-type pacedGroups struct{ *cloud }
-
-func (p pacedGroups) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
-	out, err := call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, in, p.unlessRefused())
-	if refused(err) && in.Filters != nil {
-		whole := *in
-		whole.Filters = nil
-		return call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, &whole)
+// groupsByName are the security groups that match filters, and all there are where the cloud refuses filters.
+func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[string][]types.SecurityGroup, error) {
+	named := map[string][]types.SecurityGroup{}
+	in := &ec2.DescribeSecurityGroupsInput{Filters: filters}
+	for {
+		out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSecurityGroups, in, r.cloud.unlessRefused())
+		if refused(err) && in.Filters != nil {
+			in.Filters = nil
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range out.SecurityGroups {
+			named[aws.ToString(g.GroupName)] = append(named[aws.ToString(g.GroupName)], g)
+		}
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return named, err
+		}
 	}
-	return out, err
 }
 
 func (r *Runner) vpcOf(ctx context.Context, subnet string) (string, error) {
