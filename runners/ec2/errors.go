@@ -84,7 +84,6 @@ var kindByCode = map[string]kind{
 	"AlreadyExistsFault":                               alreadyThere,
 	"IdempotentParameterMismatch":                      usedToken,
 	"IdempotentInstanceTerminated":                     usedToken,
-	"UnknownError":                                     other, // the SDK's name for an answer without a code
 	"ResourceInUse":                                    inUse,
 	"ScalingActivityInProgress":                        inUse,
 	"ResourceContention":                               inUse,
@@ -103,6 +102,13 @@ var kindByCode = map[string]kind{
 	"InvalidLaunchTemplateName.NotFoundException":      notFound,
 }
 
+// answerOf is what the API itself says, if it does.
+func answerOf(err error) (smithy.APIError, bool) {
+	e, ok := errors.AsType[smithy.APIError](err)
+	// The SDK has a name for what it can read and finds no code in: a page of HTML that happens to be XML.
+	return e, ok && e.ErrorCode() != "UnknownError"
+}
+
 func kindOf(err error) kind {
 	if statusOf(err) == http.StatusTooManyRequests {
 		return throttled // whatever stands before the API and says so
@@ -110,7 +116,7 @@ func kindOf(err error) kind {
 	if _, ok := errors.AsType[*credentialsError](err); ok {
 		return badCredentials // also where the service that gives them out refuses
 	}
-	e, ok := errors.AsType[smithy.APIError](err)
+	e, ok := answerOf(err)
 	if !ok {
 		return other
 	}
@@ -169,7 +175,7 @@ func refused(err error) bool {
 	case badParameter, notFound:
 		return true
 	case other:
-		_, readable := errors.AsType[smithy.APIError](err)
+		_, readable := answerOf(err)
 		status := statusOf(err)
 		return noEffect(err) && status != 0 || status == http.StatusNotImplemented || status == http.StatusInternalServerError && !readable
 	}
@@ -178,7 +184,7 @@ func refused(err error) bool {
 
 // lacksAction says whether an endpoint answers that it does not know the action of a call.
 func lacksAction(err error) bool {
-	e, ok := errors.AsType[smithy.APIError](err)
+	e, ok := answerOf(err)
 	if ok && (e.ErrorCode() == "InvalidAction" || strings.HasPrefix(e.ErrorCode(), "UnknownOperation") || strings.HasPrefix(e.ErrorCode(), "NotImplemented")) {
 		return true
 	}
@@ -187,7 +193,7 @@ func lacksAction(err error) bool {
 
 // about says whether a refusal names a parameter, in whatever spelling.
 func about(err error, parameter string) bool {
-	api, ok := errors.AsType[smithy.APIError](err)
+	api, ok := answerOf(err)
 	text := strings.NewReplacer("_", "", " ", "", "-", "")
 	return ok && refused(err) && strings.Contains(strings.ToLower(text.Replace(api.ErrorMessage())), parameter)
 }
@@ -225,7 +231,7 @@ func explain(err error, format string, args ...any) error {
 		return nil
 	}
 	told := &Error{Doing: fmt.Sprintf(format, args...), Err: err, kind: kindOf(err)}
-	api, answered := errors.AsType[smithy.APIError](err)
+	api, answered := answerOf(err)
 	_, unsigned := errors.AsType[*credentialsError](err)
 	switch {
 	case unsigned:
@@ -268,7 +274,7 @@ var encoded = regexp.MustCompile(`(?s)\s*Encoded authorization failure message:.
 const maxMessage = 500
 
 func messageOf(err error) string {
-	api, ok := errors.AsType[smithy.APIError](err)
+	api, ok := answerOf(err)
 	if !ok {
 		return clean(err.Error())
 	}

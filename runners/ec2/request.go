@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/launchplan/launch/runners"
@@ -197,7 +196,7 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 // keyIsLate says whether a call is refused for the run's key pair, which this command has imported and one server of the
 // API may not know yet.
 func (r *Runner) keyIsLate(err error) bool {
-	e, ok := errors.AsType[smithy.APIError](err)
+	e, ok := answerOf(err)
 	return ok && e.ErrorCode() == "InvalidKeyPair.NotFound" && time.Since(r.keyMade) < consistency
 }
 

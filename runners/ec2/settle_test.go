@@ -191,6 +191,11 @@ func TestAnswerThatIsNoneOfTheAPI(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("told as %v, want %s", err, want)
 	}
+	w.SetFaults(ec2test.Faults{BadGateways: map[string]int{"DescribeInstances": 1}}) // whose page can be read as XML
+	_, err = r.cloud.ec2.DescribeInstances(t.Context(), in, r.cloud.retrying(func(error) bool { return false }))
+	if text := explain(err, "look").Error(); text != "look: the endpoint answers 502 (Bad Gateway) without an error that can be read: is it one of EC2?" {
+		t.Errorf("told as %s", text)
+	}
 }
 
 // A refusal with a code that nobody has listed leaves nothing to look for.
