@@ -145,20 +145,12 @@ func killDispatchers(t *testing.T, cloud *ec2test.Server) {
 }
 
 func newCloud(t *testing.T, box *sandbox.Sandbox) *ec2test.Server {
-	cloud, err := ec2test.New(ec2test.Options{
+	cloud := ec2test.Start(t, ec2test.Options{
 		Pending: ec2test.Delay{Min: 200 * time.Millisecond, Max: 400 * time.Millisecond},
 		Boot:    ec2test.Delay{Min: 100 * time.Millisecond, Max: 200 * time.Millisecond},
 		Ending:  100 * time.Millisecond,
 		OpenSSH: ec2test.FindSSHD() != "",
 		Faults:  ec2test.Faults{NotFoundFor: 100 * time.Millisecond, TagsHiddenFor: 200 * time.Millisecond},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
 	})
 	for _, line := range cloud.Env() {
 		name, value, _ := strings.Cut(line, "=")

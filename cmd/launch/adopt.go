@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +62,11 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	if err != nil {
 		return err
 	}
-	found, config, err := findRunsThings(ctx, probe, where, name)
+	blocks, err := ec2Configs(probe)
+	if err != nil {
+		return err
+	}
+	found, err := findRunsThings(ctx, blocks, where, name)
 	if err != nil {
 		return err
 	}
@@ -73,12 +78,20 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 		return err
 	}
 	var resources []runners.Resource
-	var useless []ec2.Found
-	for _, f := range found {
-		if f.KeyPair() {
-			useless = append(useless, f)
+	for _, b := range blocks {
+		if b.Region == "" { // it stays where it was found, whatever region later commands have in their environment
+			resources = append(resources, ec2.HomeRow(b, found[0].Region))
 		}
-		r, err := f.Resource()
+	}
+	keyLost := false
+	for _, thing := range found {
+		if thing.found.KeyPair() { // a new one is made when a host has to be replaced
+			keyLost = true
+			if err := ec2.End(ctx, thing.config, []ec2.Found{thing.found})[thing.ID]; err != nil {
+				return fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", thing.ID, err)
+			}
+		}
+		r, err := thing.found.Resource()
 		if errors.Is(err, errors.ErrUnsupported) {
 			continue
 		}
@@ -86,9 +99,6 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 			return err
 		}
 		resources = append(resources, r)
-	}
-	for id, err := range ec2.End(ctx, config, useless) { // a new one is made when a host has to be replaced
-		return fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", id, err)
 	}
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
@@ -108,7 +118,7 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	}
 	name = found[0].Run
 	next := fmt.Sprintf("`launch status %s` verifies them", name)
-	if len(useless) > 0 {
+	if keyLost {
 		next = fmt.Sprintf("the key to their machines was lost with the record: `launch repair %[1]s` replaces them, `launch terminate %[1]s` ends them", name)
 	}
 	fmt.Fprintf(stdout, "run %s is adopted: %s of %d found by their hosts' tags; %s\n", name, count(services, "service"), len(tree.Services), next)
@@ -116,41 +126,33 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 }
 
 // findRunsThings finds what the cloud has of one run, in the places that the plan's runner blocks name.
-func findRunsThings(ctx context.Context, tree *plan.Tree, where cloudOptions, name string) ([]ec2.Found, ec2.Config, error) {
-	configs, err := ec2Configs(tree)
-	if err != nil {
-		return nil, ec2.Config{}, err
+func findRunsThings(ctx context.Context, blocks []ec2.Config, where cloudOptions, name string) ([]cloudThing, error) {
+	if len(blocks) == 0 {
+		return nil, usagef("the plan has no service on EC2: only those can be found by their tags")
+	}
+	inRegion := func(b ec2.Config) bool { return b.Region == "" || b.Region == where.region }
+	if where.region != "" && !slices.ContainsFunc(blocks, inRegion) { // the run would make new ones in place of those that are there
+		return nil, usagef("the plan's runner blocks name the region %s, not %s: a run is adopted where its plan has it", blocks[0].Region, where.region)
 	}
 	if where != (cloudOptions{}) {
-		configs = []ec2.Config{{Region: where.region, Profile: where.profile, Endpoint: where.endpoint}}
+		blocks = []ec2.Config{{Region: where.region, Profile: where.profile, Endpoint: where.endpoint}}
 	}
-	if len(configs) == 0 {
-		return nil, ec2.Config{}, usagef("the plan has no service on EC2: only those can be found by their tags")
-	}
-	seen := map[string]bool{}
-	var found []ec2.Found
-	for _, c := range configs {
-		if seen[placeOf(c)] {
-			continue
+	var found []cloudThing
+	err := inPlaces(ctx, blocks, func(f ec2.Found, place ec2.Config) {
+		if f.Run == name || f.RunID == name {
+			found = append(found, cloudThing{ID: f.ID, Region: f.Region, Run: f.Run, RunID: f.RunID, found: f, config: place})
 		}
-		seen[placeOf(c)] = true
-		all, err := ec2.Find(ctx, c)
-		if err != nil {
-			return nil, ec2.Config{}, err
-		}
-		for _, f := range all {
-			if f.Run == name || f.RunID == name {
-				found = append(found, f)
-			}
-		}
+	})
+	if err != nil {
+		return nil, err // what is not seen may be the run's
 	}
 	if len(found) == 0 {
-		return nil, ec2.Config{}, fmt.Errorf("%w: nothing in the cloud has the tags of run %q", state.ErrNoRun, name)
+		return nil, fmt.Errorf("%w: nothing in the cloud has the tags of run %q", state.ErrNoRun, name)
 	}
 	for _, f := range found {
 		if f.RunID != found[0].RunID {
-			return nil, ec2.Config{}, usagef("several runs are named %s; give the id: %s or %s", name, found[0].RunID, f.RunID)
+			return nil, usagef("several runs are named %s; give the id: %s or %s", name, found[0].RunID, f.RunID)
 		}
 	}
-	return found, configs[0], nil
+	return found, nil
 }

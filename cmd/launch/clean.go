@@ -48,11 +48,11 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 		return err
 	}
 	defer eng.DB.Close()
-	orphans, err := findInCloud(ctx, eng, where, name)
-	if err != nil {
-		return err
-	}
+	orphans, unseen := findInCloud(ctx, eng, where, name)
 	orphans = slices.DeleteFunc(orphans, func(t cloudThing) bool { return t.Live })
+	if unseen != nil && len(orphans) == 0 {
+		return unseen
+	}
 	if asJSON {
 		if err := writeJSON(stdout, orphans); err != nil {
 			return err
@@ -72,7 +72,7 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 		fmt.Fprintf(stderr, "%s not known here: they may be live on another machine, so they are left alone (name the run, or add --all)\n", count(left, "thing")+" of runs")
 	}
 	if len(doomed) == 0 {
-		return nil
+		return unseen
 	}
 	if !yes {
 		if err := confirm(stdin, stderr, fmt.Sprintf("End %s?", count(len(doomed), "thing"))); err != nil {
@@ -82,7 +82,7 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 	if asJSON {
 		stdout = stderr // the list is all of the result
 	}
-	return endOrphans(ctx, doomed, stdout)
+	return errors.Join(unseen, endOrphans(ctx, doomed, stdout))
 }
 
 // endOrphans ends what was found, and reports what could not be ended.

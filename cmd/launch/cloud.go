@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/ec2"
 	"github.com/launchplan/launch/state"
 )
@@ -47,7 +49,8 @@ type cloudThing struct {
 func placeOf(c ec2.Config) string { return c.Region + "\n" + c.Profile + "\n" + c.Endpoint }
 
 // findInCloud looks in every place that runs know of, or in the one that was asked for, for what has the tags of a
-// run: of the one that is named, or of all. It changes nothing.
+// run: of the one that is named, or of all. It changes nothing. Where a place does not answer, it tells what the others
+// have, with the error.
 func findInCloud(ctx context.Context, eng engine.Options, where cloudOptions, name string) ([]cloudThing, error) {
 	runs, err := eng.DB.Runs(ctx)
 	if err != nil {
@@ -63,25 +66,41 @@ func findInCloud(ctx context.Context, eng engine.Options, where cloudOptions, na
 		return nil, err
 	}
 	things := []cloudThing{}
-	seen := map[[3]string]bool{} // two blocks may name one place differently
-	for _, config := range places {
-		found, err := ec2.Find(ctx, config)
-		if err != nil {
-			return nil, err
+	err = inPlaces(ctx, places, func(f ec2.Found, place ec2.Config) {
+		if name != "" && name != f.Run && name != f.RunID {
+			return
 		}
-		for _, f := range found {
-			id := [3]string{f.Region, f.Kind, f.ID}
-			if seen[id] || name != "" && name != f.Run && name != f.RunID {
-				continue
+		things = append(things, cloudThing{
+			Kind: f.Kind, ID: f.ID, Region: f.Region, Run: f.Run, RunID: f.RunID, Service: f.Service,
+			State: f.State, Created: f.Created, Known: known[f.RunID], Live: live[f.RunID], found: f, config: place,
+		})
+	})
+	return things, err
+}
+
+// inPlaces calls found once for each thing in some places, and tells of the places that do not answer.
+func inPlaces(ctx context.Context, places []ec2.Config, found func(ec2.Found, ec2.Config)) error {
+	var errs []error
+	asked := map[string]bool{}
+	seen := map[[3]string]bool{} // two blocks may name one place differently
+	for _, place := range places {
+		place = ec2.Config{Region: place.Region, Profile: place.Profile, Endpoint: place.Endpoint}
+		if asked[placeOf(place)] {
+			continue
+		}
+		asked[placeOf(place)] = true
+		all, err := ec2.Find(ctx, place)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for _, f := range all {
+			if id := [3]string{f.Region, f.Kind, f.ID}; !seen[id] {
+				seen[id] = true
+				found(f, place)
 			}
-			seen[id] = true
-			things = append(things, cloudThing{
-				Kind: f.Kind, ID: f.ID, Region: f.Region, Run: f.Run, RunID: f.RunID, Service: f.Service,
-				State: f.State, Created: f.Created, Known: known[f.RunID], Live: live[f.RunID], found: f, config: config,
-			})
 		}
 	}
-	return things, nil
+	return errors.Join(errs...)
 }
 
 // cloudPlaces are the regions, profiles and endpoints to look in.
@@ -90,7 +109,6 @@ func cloudPlaces(ctx context.Context, eng engine.Options, where cloudOptions, ru
 	if where != (cloudOptions{}) {
 		return []ec2.Config{asked}, nil
 	}
-	seen := map[string]bool{}
 	var places []ec2.Config
 	for _, run := range runs {
 		tree, err := engine.Restore(ctx, eng, run, run.Generation, nil)
@@ -101,12 +119,16 @@ func cloudPlaces(ctx context.Context, eng engine.Options, where cloudOptions, ru
 		if err != nil {
 			return nil, err
 		}
+		resources, err := eng.DB.Resources(ctx, run.ID)
+		if err != nil {
+			return nil, err
+		}
+		rows := make([]runners.Resource, len(resources))
+		for i, r := range resources {
+			rows[i] = runners.Resource{Kind: r.Kind, Key: r.Key, ID: r.ID}
+		}
 		for _, c := range configs {
-			c = ec2.Config{Region: c.Region, Profile: c.Profile, Endpoint: c.Endpoint}
-			if !seen[placeOf(c)] {
-				seen[placeOf(c)] = true
-				places = append(places, c)
-			}
+			places = append(places, ec2.Home(c, rows))
 		}
 	}
 	if len(places) == 0 {

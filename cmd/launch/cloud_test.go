@@ -17,9 +17,7 @@ import (
 // cloud starts an endpoint for the world's programs.
 func (w *world) cloud(opt ec2test.Options) *ec2test.Server {
 	w.t.Helper()
-	cloud, err := ec2test.New(opt)
-	w.must(err)
-	w.t.Cleanup(func() { w.must(cloud.Close()) })
+	cloud := ec2test.Start(w.t, opt)
 	w.env = append(append(w.env, cloud.Env()...), "AWS_CONFIG_FILE="+os.DevNull)
 	return cloud
 }

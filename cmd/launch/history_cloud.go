@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -25,16 +26,16 @@ func showCloud(ctx context.Context, g *globalOptions, where cloudOptions, name s
 		return err
 	}
 	defer eng.DB.Close()
-	things, err := findInCloud(ctx, eng, where, name)
-	if err != nil {
-		return err
+	things, unseen := findInCloud(ctx, eng, where, name)
+	if unseen != nil && len(things) == 0 {
+		return unseen
 	}
 	if asJSON {
 		views := make([]thingView, len(things))
 		for i, c := range things {
 			views[i] = thingView{c, c.ends()}
 		}
-		return writeJSON(stdout, views)
+		return errors.Join(unseen, writeJSON(stdout, views))
 	}
 	if len(things) == 0 {
 		fmt.Fprintln(stdout, "nothing in the cloud has the tags of a run")
@@ -55,7 +56,7 @@ func showCloud(ctx context.Context, g *globalOptions, where cloudOptions, name s
 			fmt.Fprintf(stdout, "run %s is %s: `%s` ends it\n", c.Run, c.runIs(), ends[0])
 		}
 	}
-	return nil
+	return unseen
 }
 
 // ends are the commands that deal with the thing. Its tags can be anybody's, so only what could be the name or the

@@ -92,9 +92,12 @@ func TestReloadReplacesMachine(t *testing.T) {
 // goes on with another.
 func TestMachineThatDiesWhileStarting(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ die, status int }{{1, exitOK}, {2, exitFailed}} {
+	for _, c := range []struct {
+		die, status int
+		pending     time.Duration
+	}{{1, exitOK, 50 * time.Millisecond}, {2, exitFailed, 50 * time.Millisecond}, {1, exitOK, 0}} {
 		w := newWorld(t)
-		cloud := w.cloud(ec2test.Options{Pending: ec2test.Delay{Min: 50 * time.Millisecond}, Faults: ec2test.Faults{DieStarting: c.die}})
+		cloud := w.cloud(ec2test.Options{Pending: ec2test.Delay{Min: c.pending}, Faults: ec2test.Faults{DieStarting: c.die}})
 		plan := w.plan("shop", machines(cloud, original)+`
 			level "one" {
 			  service "web" {

@@ -27,7 +27,7 @@ func (s *Server) describeInstances(p params) (answer, error) {
 	for _, i := range matching[from:to] {
 		n := len(out.Items)
 		if n == 0 || out.Items[n-1].ID != i.reservation {
-			out.Items = append(out.Items, xmlReservation{ID: i.reservation, Owner: ownerID})
+			out.Items = append(out.Items, xmlReservation{ID: i.reservation, Owner: s.opt.Account})
 			n++
 		}
 		list := &out.Items[n-1].Instances
@@ -53,7 +53,7 @@ func (s *Server) selected(ids []string, p params, now time.Time) ([]*instance, e
 	}
 	switch {
 	case len(unknown) == 1:
-		return nil, fault(http.StatusBadRequest, "InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", unknown[0])
+		return nil, unknownInstance(unknown[0])
 	case len(unknown) > 1:
 		return nil, fault(http.StatusBadRequest, "InvalidInstanceID.NotFound", "The instance IDs '%s' do not exist", strings.Join(unknown, ", "))
 	}
@@ -257,6 +257,11 @@ func (s *Server) terminateInstances(p params) (answer, error) {
 	found, err := s.selected(ids, params{}, now)
 	if err != nil {
 		return nil, err
+	}
+	for _, i := range found {
+		if s.faults.Unterminated && i.state(now) == stateGone {
+			return nil, unknownInstance(i.id)
+		}
 	}
 	var out set[xmlStateChange]
 	for _, i := range found {

@@ -36,20 +36,36 @@ const image = "ami-12345678"
 
 func start(t *testing.T, opt ec2test.Options) (*ec2test.Server, *ec2.Client) {
 	t.Helper()
-	s, err := ec2test.New(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := ec2test.Start(t, opt)
 	return s, ec2.New(ec2.Options{
 		Region: "us-west-2", BaseEndpoint: &s.URL, HTTPClient: runner.SendsWhole(http.DefaultClient),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEC2TEST", "secret", ""),
 		Retryer:     retry.AddWithMaxAttempts(aws.NopRetryer{}, 1),
 	})
+}
+
+// An endpoint is that of its region, as the real ones are.
+func TestOtherRegionsAreRefused(t *testing.T) {
+	_, client := start(t, ec2test.Options{})
+	_, err := client.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}, func(o *ec2.Options) { o.Region = "us-east-1" })
+	if code(err) != "AuthFailure" {
+		t.Errorf("a call signed for another region: %v", err)
+	}
+}
+
+// Whatever comes of an instance, the call that starts it tells of a pending one.
+func TestNewInstancesArePending(t *testing.T) {
+	_, client := start(t, ec2test.Options{Faults: ec2test.Faults{DieStarting: 1}})
+	in := &ec2.RunInstancesInput{ImageId: aws.String(image), MinCount: aws.Int32(2), MaxCount: aws.Int32(2)}
+	out, err := client.RunInstances(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range out.Instances {
+		if i.State.Name != "pending" || i.PublicIpAddress != nil {
+			t.Errorf("%s is %s at %s", *i.InstanceId, i.State.Name, aws.ToString(i.PublicIpAddress))
+		}
+	}
 }
 
 func code(err error) string {

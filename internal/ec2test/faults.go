@@ -18,14 +18,18 @@ type Faults struct {
 	NotFoundFor   time.Duration // new instances are unknown for that long
 	TagsHiddenFor time.Duration // new tags are not seen for that long
 	LateFor       time.Duration // the same as NotFoundFor for the first instance of each call alone
+	NamesLateFor  time.Duration // new key pairs and launch templates are unknown for that long to the calls that name them
 
 	LoseAnswers map[string]int   // by action: of how many next calls the answer is lost after the effect
 	Refuse      map[string]Error // by action: the error that every call gets; its Code "" allows it again
 	RefuseAfter map[string]int   // by action: how many next calls Refuse lets pass
+	RefuseTimes map[string]int   // by action: how many calls Refuse refuses before it lets all pass; none given means all
 	Capacity    *int             // how many more instances can be started before InsufficientInstanceCapacity
 	MaxVCPUs    int              // quota of vCPUs of instances at a time (VcpuLimitExceeded); 0 means none
 	MaxSpot     *int             // how many spot instances there may be (MaxSpotInstanceCountExceeded)
 	DieStarting int              // how many of the next instances go from pending to terminated
+	ClockAhead  time.Duration    // how far the endpoint's clock is ahead: it takes calls signed within five minutes of it
+	BadGateways map[string]int   // by action: how many next calls get status 502 and a page of HTML
 	NoConsole   bool             // console output stays empty
 
 	// What compatible clouds leave out.
@@ -38,8 +42,12 @@ type Faults struct {
 	Untold         bool     // the answer of RunInstances tells of none of its instances
 	PlainConsole   bool     // the console output is not encoded
 	NoMetadata     bool     // RunInstances with MetadataOptions is refused
+	SamePage       bool     // each page of an answer says that the same one is to follow
 	NoLatest       bool     // the console output cannot be had with Latest
 	OnlyLatest     bool     // without Latest the console output is that of a while ago: empty
+	OnlyIPv6       bool     // instances have no IPv4 address
+	ZeroAddresses  bool     // an address that an instance does not have (yet) is 0.0.0.0
+	Unterminated   bool     // TerminateInstances does not know an instance that has ended
 }
 
 // A Report is what the endpoint saw.
@@ -66,7 +74,9 @@ func (s *Server) SetFaults(f Faults) {
 }
 
 func (s *Server) setFaults(f Faults) {
-	f.LoseAnswers, f.RefuseAfter = maps.Clone(f.LoseAnswers), maps.Clone(f.RefuseAfter) // counted down
+	for _, counted := range []*map[string]int{&f.LoseAnswers, &f.RefuseAfter, &f.RefuseTimes, &f.BadGateways} {
+		*counted = maps.Clone(*counted)
+	}
 	if f.Capacity != nil {
 		n := *f.Capacity
 		f.Capacity = &n
@@ -105,6 +115,16 @@ func (s *Server) faultBefore(action string, scaling bool) error {
 		s.faults.RefuseAfter[action]--
 		return nil
 	}
+	if s.faults.BadGateways[action] > 0 {
+		s.faults.BadGateways[action]--
+		return &htmlPage{http.StatusBadGateway, "<html><body>502 Bad Gateway</body></html>"}
+	}
+	if left, limited := s.faults.RefuseTimes[action]; limited {
+		if left == 0 {
+			return nil
+		}
+		s.faults.RefuseTimes[action]--
+	}
 	if e, ok := s.faults.Refuse[action]; ok && e.Code != "" {
 		if e.Status == 0 {
 			e.Status = http.StatusBadRequest
@@ -122,6 +142,11 @@ func (s *Server) loseAnswer(action string) bool {
 	return true
 }
 
+// signedWithin is how far the time of a call's signature may be from the endpoint's.
+const signedWithin = 5 * time.Minute
+
+func (s *Server) clock() time.Time { return time.Now().Add(s.faults.ClockAhead) }
+
 // authenticate looks at who signed the request. It does not compute the
 // signature: the endpoint is about what clients send, not about the SDK.
 func (s *Server) authenticate(r *http.Request) error {
@@ -132,8 +157,11 @@ func (s *Server) authenticate(r *http.Request) error {
 	}
 	_, credential, ok := strings.Cut(rest, "Credential=")
 	scope := strings.Split(strings.SplitN(credential, ",", 2)[0], "/")
-	if !ok || len(scope) != 5 || scope[4] != "aws4_request" {
-		return refused
+	if !ok || len(scope) != 5 || scope[2] != region || scope[4] != "aws4_request" {
+		return refused // an endpoint is that of one region
+	}
+	if signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date")); err != nil || s.clock().Sub(signed).Abs() > signedWithin {
+		return fault(http.StatusBadRequest, "RequestExpired", "Request has expired. Timestamp date is %s", r.Header.Get("X-Amz-Date"))
 	}
 	if s.opt.AccessKeyID != "" && scope[0] != s.opt.AccessKeyID {
 		return refused

@@ -1,13 +1,13 @@
 package ec2test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/netip"
 	"time"
 )
-
-const ownerID = "123456789012"
 
 // An instance is one VM. Its state follows from the clock.
 type instance struct {
@@ -112,9 +112,13 @@ func (s *Server) end(i *instance, reason stateReason, now time.Time) {
 func (s *Server) find(id string, now time.Time) (*instance, error) {
 	i := s.instances[id]
 	if i == nil || s.hidden(i, now) {
-		return nil, fault(400, "InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
+		return nil, unknownInstance(id)
 	}
 	return i, nil
+}
+
+func unknownInstance(id string) *Error {
+	return fault(http.StatusBadRequest, "InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
 }
 
 func (s *Server) hidden(i *instance, now time.Time) bool {
@@ -173,6 +177,7 @@ type xmlInstance struct {
 	VPC          string            `xml:"vpcId,omitempty"`
 	Private      string            `xml:"privateIpAddress,omitempty"`
 	Public       string            `xml:"ipAddress,omitempty"`
+	IPv6         string            `xml:"ipv6Address,omitempty"`
 	Groups       set[xmlGroupRef]  `xml:"groupSet"`
 	Architecture string            `xml:"architecture"`
 	RootType     string            `xml:"rootDeviceType"`
@@ -222,7 +227,10 @@ type xmlMetadata struct {
 }
 
 func (s *Server) describe(i *instance, now time.Time) xmlInstance {
-	st := i.state(now)
+	return s.describeAs(i, i.state(now), now)
+}
+
+func (s *Server) describeAs(i *instance, st instanceState, now time.Time) xmlInstance {
 	x := xmlInstance{
 		ID: i.id, Image: i.image, State: xmlState{Code: st.code, Name: st.name},
 		Key: i.key, Index: i.index, Type: i.instanceType, Launched: timestamp(i.launched),
@@ -235,16 +243,19 @@ func (s *Server) describe(i *instance, now time.Time) xmlInstance {
 		x.Lifecycle = "spot"
 	}
 	if i.profile != "" {
-		x.Profile = &xmlProfile{"arn:aws:iam::" + ownerID + ":instance-profile/" + i.profile}
+		x.Profile = &xmlProfile{"arn:aws:iam::" + s.opt.Account + ":instance-profile/" + i.profile}
 	}
-	if !i.endedAt.IsZero() && !now.Before(i.endedAt) {
+	switch st {
+	case statePending:
+		x.StateReason = &stateReason{"pending", "pending"}
+	case stateShutting, stateGone:
 		x.StateReason, x.Reason = &i.reason, i.reason.Message
 	}
 	if st == stateGone {
 		return x // a terminated instance has no network any more
 	}
 	x.Subnet, x.VPC, x.Private = i.subnet, vpcID, i.private.String()
-	x.PrivateDNS = fmt.Sprintf("ip-%s.us-west-2.compute.internal", dashed(i.private))
+	x.PrivateDNS = fmt.Sprintf("ip-%s.%s.compute.internal", dashed(i.private), region)
 	x.Interfaces.Items = []xmlInterface{{fmt.Sprintf("eni-%017x", i.seq), i.subnet, x.Private}}
 	for _, g := range s.securityGroups() {
 		for _, id := range i.groups {
@@ -256,7 +267,14 @@ func (s *Server) describe(i *instance, now time.Time) xmlInstance {
 	x.Volumes.Items = []xmlVolume{{rootDevice, fmt.Sprintf("vol-%017x", i.seq), "attached"}}
 	if st == stateRunning && i.public.IsValid() { // assigned on the way to running
 		x.Public = i.public.String()
-		x.DNS = fmt.Sprintf("ec2-%s.us-west-2.compute.amazonaws.com", dashed(i.public))
+		x.DNS = fmt.Sprintf("ec2-%s.%s.compute.amazonaws.com", dashed(i.public), region)
+	}
+	if s.faults.OnlyIPv6 { // one that gets to the machine, which has IPv4 addresses
+		x.Private, x.Public, x.IPv6 = "", "", netip.AddrFrom16(i.private.As16()).String()
+		x.Interfaces.Items[0].Private = ""
+	}
+	if s.faults.ZeroAddresses {
+		x.Private, x.Public = cmp.Or(x.Private, "0.0.0.0"), cmp.Or(x.Public, "0.0.0.0")
 	}
 	return x
 }

@@ -7,8 +7,11 @@ import (
 	"strings"
 )
 
-// The endpoint has one VPC with a default subnet in each of two zones.
-const vpcID = "vpc-0ec20000000000001"
+// The endpoint has one default VPC with a default subnet in each of two zones.
+const (
+	vpcID      = "vpc-0ec20000000000001"
+	otherVPCID = "vpc-0ec20000000000002"
+)
 
 type subnet struct {
 	ID      string `xml:"subnetId"`
@@ -37,11 +40,16 @@ type securityGroup struct {
 	VPC         string `xml:"vpcId"`
 }
 
-// securityGroups are the VPC's: its default one first.
+// securityGroups are those of the default VPC, its default one first, and of the other one.
 func (s *Server) securityGroups() []securityGroup {
 	var out []securityGroup
 	for i, name := range append([]string{"default"}, s.opt.Groups...) {
-		out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0000_0000+i), name, "the group " + name, ownerID, vpcID})
+		out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0000_0000+i), name, "the group " + name, s.opt.Account, vpcID})
+	}
+	if s.opt.OtherVPC {
+		for i, g := range slices.Clone(out) {
+			out = append(out, securityGroup{fmt.Sprintf("sg-%017x", 0xec2_0001_0000+i), g.Name, g.Description, s.opt.Account, otherVPCID})
+		}
 	}
 	return out
 }
@@ -155,7 +163,7 @@ func (s *Server) describeImages(p params) (answer, error) {
 	var all []image
 	for _, id := range s.opt.Images {
 		all = append(all, image{
-			id, ownerID + "/" + id, "available", ownerID, true, "arm64", "machine", "image " + id, "ebs", rootDevice,
+			id, s.opt.Account + "/" + id, "available", s.opt.Account, true, "arm64", "machine", "image " + id, "ebs", rootDevice,
 			set[xmlDevice]{[]xmlDevice{{rootDevice, "snap-0", 8, "gp3", true}}}, "hvm",
 		})
 	}

@@ -42,7 +42,11 @@ func (s *Server) runInstances(p params) (answer, error) {
 			return nil, fault(http.StatusBadRequest, "IdempotentInstanceTerminated",
 				"The client token used in this request is associated with a terminated instance.")
 		}
-		return s.reservationAnswer(use.reservation, use.instances, now), nil
+		var told set[xmlInstance]
+		for _, i := range use.instances {
+			told.Items = append(told.Items, s.describe(i, now))
+		}
+		return s.reservationAnswer(use.reservation, told), nil
 	}
 	sp, err := s.specOf(p)
 	if err != nil {
@@ -73,10 +77,13 @@ func (s *Server) runInstances(p params) (answer, error) {
 	if token != "" {
 		s.tokens[token] = &tokenUse{p.fingerprint(), reservation, started}
 	}
-	if s.faults.Untold {
-		started = nil
+	var told set[xmlInstance]
+	for _, i := range started {
+		if !s.faults.Untold { // whatever comes of them, they are pending first
+			told.Items = append(told.Items, s.describeAs(i, statePending, now))
+		}
 	}
-	return s.reservationAnswer(reservation, started, now), nil
+	return s.reservationAnswer(reservation, told), nil
 }
 
 // refuseTagSpecs is what clouds answer that know no tags in a call which makes something.
@@ -153,15 +160,11 @@ type xmlReservation struct {
 	Instances set[xmlInstance] `xml:"instancesSet"`
 }
 
-func (s *Server) reservationAnswer(id string, instances []*instance, now time.Time) answer {
-	var items set[xmlInstance]
-	for _, i := range instances {
-		items.Items = append(items.Items, s.describe(i, now))
-	}
+func (s *Server) reservationAnswer(id string, instances set[xmlInstance]) answer {
 	return answer{
 		{"reservationId", id},
-		{"ownerId", ownerID},
+		{"ownerId", s.opt.Account},
 		{"groupSet", set[xmlGroupRef]{}},
-		{"instancesSet", items},
+		{"instancesSet", instances},
 	}
 }

@@ -32,6 +32,9 @@ func (s *Server) createAutoScalingGroup(p params) (answer, error) {
 	}
 	from := p.sub("LaunchTemplate")
 	t, err := s.findTemplate(from.str("LaunchTemplateId"), from.str("LaunchTemplateName"))
+	if err == nil && s.late(t.created) {
+		err = unknownTemplate(t.name)
+	}
 	if err != nil {
 		return nil, validation("You must use a valid fully-formed launch template. %v", err)
 	}
@@ -216,7 +219,7 @@ func (s *Server) describeAutoScalingGroups(p params) (answer, error) {
 			return nil, validation("%v", err)
 		}
 		if ok {
-			found = append(found, g.describe(now))
+			found = append(found, s.describeGroup(g, now))
 		}
 	}
 	from, to, next, err := p.page("MaxRecords", len(found), 1, 100)
@@ -239,10 +242,10 @@ func (s *Server) groupsInOrder() []*scalingGroup {
 	return out
 }
 
-func (g *scalingGroup) describe(now time.Time) xmlGroup {
+func (s *Server) describeGroup(g *scalingGroup, now time.Time) xmlGroup {
 	template := xmlGroupTemplate{g.template.id, g.template.name, "1"}
 	x := xmlGroup{
-		Name: g.name, ARN: "arn:aws:autoscaling:us-west-2:" + ownerID + ":autoScalingGroup:1:autoScalingGroupName/" + g.name,
+		Name: g.name, ARN: "arn:aws:autoscaling:" + region + ":" + s.opt.Account + ":autoScalingGroup:1:autoScalingGroupName/" + g.name,
 		Template: template, Smallest: g.smallest, Largest: g.largest, Want: g.want, Cooldown: 300,
 		Zones: members[string]{[]string{"us-west-2a"}}, Health: g.health, Created: timestamp(g.created), Subnets: g.subnets,
 	}

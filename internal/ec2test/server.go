@@ -20,6 +20,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -39,8 +40,10 @@ type Options struct {
 
 	Images   []string // ids that exist; none means ami-12345678
 	Groups   []string // names of security groups besides "default"
+	OtherVPC bool     // there is a second VPC, not the default one, with groups of the same names
 	Profiles []string // names of IAM instance profiles that exist
 
+	Account     string // whose everything is; "" means 123456789012
 	AccessKeyID string // whose signature is accepted; "" means any
 	OpenSSH     bool   // each machine is a real sshd process, not a server in this one
 	SSHPort     int    // where machines answer; 0 means a free port
@@ -128,6 +131,9 @@ func fillDefaults(opt *Options) {
 	if opt.Forget == 0 {
 		opt.Forget = time.Hour
 	}
+	if opt.Account == "" {
+		opt.Account = "123456789012"
+	}
 	if opt.Seed == 0 {
 		opt.Seed = 1
 	}
@@ -178,6 +184,21 @@ func (c *changes) tell() {
 	}
 }
 
+// Start starts an endpoint that ends with the test.
+func Start(t testing.TB, opt Options) *Server {
+	t.Helper()
+	s, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // Close ends the endpoint and its machines with every process on them.
 func (s *Server) Close() error {
 	s.http.CloseClientConnections()
@@ -198,12 +219,15 @@ func (s *Server) Env() []string {
 	}
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.URL,
-		"AWS_REGION=us-west-2",
+		"AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=" + key,
 		"AWS_SECRET_ACCESS_KEY=secret-of-the-test-endpoint",
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 }
+
+// region is where the endpoint is: it takes calls that are signed for it alone.
+const region = "us-west-2"
 
 // A handler changes and reads the model under s.mu.
 type handler func(s *Server, p params) (answer, error)
@@ -239,6 +263,12 @@ var scalingActions = map[string]handler{
 	"TerminateInstanceInAutoScalingGroup": (*Server).terminateInScalingGroup,
 }
 
+var identityActions = map[string]handler{
+	"GetCallerIdentity": func(s *Server, _ params) (answer, error) {
+		return answer{{"Arn", "arn:aws:iam::" + s.opt.Account + ":root"}, {"UserId", s.opt.Account}, {"Account", s.opt.Account}}, nil
+	},
+}
+
 // maxRequest bounds a request's body: user data is at most 16 KB, ids a few
 // bytes each, so a megabyte is far above any call that the real service takes.
 const maxRequest = 1 << 20
@@ -260,10 +290,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	action := r.Form.Get("Action")
 	handlers, protocol := ec2Actions, ec2Protocol
-	if r.Form.Get("Version") == scalingProtocol.version {
+	switch r.Form.Get("Version") {
+	case scalingProtocol.version:
 		handlers, protocol = scalingActions, scalingProtocol
+	case identityProtocol.version:
+		handlers, protocol = identityActions, identityProtocol
 	}
-	result, lost, err := s.call(r, handlers, action)
+	result, lost, err := s.call(w.Header(), r, handlers, action)
 	switch {
 	case lost:
 		panic(http.ErrAbortHandler) // the effect took place; nobody hears of it
@@ -275,9 +308,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // call makes one API call. Its answer is lost where a fault says so.
-func (s *Server) call(r *http.Request, handlers map[string]handler, action string) (result answer, lost bool, err error) {
+func (s *Server) call(head http.Header, r *http.Request, handlers map[string]handler, action string) (result answer, lost bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	head.Set("Date", s.clock().UTC().Format(http.TimeFormat))
 	s.report.Calls[action]++
 	defer func() {
 		if e, ok := errors.AsType[*Error](err); ok {
@@ -294,6 +328,12 @@ func (s *Server) call(r *http.Request, handlers map[string]handler, action strin
 	if err := s.faultBefore(action, r.Form.Get("Version") == scalingProtocol.version); err != nil {
 		return nil, false, err
 	}
+	if s.faults.SamePage {
+		r.Form.Del("NextToken")
+	}
 	result, err = h(s, params{values: r.Form})
+	if s.faults.SamePage && err == nil {
+		result = append(result, field{"nextToken", "again"}, field{"NextToken", "again"})
+	}
 	return result, s.loseAnswer(action), err
 }

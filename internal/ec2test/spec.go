@@ -80,7 +80,7 @@ func (s *Server) checkType(sp *spec, _ params) error {
 }
 
 func (s *Server) checkKey(sp *spec, _ params) error {
-	if sp.key != "" && s.keys[sp.key] == nil {
+	if k := s.keys[sp.key]; sp.key != "" && (k == nil || s.late(k.created)) {
 		return fault(http.StatusBadRequest, "InvalidKeyPair.NotFound", "The key pair '%s' does not exist", sp.key)
 	}
 	return nil
@@ -126,7 +126,7 @@ func (s *Server) checkNetwork(sp *spec, p params) error {
 	}
 	sp.zone, sp.public = s.subnets()[at].Zone, public
 	for _, g := range ids {
-		if !slices.ContainsFunc(s.securityGroups(), func(x securityGroup) bool { return x.ID == g }) {
+		if !slices.ContainsFunc(s.securityGroups(), func(x securityGroup) bool { return x.ID == g && x.VPC == vpcID }) {
 			return fault(http.StatusBadRequest, "InvalidGroup.NotFound", "The security group '%s' does not exist in VPC '%s'", g, vpcID)
 		}
 		sp.groups = append(sp.groups, g)

@@ -70,7 +70,7 @@ func (s *Server) createLaunchTemplate(p params) (answer, error) {
 }
 
 func (s *Server) describeTemplate(t *launchTemplate) xmlTemplate {
-	return xmlTemplate{t.id, t.name, timestamp(t.created), "arn:aws:iam::" + ownerID + ":root", 1, 1, s.visibleTags(t.tags, time.Now())}
+	return xmlTemplate{t.id, t.name, timestamp(t.created), "arn:aws:iam::" + s.opt.Account + ":root", 1, 1, s.visibleTags(t.tags, time.Now())}
 }
 
 func (s *Server) findTemplate(id, name string) (*launchTemplate, error) {
@@ -82,8 +82,15 @@ func (s *Server) findTemplate(id, name string) (*launchTemplate, error) {
 	if id != "" {
 		return nil, fault(http.StatusBadRequest, "InvalidLaunchTemplateId.NotFound", "The specified launch template, with template ID %s, does not exist.", id)
 	}
-	return nil, fault(http.StatusBadRequest, "InvalidLaunchTemplateName.NotFoundException", "The specified launch template, with template name %s, does not exist.", name)
+	return nil, unknownTemplate(name)
 }
+
+func unknownTemplate(name string) *Error {
+	return fault(http.StatusBadRequest, "InvalidLaunchTemplateName.NotFoundException", "The specified launch template, with template name %s, does not exist.", name)
+}
+
+// late says whether what was made then is not known everywhere yet.
+func (s *Server) late(made time.Time) bool { return time.Since(made) < s.faults.NamesLateFor }
 
 func (s *Server) deleteLaunchTemplate(p params) (answer, error) {
 	t, err := s.findTemplate(p.str("LaunchTemplateId"), p.str("LaunchTemplateName"))

@@ -109,21 +109,23 @@ type members[T any] struct {
 	Items []T `xml:"member"`
 }
 
-// protocol is how one of the two services wraps its answers.
+// protocol is how one of the services wraps its answers.
 type protocol struct {
 	version, namespace string
-	scaling            bool
+	wrapped            bool // results stand in an element of their own
 }
 
 var (
 	ec2Protocol     = protocol{version: "2016-11-15", namespace: "http://ec2.amazonaws.com/doc/2016-11-15/"}
-	scalingProtocol = protocol{version: "2011-01-01", namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/", scaling: true}
+	scalingProtocol = protocol{version: "2011-01-01", namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/", wrapped: true}
+
+	identityProtocol = protocol{version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/", wrapped: true}
 )
 
 const requestID = "59dbff89-35bd-4eac-99ed-be587EXAMPLE"
 
 func (p protocol) write(w http.ResponseWriter, action string, fields answer) {
-	if p.scaling {
+	if p.wrapped {
 		fields = answer{
 			{action + "Result", fields},
 			{"ResponseMetadata", answer{{"RequestId", requestID}}},
@@ -209,7 +211,7 @@ func (p protocol) writeError(w http.ResponseWriter, err error) {
 	xml.EscapeText(&message, []byte(e.Message))
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
 	w.WriteHeader(e.Status)
-	if p.scaling {
+	if p.wrapped {
 		fmt.Fprintf(w, "%s<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>",
 			xml.Header, p.namespace, code.String(), message.String(), requestID)
 		return

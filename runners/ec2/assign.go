@@ -13,14 +13,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-
-	"github.com/launchplan/launch/runners"
 )
 
 // assign gives the instances of a batch to its services, records that, and ends
 // those that are too many.
 func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instance) ([]held, error) {
 	placed, excess := place(instances, b.Count)
+	if at := slices.IndexFunc(instances, func(i types.Instance) bool { return ended(&i) }); at >= 0 {
+		b.died = endError(aws.ToString(instances[at].InstanceId), &instances[at])
+	}
 	var rows, live []held
 	for _, h := range r.all() {
 		if h.Batch != b.token || h.Status != "wanted" {
@@ -47,7 +48,7 @@ func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instanc
 	if err != nil {
 		return nil, err
 	}
-	if err := r.put(ctx, []runners.Resource{row}, rows...); err != nil || len(ids) == 0 {
+	if err := r.put(ctx, append(r.accountRow(b.owner), row), rows...); err != nil || len(ids) == 0 {
 		return live, err
 	}
 	r.env.Note("", fmt.Sprintf("a repeated call has started %d instances too many; launch ends them (%s)", len(ids), strings.Join(ids, ", ")))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,32 +64,41 @@ func (r *Runner) obtain(ctx context.Context, want runners.Want) (held, error) {
 func (r *Runner) awaitAddress(ctx context.Context, h held) (held, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not running after %v", runTimeout))
 	defer cancel()
-	begin, told := time.Now(), false
+	begin, patience := time.Now(), r.patience(h.Service, "EC2")
+	var runs time.Time // since when it has been seen to run
 	pause := gather
 	for ; ; pause = pauseAfter(time.Since(begin)) {
 		s, err := r.fleet.look(ctx, h.ID, false, pause)
+		if err != nil && !patience.bears(ctx, err) {
+			return h, explain(err, "wait for the instance %s", h.ID)
+		}
 		if err != nil {
-			if final(err) || ctx.Err() != nil {
-				return h, explain(err, "wait for the instance %s", h.ID)
-			}
-			if !told {
-				r.env.Note(h.Service, clean("the EC2 API does not answer; launch keeps trying: "+shortened(err).Error()))
-				told = true
-			}
 			continue
 		}
-		done, err := r.arrived(&h, s.instance)
+		up, err := r.isUp(h, s.instance)
 		if err != nil {
 			return h, err
 		}
-		if done {
+		if !up {
+			continue
+		}
+		if runs.IsZero() {
+			runs = time.Now()
+		}
+		// Either address may come after the state, and a private one that is not needed is not worth the longest wait.
+		h.Public, h.Private = addressesOf(s.instance)
+		late := h.Existing || time.Since(runs) > addressTime
+		switch address := r.address(h); {
+		case address != "" && (h.Private != "" || late):
 			return h, r.put(ctx, nil, h)
+		case late:
+			return h, fmt.Errorf("the instance %s runs but has no %s: set address or public_address in the runner block, or choose another subnet", h.ID, strings.TrimSpace(r.config.Address+" address"))
 		}
 	}
 }
 
-// arrived takes over the instance's addresses when it runs and has them.
-func (r *Runner) arrived(h *held, i *types.Instance) (bool, error) {
+// isUp says whether an instance runs, and why it never will.
+func (r *Runner) isUp(h held, i *types.Instance) (bool, error) {
 	if i == nil {
 		if h.Existing || time.Since(h.Asked) > consistency {
 			return false, fmt.Errorf("the instance %s does not exist in %s", h.ID, r.cloud.region)
@@ -98,17 +109,27 @@ func (r *Runner) arrived(h *held, i *types.Instance) (bool, error) {
 	case types.InstanceStateNamePending, "":
 		return false, nil
 	case types.InstanceStateNameRunning:
-	default:
-		return false, endError(*h, i)
-	}
-	h.Public, h.Private = aws.ToString(i.PublicIpAddress), aws.ToString(i.PrivateIpAddress)
-	if r.address(*h) != "" {
 		return true, nil
+	default:
+		return false, endError(h.ID, i)
 	}
-	if i.LaunchTime != nil && time.Since(*i.LaunchTime) > consistency {
-		return false, fmt.Errorf("the instance %s runs but has no %s address: set address or public_address in the runner block, or choose another subnet", h.ID, r.config.Address)
+}
+
+// addressesOf are an instance's addresses. In a network that has IPv6 alone, that one is both. Some compatible clouds
+// write 0.0.0.0 where there is none.
+func addressesOf(i *types.Instance) (public, private string) {
+	some := func(address *string) string {
+		if a, err := netip.ParseAddr(aws.ToString(address)); err == nil && a.IsUnspecified() {
+			return ""
+		}
+		return aws.ToString(address)
 	}
-	return false, nil
+	public, private = some(i.PublicIpAddress), some(i.PrivateIpAddress)
+	if public == "" && private == "" {
+		public = some(i.Ipv6Address)
+		private = public
+	}
+	return public, private
 }
 
 // endReason is why an instance no longer runs, as EC2 tells it.
@@ -166,6 +187,8 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 		return explain(err, "look at the instance %s", h.ID)
 	case s.instance == nil && time.Since(h.Asked) < consistency && !h.Existing:
 		return nil // not known everywhere yet
+	case s.instance == nil && r.otherAccount(ctx) != nil:
+		return r.otherAccount(ctx)
 	case s.instance == nil:
 		return &endedError{fmt.Sprintf("the instance %s is gone", h.ID)}
 	case s.impaired != "":
@@ -175,13 +198,13 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	case types.InstanceStateNameRunning, types.InstanceStateNamePending:
 		return nil
 	default:
-		return endError(h, s.instance)
+		return endError(h.ID, s.instance)
 	}
 }
 
 // endError tells of an instance that neither runs nor is about to.
-func endError(h held, i *types.Instance) error {
-	return &endedError{fmt.Sprintf("the instance %s is %s: %s", h.ID, stateOf(i), endReason(i))}
+func endError(id string, i *types.Instance) error {
+	return &endedError{fmt.Sprintf("the instance %s is %s: %s", id, stateOf(i), endReason(i))}
 }
 
 // An endedError is runners.ErrGone, with how the instance stands.

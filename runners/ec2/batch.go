@@ -26,6 +26,8 @@ type batch struct {
 	token    string
 	services []string
 	shared   []string // services as tag values
+	died     error    // of an instance that ended before it was anybody's
+	owner    string   // the account, where the answer tells
 }
 
 // batchRecord is what the ledger keeps of a batch.
@@ -87,7 +89,7 @@ func (r *Runner) intend(ctx context.Context, t *template, services []string, all
 		}
 		b := &batch{
 			batchRecord{Region: r.cloud.region, Count: n, Least: 1, Asked: time.Now().UTC()},
-			newToken(r.env.RunID), services[:n], shared,
+			newToken(r.env.RunID), services[:n], shared, nil, "",
 		}
 		if allOrNone {
 			b.Least = n

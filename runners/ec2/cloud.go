@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/time/rate"
@@ -48,13 +50,14 @@ const (
 
 // A cloud makes API calls to one region.
 type cloud struct {
-	ec2     *ec2.Client
-	scaling *autoscaling.Client
-	retryer aws.RetryerV2
-	http    *http.Client // of both
-	region  string
-	limit   *rate.Limiter
-	note    func(text string)
+	ec2      *ec2.Client
+	scaling  *autoscaling.Client
+	identity *sts.Client
+	retryer  aws.RetryerV2
+	http     *http.Client // of all of them
+	region   string
+	limit    *rate.Limiter
+	note     func(text string)
 
 	refusedFilters sync.Map    // names of filters that this cloud refuses
 	takesNoTags    atomic.Bool // this cloud refuses tags in a call that makes something
@@ -78,9 +81,10 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("no AWS region: set region in the runner block, AWS_REGION, or a region in ~/.aws/config")
 	}
+	cfg.Credentials = tellingCredentials{cfg.Credentials}
 	client := httpClient(cfg)
 	retryer := newRetryer()
-	return &cloud{
+	api := &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
 			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
 			if c.Endpoint != "" {
@@ -93,13 +97,41 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
+		identity: sts.NewFromConfig(cfg, func(o *sts.Options) {
+			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			if c.Endpoint != "" {
+				o.BaseEndpoint = aws.String(c.Endpoint)
+			}
+		}),
 		retryer: retryer,
 		http:    client,
 		region:  cfg.Region,
 		limit:   rate.NewLimiter(callRate, callBurst),
 		note:    note,
-	}, nil
+	}
+	for _, endpoint := range []*string{api.ec2.Options().BaseEndpoint, api.scaling.Options().BaseEndpoint} {
+		if u, err := url.Parse(aws.ToString(endpoint)); endpoint != nil && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			return nil, fmt.Errorf("the endpoint %q is no URL: it has to begin with http:// or https://", *endpoint)
+		}
+	}
+	return api, nil
 }
+
+// tellingCredentials are those that the SDK finds, with an error of a type that can be told from the API's own.
+type tellingCredentials struct{ aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider.
+func (p tellingCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := p.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		err = &credentialsError{err}
+	}
+	return found, err
+}
+
+type credentialsError struct{ error }
+
+func (e *credentialsError) Unwrap() error { return e.error }
 
 // httpClient is the SDK's own, with what the configuration says of it
 // (AWS_CA_BUNDLE), and our limits.
@@ -171,14 +203,19 @@ func (c *cloud) unlessRefused() func(*ec2.Options) {
 }
 
 // call makes one API call when the bucket has a token for it, and again, with
-// a pause, for as long as all that goes wrong is that it is throttled.
+// a pause, for as long as all that goes wrong is that it is throttled. A call that comes at a wrong time is made again
+// at once: by the answer the SDK knows the right one.
 func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Context, In, ...func(*Opt)) (Out, error), in In, options ...func(*Opt)) (Out, error) {
-	for told := false; ; told = true {
+	told := false
+	for try := 1; ; try++ {
 		if err := c.limit.Wait(ctx); err != nil {
 			var none Out
 			return none, context.Cause(ctx)
 		}
 		out, err := f(ctx, in, options...)
+		if kindOf(err) == wrongTime && try < attempts {
+			continue
+		}
 		if err == nil || kindOf(err) != throttled || ctx.Err() != nil {
 			if err != nil && ctx.Err() != nil {
 				err = context.Cause(ctx)
@@ -187,6 +224,7 @@ func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Contex
 		}
 		if !told {
 			c.note("the EC2 API throttles calls of this account; launch slows down and goes on")
+			told = true
 		}
 		select {
 		case <-time.After(throttlePause):

@@ -187,6 +187,67 @@ func TestDroppedTags(t *testing.T) {
 	}
 }
 
+// Some networks have IPv6 alone, and some clouds write 0.0.0.0 for an address that is not there.
+func TestAddresses(t *testing.T) {
+	private := false
+	for name, c := range map[string]struct {
+		faults ec2test.Faults
+		public *bool
+	}{
+		"IPv6 alone":  {ec2test.Faults{OnlyIPv6: true}, nil},
+		"written out": {ec2test.Faults{ZeroAddresses: true}, &private},
+		"both":        {ec2test.Faults{OnlyIPv6: true, ZeroAddresses: true}, &private},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{Faults: c.faults})
+			w.config.PublicAddress = c.public
+			facts := w.obtain(wants(1))["web[0]"]
+			if facts.Address != facts.PrivateAddress || strings.Contains(facts.Address, ":") != c.faults.OnlyIPv6 {
+				t.Errorf("facts: %+v", facts)
+			}
+			h, err := w.runner().Connect(t.Context(), runners.Target{Service: "web[0]"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// An endpoint whose answers have no end does not keep launch reading.
+func TestTheSamePageAgain(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Groups: []string{"web"}, Faults: ec2test.Faults{SamePage: true}})
+	w.config.SecurityGroups = []string{"web"}
+	r := w.runner()
+	running := types.Instance{InstanceId: aws.String("i-1"), State: &types.InstanceState{Name: types.InstanceStateNameRunning}}
+	for name, look := range map[string]func() error{
+		"instances": func() error { _, err := r.cloud.findInstances(t.Context()); return err },
+		"checks": func() error {
+			_, err := r.fleet.impaired(t.Context(), []string{"i-1"}, map[string]*types.Instance{"i-1": &running})
+			return err
+		},
+		"templates": func() error { _, err := r.cloud.findTemplates(t.Context()); return err },
+		"groups":    func() error { _, err := r.cloud.findGroups(t.Context()); return err },
+		"security":  func() error { _, err := r.securityGroups(t.Context()); return err },
+	} {
+		if err := look(); !errors.Is(err, errSamePage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Tags may be refused for one of the things that a call makes.
+func TestUntaggableVolumes(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{
+		Refuse:      map[string]ec2test.Error{"RunInstances": {Code: "InvalidParameterValue", Message: "'volume' is not a valid taggable resource type for this operation."}},
+		RefuseTimes: map[string]int{"RunInstances": 1},
+	}})
+	w.obtain(wants(2))
+	w.end(wants(2))
+}
+
 func TestMetadataUnset(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	w.config.Metadata = "unset"

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/launchplan/launch/runners"
@@ -25,6 +26,8 @@ const (
 	// Most instances take less than a minute; large ones with many disks some.
 	runTimeout = 15 * time.Minute
 	endTimeout = 15 * time.Minute
+	// addressTime is how long after the state running an address may still come.
+	addressTime = time.Minute
 	// tagTime bounds the calls that tag instances for human eyes, and so Close.
 	tagTime = 15 * time.Second
 )
@@ -38,10 +41,13 @@ type Runner struct {
 	reach  *reach
 	made   func() (string, error) // see madeOf, with the runner block's user data
 
+	atHome     atomic.Bool    // the ledger has the region, see record
+	account    account        // whose the credentials are
 	background sync.WaitGroup // of calls that nothing but Close waits for
 
 	requesting sync.Mutex // held while instances are asked for or released
 	asked      asked      // services whose Await found nobody asking for them
+	keyMade    time.Time  // when this command imported the run's key pair; requesting guards it
 
 	mu     sync.Mutex
 	held   map[string]held  // by service: what the ledger says it has in this region
@@ -55,6 +61,7 @@ func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, e
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	config = Home(config, env.Ledger.List(kindRegion))
 	c, err := openCloud(ctx, config, func(text string) { env.Note("", text) })
 	if err != nil {
 		return nil, err
@@ -120,8 +127,8 @@ func (r *Runner) put(ctx context.Context, batches []runners.Resource, list ...he
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := r.env.Ledger.Put(ctx, rows...); err != nil {
-		return fmt.Errorf("record what was asked of EC2: %w", err)
+	if err := r.record(ctx, rows...); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

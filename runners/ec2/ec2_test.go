@@ -210,6 +210,8 @@ func TestErrorsAreSentences(t *testing.T) {
 		"unknown type":  {func(c *Config) { c.InstanceType = "m99.huge" }, ec2test.Faults{}, "InvalidParameterValue"},
 		"not allowed":   {nil, refuse("UnauthorizedOperation", 403), "these credentials may not do that; the account's administrator can allow it (UnauthorizedOperation: said the API.)"},
 		"bad login":     {nil, refuse("AuthFailure", 401), "AWS does not accept these credentials"},
+		"not there":     {nil, refuse("Unsupported", 400), "the request is wrong; correct the runner block (Unsupported: said the API.)"},
+		"wrong time":    {nil, refuse("RequestExpired", 400), "this machine's clock and that of AWS differ; set it right"},
 		"no image":      {func(c *Config) { c.Image = "" }, ec2test.Faults{}, "needs image and instance_type"},
 		"profile":       {func(c *Config) { c.IAMProfile = "nobody" }, ec2test.Faults{}, "Invalid IAM Instance Profile name"},
 		"subnet":        {func(c *Config) { c.Subnet = "subnet-1"; c.SecurityGroups = []string{"db"} }, ec2test.Faults{}, "look up the subnet subnet-1"},
@@ -245,7 +247,12 @@ func TestQuotaIsToldAtOnce(t *testing.T) {
 }
 
 func TestThrottledButNothingLost(t *testing.T) {
-	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{Rate: 20, Burst: 3, StartRate: 400, StartBurst: 120}})
+	slow := ec2test.Error{Code: "RequestLimitExceeded", Status: 503}
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{
+		Rate: 20, Burst: 3, StartRate: 400, StartBurst: 120, // which a slow machine may never come up against
+		Refuse:      map[string]ec2test.Error{"RunInstances": slow, "DescribeInstances": slow},
+		RefuseTimes: map[string]int{"RunInstances": attempts + 1, "DescribeInstances": 2}, // the first is more than the SDK tries
+	}})
 	r := w.runner()
 	list := wants(300)
 	if err := r.Request(t.Context(), list); err != nil {
@@ -312,7 +319,7 @@ func TestInspectSeesDeathAndImpairment(t *testing.T) {
 }
 
 func TestInstanceThatDiesWhileStarting(t *testing.T) {
-	w := newWorld(t, ec2test.Options{Pending: ec2test.Delay{Min: 10 * time.Millisecond}, Faults: ec2test.Faults{DieStarting: 1}})
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{DieStarting: 1}})
 	_, errs := awaitAll(t, w.runner(), wants(2))
 	if err := errors.Join(errs["web[0]"], errs["web[1]"]); len(errs) != 1 || !strings.Contains(err.Error(), "Internal error on launch") {
 		t.Errorf("Await: %v", errs)

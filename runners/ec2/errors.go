@@ -23,6 +23,7 @@ const (
 	overQuota
 	notAllowed
 	badCredentials
+	wrongTime
 	badParameter
 	notFound
 	throttled
@@ -44,7 +45,6 @@ var kindByCode = map[string]kind{
 	"InsufficientVolumeCapacity":                       lacksCapacity,
 	"UnfulfillableCapacity":                            lacksCapacity,
 	"SpotMaxPriceTooLow":                               lacksCapacity,
-	"Unsupported":                                      lacksCapacity,
 	"InstanceLimitExceeded":                            overQuota,
 	"VcpuLimitExceeded":                                overQuota,
 	"MaxSpotInstanceCountExceeded":                     overQuota,
@@ -68,9 +68,13 @@ var kindByCode = map[string]kind{
 	"InvalidClientTokenId":                             badCredentials,
 	"SignatureDoesNotMatch":                            badCredentials,
 	"ExpiredToken":                                     badCredentials,
-	"RequestExpired":                                   badCredentials,
+	"RequestExpired":                                   wrongTime,
+	"RequestTimeTooSkewed":                             wrongTime,
+	"RequestInTheFuture":                               wrongTime,
 	"MissingAuthenticationToken":                       badCredentials,
 	"UnrecognizedClientException":                      badCredentials,
+	"InvalidSignatureException":                        badCredentials,
+	"ExpiredTokenException":                            badCredentials,
 	"InvalidInstanceID.NotFound":                       notFound,
 	"InvalidInstanceID.Malformed":                      badParameter,
 	"InvalidKeyPair.NotFound":                          notFound,
@@ -80,9 +84,9 @@ var kindByCode = map[string]kind{
 	"AlreadyExistsFault":                               alreadyThere,
 	"IdempotentParameterMismatch":                      usedToken,
 	"IdempotentInstanceTerminated":                     usedToken,
-	"UnknownError":                                     other, // the SDK's name for an answer without a code
 	"ResourceInUse":                                    inUse,
 	"ScalingActivityInProgress":                        inUse,
+	"ResourceContention":                               inUse,
 	"RequestLimitExceeded":                             throttled,
 	"Throttling":                                       throttled,
 	"ThrottlingException":                              throttled,
@@ -98,11 +102,21 @@ var kindByCode = map[string]kind{
 	"InvalidLaunchTemplateName.NotFoundException":      notFound,
 }
 
+// answerOf is what the API itself says, if it does.
+func answerOf(err error) (smithy.APIError, bool) {
+	e, ok := errors.AsType[smithy.APIError](err)
+	// The SDK has a name for what it can read and finds no code in: a page of HTML that happens to be XML.
+	return e, ok && e.ErrorCode() != "UnknownError"
+}
+
 func kindOf(err error) kind {
 	if statusOf(err) == http.StatusTooManyRequests {
 		return throttled // whatever stands before the API and says so
 	}
-	e, ok := errors.AsType[smithy.APIError](err)
+	if _, ok := errors.AsType[*credentialsError](err); ok {
+		return badCredentials // also where the service that gives them out refuses
+	}
+	e, ok := answerOf(err)
 	if !ok {
 		return other
 	}
@@ -133,12 +147,6 @@ func statusOf(err error) int {
 	return e.HTTPStatusCode()
 }
 
-// final says whether an error is the endpoint's word, and not that it cannot answer at the moment.
-func final(err error) bool {
-	status := statusOf(err)
-	return status != 0 && status < http.StatusInternalServerError || status == http.StatusNotImplemented
-}
-
 // neverSent says whether a call failed before anything of it could reach the endpoint.
 func neverSent(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
@@ -149,7 +157,7 @@ func neverSent(err error) bool {
 // has listed, except where it is about time and order.
 func noEffect(err error) bool {
 	switch kindOf(err) {
-	case lacksCapacity, overQuota, notAllowed, badCredentials, badParameter, notFound, throttled:
+	case lacksCapacity, overQuota, notAllowed, badCredentials, wrongTime, badParameter, notFound, throttled:
 		return true
 	}
 	switch status := statusOf(err); status {
@@ -167,7 +175,7 @@ func refused(err error) bool {
 	case badParameter, notFound:
 		return true
 	case other:
-		_, readable := errors.AsType[smithy.APIError](err)
+		_, readable := answerOf(err)
 		status := statusOf(err)
 		return noEffect(err) && status != 0 || status == http.StatusNotImplemented || status == http.StatusInternalServerError && !readable
 	}
@@ -176,7 +184,7 @@ func refused(err error) bool {
 
 // lacksAction says whether an endpoint answers that it does not know the action of a call.
 func lacksAction(err error) bool {
-	e, ok := errors.AsType[smithy.APIError](err)
+	e, ok := answerOf(err)
 	if ok && (e.ErrorCode() == "InvalidAction" || strings.HasPrefix(e.ErrorCode(), "UnknownOperation") || strings.HasPrefix(e.ErrorCode(), "NotImplemented")) {
 		return true
 	}
@@ -185,10 +193,13 @@ func lacksAction(err error) bool {
 
 // about says whether a refusal names a parameter, in whatever spelling.
 func about(err error, parameter string) bool {
-	api, ok := errors.AsType[smithy.APIError](err)
+	api, ok := answerOf(err)
 	text := strings.NewReplacer("_", "", " ", "", "-", "")
 	return ok && refused(err) && strings.Contains(strings.ToLower(text.Replace(api.ErrorMessage())), parameter)
 }
+
+// aboutTags says whether a call was refused for the tags that it gives to what it makes.
+func aboutTags(err error) bool { return about(err, "tagspecification") || about(err, "taggable") }
 
 // An Error is an answer of the API that the operator has to deal with. Its text
 // is a sentence that says what to do.
@@ -204,7 +215,10 @@ type Error struct {
 func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
-	if e.Code == "" {
+	switch {
+	case e.Code == "" && e.advice != "":
+		return fmt.Sprintf("%s: %s (%s)", e.Doing, e.advice, clean(shortened(e.Err).Error()))
+	case e.Code == "":
 		return fmt.Sprintf("%s: %v", e.Doing, shortened(e.Err))
 	}
 	return fmt.Sprintf("%s: %s (%s: %s)", e.Doing, e.advice, e.Code, messageOf(e.Err))
@@ -216,12 +230,18 @@ func explain(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	doing := fmt.Sprintf(format, args...)
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		return &Error{Doing: doing, Err: err}
+	told := &Error{Doing: fmt.Sprintf(format, args...), Err: err, kind: kindOf(err)}
+	api, answered := answerOf(err)
+	_, unsigned := errors.AsType[*credentialsError](err)
+	switch {
+	case unsigned:
+		told.advice = "there are no AWS credentials to sign the call with; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in again"
+	case answered:
+		told.Code, told.advice = api.ErrorCode(), adviceOn(err)
+	case neverSent(err):
+		told.advice = "the endpoint cannot be reached; check the region, the endpoint and the network"
 	}
-	return &Error{Doing: doing, Code: api.ErrorCode(), Err: err, kind: kindOf(err), advice: adviceOn(err)}
+	return told
 }
 
 // adviceOn is what the operator can do about an answer of the API.
@@ -234,7 +254,9 @@ func adviceOn(err error) string {
 	case k == notAllowed:
 		return "these credentials may not do that; the account's administrator can allow it"
 	case k == badCredentials:
-		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from"
+		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from, that they are for this region, and this machine's clock"
+	case k == wrongTime:
+		return "this machine's clock and that of AWS differ; set it right and try again"
 	case lacksAction(err):
 		return "this cloud cannot do that"
 	case about(err, "metadataoption"):
@@ -252,7 +274,7 @@ var encoded = regexp.MustCompile(`(?s)\s*Encoded authorization failure message:.
 const maxMessage = 500
 
 func messageOf(err error) string {
-	api, ok := errors.AsType[smithy.APIError](err)
+	api, ok := answerOf(err)
 	if !ok {
 		return clean(err.Error())
 	}
@@ -276,6 +298,9 @@ func clean(s string) string {
 // shortened drops the SDK's own frames: "operation error EC2: RunInstances,
 // exceeded maximum number of attempts, 5, https response error …".
 func shortened(err error) error {
+	if e, ok := errors.AsType[*credentialsError](err); ok {
+		return e.error
+	}
 	if status := statusOf(err); status != 0 {
 		return fmt.Errorf("the endpoint answers %d (%s) without an error that can be read: is it one of EC2?", status, http.StatusText(status))
 	}

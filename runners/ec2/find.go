@@ -133,8 +133,8 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 			f.Created = aws.ToTime(t.CreateTime)
 			all = appendOurs(all, f)
 		}
-		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
-			return all, nil
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return all, err
 		}
 	}
 }
@@ -164,8 +164,8 @@ func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 			f.Created = aws.ToTime(g.CreatedTime)
 			all = appendOurs(all, f)
 		}
-		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
-			return all, nil
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return all, err
 		}
 	}
 }
@@ -201,8 +201,7 @@ func End(ctx context.Context, config Config, list []Found) map[string]error {
 	for _, f := range list { // groups first, or they would start what is ended
 		switch f.Kind {
 		case kindGroup:
-			_, err := call(ctx, c, c.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(f.ID), ForceDelete: aws.Bool(true)})
-			fail(f.ID, explain(err, "delete the Auto Scaling group %s", f.ID))
+			fail(f.ID, c.deleteGroup(ctx, f.ID))
 		case kindInstance:
 			instances = append(instances, held{runners.Resource{Kind: kindInstance, Key: f.ID, ID: f.ID}, record{Region: f.Region, Asked: f.Created}})
 		}
@@ -245,10 +244,9 @@ func (f Found) Resource() (runners.Resource, error) {
 	var data any
 	switch f.Kind {
 	case kindInstance:
-		data = record{
-			Region: f.Region, Batch: f.tags[tagBatch], Index: f.index, Asked: f.Created,
-			Public: aws.ToString(f.i.PublicIpAddress), Private: aws.ToString(f.i.PrivateIpAddress),
-		}
+		r := record{Region: f.Region, Batch: f.tags[tagBatch], Index: f.index, Asked: f.Created}
+		r.Public, r.Private = addressesOf(&f.i)
+		data = r
 	case kindGroup:
 		res.Kind = kindPool
 		data = poolRecord{Region: f.Region, Asked: f.Created}

@@ -208,10 +208,9 @@ func (f *fleet) impaired(ctx context.Context, ids []string, seen map[string]*typ
 					out[aws.ToString(s.InstanceId)] = "instance"
 				}
 			}
-			if aws.ToString(page.NextToken) == "" {
-				return nil
+			if more, err := turn(&in.NextToken, page.NextToken); !more {
+				return err
 			}
-			in.NextToken = page.NextToken
 		}
 	}
 	if len(running) == 0 {

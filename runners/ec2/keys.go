@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -113,7 +114,7 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	if err := r.env.Ledger.Put(ctx, res); err != nil {
+	if err := r.record(ctx, res); err != nil {
 		return "", err
 	}
 	in := &ec2.ImportKeyPairInput{
@@ -122,7 +123,7 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 		TagSpecifications: tagSpecs(r.runTags(), types.ResourceTypeKeyPair),
 	}
 	out, err := call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)
-	if about(err, "tagspecification") {
+	if aboutTags(err) {
 		r.env.Note("", "the cloud does not tag key pairs, so launch clean cannot find "+r.keyPairName()+"; it goes with the run")
 		in.TagSpecifications = nil
 		out, err = call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)
@@ -131,10 +132,12 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 	case kindOf(err) == alreadyThere:
 		// An earlier call took effect, its answer was lost. The name holds the
 		// run's id, and the run has one key.
+	case kindOf(err) == badParameter:
+		return "", explain(err, "import the run's key pair, of the type ed25519 (key_name in the runner block names one that is there already)")
 	case err != nil:
-		return "", explain(err, "import the run's key pair, of the type ed25519 (key_name uses another one)")
+		return "", explain(err, "import the run's key pair")
 	default:
-		res.ID = aws.ToString(out.KeyPairId)
+		res.ID, r.keyMade = aws.ToString(out.KeyPairId), time.Now()
 	}
 	res.Status = "live"
 	return r.keyPairName(), r.env.Ledger.Put(ctx, res)

@@ -98,7 +98,7 @@ func TestPoolWithoutAutoScaling(t *testing.T) {
 		leaves string // the pool's status
 	}{
 		"told":         {lacks: scalingCalls, answer: unknownAction, told: "this cloud cannot do that (InvalidAction", leaves: "gone"},
-		"killed":       {lacks: scalingCalls, answer: unknownAction, dieAt: 4, told: "this cloud cannot do that (InvalidAction", leaves: "wanted"}, // where its end is recorded
+		"killed":       {lacks: scalingCalls, answer: unknownAction, dieAt: 5, told: "this cloud cannot do that (InvalidAction", leaves: "wanted"}, // where its end is recorded
 		"501":          {lacks: scalingCalls, answer: ec2test.Error{Code: "InternalFailure", Status: 501}, told: "this cloud", leaves: "gone"},
 		"another code": {lacks: append(templateCalls, scalingCalls...), answer: ec2test.Error{Code: "InvalidRequest"}, told: "InvalidRequest", leaves: "wanted"},
 	} {

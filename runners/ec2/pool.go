@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func (r *Runner) putPool(ctx context.Context, service, status string, asked time
 		return err
 	}
 	name := r.poolName(service)
-	return r.env.Ledger.Put(ctx, runners.Resource{Kind: kindPool, Key: name, ID: name, Service: service, Status: status, Data: string(data)})
+	return r.record(ctx, runners.Resource{Kind: kindPool, Key: name, ID: name, Service: service, Status: status, Data: string(data)})
 }
 
 // requestPool makes the group of a service what the plan says: it is made, gets another size, or, where its
@@ -109,7 +110,7 @@ func (r *Runner) requestPool(ctx context.Context, want runners.Want) error {
 	if err := r.launchTemplate(ctx, t, service); err != nil {
 		return err
 	}
-	if err := r.scalingGroup(ctx, t, service); lacksAction(err) {
+	if err := r.newGroup(ctx, t, service); lacksAction(err) {
 		return errors.Join(err, r.deletePool(ctx, service)) // nothing of it can be there but the template
 	} else if err != nil {
 		return err
@@ -163,14 +164,22 @@ func (r *Runner) launchTemplate(ctx context.Context, t *template, service string
 			DeviceIndex: n.DeviceIndex, Groups: n.Groups, AssociatePublicIpAddress: n.AssociatePublicIpAddress, DeleteOnTermination: n.DeleteOnTermination,
 		})
 	}
-	_, err := call(ctx, r.cloud, r.cloud.ec2.CreateLaunchTemplate, &ec2.CreateLaunchTemplateInput{
+	out, err := call(ctx, r.cloud, r.cloud.ec2.CreateLaunchTemplate, &ec2.CreateLaunchTemplateInput{
 		LaunchTemplateName: aws.String(name), LaunchTemplateData: data,
 		TagSpecifications: tagSpecs(tags, types.ResourceTypeLaunchTemplate),
 	})
 	if kindOf(err) == alreadyThere {
 		return nil // an earlier call took effect; its name is this run's and this service's
 	}
-	return explain(err, "make the launch template %s", name)
+	if err != nil {
+		return explain(err, "make the launch template %s", name)
+	}
+	if made := out.LaunchTemplate; made != nil {
+		if row := r.accountRow(accountOf(aws.ToString(made.CreatedBy))); row != nil {
+			return r.record(ctx, row...)
+		}
+	}
+	return nil
 }
 
 func (r *Runner) poolTags(t *template, service string) map[string]string {
@@ -179,6 +188,26 @@ func (r *Runner) poolTags(t *template, service string) map[string]string {
 		tags[k] = v
 	}
 	return tags
+}
+
+// newGroup makes a group of the template that was just made, which Auto Scaling may not know of yet.
+func (r *Runner) newGroup(ctx context.Context, t *template, service string) error {
+	unknown := func(err error) bool {
+		e, ok := errors.AsType[*Error](err)
+		return ok && strings.Contains(messageOf(e.Err), r.poolName(service)+", does not exist")
+	}
+	begin := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := r.scalingGroup(ctx, t, service)
+		if !unknown(err) || time.Since(begin) > consistency {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 func (r *Runner) scalingGroup(ctx context.Context, t *template, service string) error {
@@ -200,11 +229,18 @@ func (r *Runner) scalingGroup(ctx context.Context, t *template, service string) 
 	case r.config.AvailabilityZone != "":
 		in.AvailabilityZones = []string{r.config.AvailabilityZone}
 	default:
-		zones, err := r.defaultSubnets(ctx)
+		subnets, err := r.defaultSubnets(ctx)
 		if err != nil {
 			return err
 		}
-		in.VPCZoneIdentifier = aws.String(strings.Join(zones, ","))
+		if len(subnets) == 0 {
+			return fmt.Errorf("there are no default subnets in %s: a pool needs subnet in the runner block", r.cloud.region)
+		}
+		var ids []string
+		for _, s := range subnets {
+			ids = append(ids, aws.ToString(s.SubnetId))
+		}
+		in.VPCZoneIdentifier = aws.String(strings.Join(ids, ","))
 	}
 	_, err := call(ctx, r.cloud, r.cloud.scaling.CreateAutoScalingGroup, in)
 	if kindOf(err) == alreadyThere {
@@ -214,21 +250,12 @@ func (r *Runner) scalingGroup(ctx context.Context, t *template, service string) 
 }
 
 // defaultSubnets are those of the default VPC, one per zone.
-func (r *Runner) defaultSubnets(ctx context.Context) ([]string, error) {
+func (r *Runner) defaultSubnets(ctx context.Context) ([]types.Subnet, error) {
 	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSubnets, &ec2.DescribeSubnetsInput{Filters: []types.Filter{filter("default-for-az", "true")}})
 	if err != nil {
 		return nil, explain(err, "look up the default subnets")
 	}
-	var ids []string
-	for _, s := range out.Subnets {
-		if aws.ToBool(s.DefaultForAz) {
-			ids = append(ids, aws.ToString(s.SubnetId))
-		}
-	}
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("there are no default subnets in %s: a pool needs subnet in the runner block", r.cloud.region)
-	}
-	return ids, nil
+	return slices.DeleteFunc(out.Subnets, func(s types.Subnet) bool { return !aws.ToBool(s.DefaultForAz) }), nil
 }
 
 // resizePool gives a group the size that the plan says, where it has another one: by an earlier plan, or by somebody's hand.
@@ -265,21 +292,23 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 	if !has {
 		return nil
 	}
-	made := true
-	if res.Status == "wanted" { // a cloud without Auto Scaling has no group of that name
-		_, err := r.group(ctx, res.Key)
-		made = !refused(err)
+	g, err := r.group(ctx, res.Key)
+	if g == nil && err == nil {
+		if err := r.otherAccount(ctx); err != nil {
+			return fmt.Errorf("delete the Auto Scaling group %s: %w", res.Key, err)
+		}
 	}
+	made := res.Status != "wanted" || !refused(err) // a cloud without Auto Scaling has no group of that name
 	if made {
 		res.Status = "ending"
 		if err := r.env.Ledger.Put(ctx, res); err != nil {
 			return err
 		}
-		if err := r.deleteGroup(ctx, res.Key, service); err != nil {
+		if err := r.endPool(ctx, res.Key, service); err != nil {
 			return err
 		}
 	}
-	_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
+	_, err = call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
 	if err != nil && kindOf(err) != notFound && (made || !refused(err)) {
 		return explain(err, "delete the launch template %s", res.Key)
 	}
@@ -287,38 +316,21 @@ func (r *Runner) deletePool(ctx context.Context, service string) error {
 	return r.env.Ledger.Put(ctx, res)
 }
 
-func (r *Runner) deleteGroup(ctx context.Context, name, service string) error {
-	_, err := call(ctx, r.cloud, r.cloud.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(name), ForceDelete: aws.Bool(true)})
-	// A group that is not there is told as a validation error; looking decides.
-	if k := kindOf(err); err != nil && k != badParameter && k != notFound && k != inUse {
-		return explain(err, "delete the Auto Scaling group %s", name)
-	}
-	return r.awaitPoolGone(ctx, name, service)
-}
-
-func (r *Runner) awaitPoolGone(ctx context.Context, name, service string) error {
+// endPool deletes a group and returns when it is gone, and its instances.
+func (r *Runner) endPool(ctx context.Context, name, service string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, fmt.Errorf("it was not gone after %v", endTimeout))
 	defer cancel()
+	patience := r.patience(service, "Auto Scaling")
+	if err := r.cloud.deleteGroup(ctx, name); err != nil { // also one that cannot be seen yet
+		return err
+	}
 	for begin := time.Now(); ; {
-		g, err := r.group(ctx, name)
-		if err != nil {
+		left, err := r.leftOfPool(ctx, name, service)
+		switch {
+		case err == nil && !left:
+			return nil
+		case err != nil && !patience.bears(ctx, err):
 			return err
-		}
-		if g == nil {
-			member := func(i *types.Instance) bool {
-				tags := tagMap(i.Tags)
-				return tags[tagRunID] == r.env.RunID && tags[tagService] == cut(service) && stateOf(i) != types.InstanceStateNameTerminated
-			}
-			left, err := r.cloud.instances(ctx, member, []types.Filter{
-				filter("tag:"+tagRunID, r.env.RunID), filter("tag:"+tagService, cut(service)),
-				filter("instance-state-name", "pending", "running", "shutting-down", "stopping", "stopped"),
-			})
-			if err != nil {
-				return explain(err, "look for the instances of %s", name)
-			}
-			if len(left) == 0 {
-				return nil
-			}
 		}
 		select {
 		case <-time.After(pauseAfter(time.Since(begin))):
@@ -326,6 +338,40 @@ func (r *Runner) awaitPoolGone(ctx context.Context, name, service string) error 
 			return fmt.Errorf("wait for the end of the Auto Scaling group %s: %w", name, context.Cause(ctx))
 		}
 	}
+}
+
+// leftOfPool says whether a group or instances of it are there, and has the group deleted where it is not on its way out.
+func (r *Runner) leftOfPool(ctx context.Context, name, service string) (bool, error) {
+	g, err := r.group(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if g != nil {
+		if aws.ToString(g.Status) == "" {
+			err = r.cloud.deleteGroup(ctx, name)
+		}
+		return true, err
+	}
+	member := func(i *types.Instance) bool {
+		tags := tagMap(i.Tags)
+		return tags[tagRunID] == r.env.RunID && tags[tagService] == cut(service) && stateOf(i) != types.InstanceStateNameTerminated
+	}
+	members, err := r.cloud.instances(ctx, member, []types.Filter{
+		filter("tag:"+tagRunID, r.env.RunID), filter("tag:"+tagService, cut(service)),
+		filter("instance-state-name", "pending", "running", "shutting-down", "stopping", "stopped"),
+	})
+	return len(members) > 0, explain(err, "look for the instances of %s", name)
+}
+
+// deleteGroup asks for the end of a group and its instances. It is no error where the group is gone, which is told as a
+// bad parameter, or busy: then it has to be asked again.
+func (c *cloud) deleteGroup(ctx context.Context, name string) error {
+	_, err := call(ctx, c, c.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(name), ForceDelete: aws.Bool(true)})
+	switch kindOf(err) {
+	case badParameter, notFound, inUse:
+		return nil
+	}
+	return explain(err, "delete the Auto Scaling group %s", name)
 }
 
 // sweepPools deletes pools that a terminate of their service did not.

@@ -48,20 +48,17 @@ func (r *Runner) awaitPool(ctx context.Context, want runners.Want) (runners.Fact
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("it was not at its size after %v", runTimeout))
 	defer cancel()
-	name, begin, told := r.poolName(service), time.Now(), false
+	name, begin, patience := r.poolName(service), time.Now(), r.patience(service, "Auto Scaling")
 	for {
 		g, err := r.group(ctx, name)
 		switch {
-		case err != nil && (final(err) || ctx.Err() != nil):
+		case err != nil && !patience.bears(ctx, err):
 			return runners.Facts{}, err
-		case err != nil && !told:
-			r.env.Note(service, clean("the Auto Scaling API does not answer; launch keeps trying: "+err.Error()))
-			told = true
 		case g != nil && inService(g) >= r.config.Pool.Size:
 			return runners.Facts{NoHost: true, InstanceID: name, Address: name}, nil
 		case g != nil:
 			failed, err := r.startFailure(ctx, name)
-			if err != nil {
+			if err != nil && !patience.bears(ctx, err) {
 				return runners.Facts{}, err
 			}
 			// What failed before this command may go well when the group tries again.
@@ -122,6 +119,8 @@ func (r *Runner) inspectPool(ctx context.Context, service string) error {
 	switch {
 	case err != nil:
 		return err
+	case g == nil && r.otherAccount(ctx) != nil:
+		return r.otherAccount(ctx)
 	case g == nil || aws.ToString(g.Status) != "":
 		return fmt.Errorf("the Auto Scaling group %s is gone", name)
 	case int(aws.ToInt32(g.DesiredCapacity)) != r.config.Pool.Size:

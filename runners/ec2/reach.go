@@ -60,7 +60,7 @@ func (c *reach) close() error { return c.runner.Close() }
 // connect logs in to an instance. While it does not answer, launch looks
 // whether it is still there, and stops waiting where it is not.
 func (c *reach) connect(ctx context.Context, r *Runner, h held) (runners.Host, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("it did not let launch in within %v", connectTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("it did not let launch in within %v; its security groups have to let SSH in from here", connectTimeout))
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -95,10 +95,14 @@ func (c *reach) login(ctx context.Context, r *Runner, h held) (runners.Host, err
 		return nil, err
 	}
 	host, err := c.runner.ConnectTo(ctx, end, h.Service)
-	if err != nil && ctx.Err() != nil && context.Cause(ctx) != nil {
-		return nil, fmt.Errorf("connect to %s: %w", end.Name, errors.Join(context.Cause(ctx), err))
+	_, unreachable := errors.AsType[*runners.UnreachableError](err) // which names the host
+	switch cause := context.Cause(ctx); {
+	case err == nil || cause == nil || unreachable && errors.Is(err, cause):
+		return host, err
+	case !errors.Is(err, cause):
+		err = errors.Join(cause, err)
 	}
-	return host, err
+	return nil, fmt.Errorf("connect to %s: %w", end.Name, err)
 }
 
 // hostKeys are the keys that the instance may have. None leaves it to
@@ -128,18 +132,18 @@ func (c *reach) hostKeys(ctx context.Context, r *Runner, h held) ([]cryptossh.Pu
 // console. The latest output can be had of some types of instances only; of the
 // others EC2 shows it a while later.
 func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.PublicKey, error) {
-	begin, latest := time.Now(), aws.Bool(true)
+	begin, latest, patience := time.Now(), aws.Bool(true), r.patience("", "EC2")
 	for {
 		out, err := call(ctx, r.cloud, r.cloud.ec2.GetConsoleOutput, &ec2.GetConsoleOutputInput{InstanceId: aws.String(id), Latest: latest})
-		if kindOf(err) == badParameter && latest != nil {
+		switch {
+		case kindOf(err) == notFound: // not known everywhere yet
+		case refused(err) && latest != nil:
 			latest = nil
 			continue
-		}
-		if err != nil && kindOf(err) != notFound {
+		case err != nil && !patience.bears(ctx, err):
 			return nil, explain(err, "read the console output of %s", id)
-		}
-		if err == nil {
-			text, err := base64.StdEncoding.DecodeString(aws.ToString(out.Output))
+		case err == nil:
+			text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(aws.ToString(out.Output)))
 			if err != nil {
 				text = []byte(aws.ToString(out.Output)) // some compatible clouds send it as it is
 			}
@@ -150,7 +154,7 @@ func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.Public
 		select {
 		case <-time.After(pauseAfter(time.Since(begin))):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the console output of %s shows no SSH host keys: %w", id, context.Cause(ctx))
+			return nil, fmt.Errorf("the console output of %s shows no SSH host keys, which cloud-init prints there: leave out host_key in the runner block to have launch make one, or name it in ssh { host_key } (%w)", id, context.Cause(ctx))
 		}
 	}
 }
@@ -200,7 +204,7 @@ func (r *Runner) watch(ctx context.Context, h held) error {
 			}
 		}
 		if st := stateOf(s.instance); st != types.InstanceStateNameRunning && st != types.InstanceStateNamePending {
-			return fmt.Errorf("the instance %s is %s: %s", h.ID, st, endReason(s.instance))
+			return endError(h.ID, s.instance)
 		}
 	}
 }

@@ -90,6 +90,7 @@ func (r *Runner) endInstances(ctx context.Context, list []held) map[string]error
 	parts.Wait()
 	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, fmt.Errorf("it was not gone after %v", endTimeout))
 	defer cancel()
+	patience := r.patience("", "EC2")
 	var gone []held
 	var each sync.WaitGroup
 	for _, h := range list {
@@ -97,7 +98,7 @@ func (r *Runner) endInstances(ctx context.Context, list []held) map[string]error
 			continue
 		}
 		each.Go(func() {
-			err := r.awaitGone(ctx, h)
+			err := r.awaitGone(ctx, h, patience)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -117,7 +118,7 @@ func (r *Runner) endInstances(ctx context.Context, list []held) map[string]error
 	return errs
 }
 
-// terminate makes the call for a part. Where it fails for one of several, they
+// terminate makes the call for a part. Where the endpoint's word on several is no, they
 // are ended in halves, so that one that cannot be ended does not keep the others.
 func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 	if len(part) == 0 {
@@ -133,7 +134,7 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 		return nil
 	case k == notFound, len(part) == 1 && k == badParameter: // as some compatible clouds tell that they do not know it
 		return r.terminateKnown(ctx, part)
-	case len(part) > 1 && (k == notAllowed || k == badParameter):
+	case len(part) > 1 && final(err) && k != badCredentials && k != wrongTime:
 		errs := r.terminate(ctx, part[:len(part)/2])
 		for id, err := range r.terminate(ctx, part[len(part)/2:]) {
 			if errs == nil {
@@ -155,6 +156,7 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 // may not know what another has told of.
 func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]error {
 	errs := map[string]error{}
+	begin := time.Now()
 	for pause := firstPause; len(part) > 0; pause = min(2*pause, longestPause) {
 		ids := map[string]bool{}
 		for _, h := range part {
@@ -170,11 +172,14 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 		var known []string
 		var unknown []held
 		for _, h := range part {
-			switch {
-			case seen[h.ID] != nil:
+			switch i := seen[h.ID]; {
+			case i != nil && ended(i): // some clouds do not take it for known then
+			case i != nil:
 				known = append(known, h.ID)
 			case time.Since(h.Asked) < consistency:
 				unknown = append(unknown, h)
+			case r.otherAccount(ctx) != nil:
+				errs[h.ID] = fmt.Errorf("end the instance %s: %w", h.ID, r.otherAccount(ctx))
 			default:
 				r.env.Note(h.Service, fmt.Sprintf("EC2 knows no instance %s in %s; it is taken for ended", h.ID, r.cloud.region))
 			}
@@ -182,7 +187,7 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 		if len(known) > 0 {
 			_, err := call(ctx, r.cloud, r.cloud.ec2.TerminateInstances, &ec2.TerminateInstancesInput{InstanceIds: known})
 			switch {
-			case kindOf(err) == notFound: // known here, and not there yet: the next round
+			case kindOf(err) == notFound && time.Since(begin) < consistency: // known here, and not there yet: the next round
 				unknown = part
 			case err != nil:
 				for _, id := range known {
@@ -207,11 +212,12 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 
 // awaitGone returns when an instance is terminated, or no longer known: some
 // compatible clouds forget what has ended at once.
-func (r *Runner) awaitGone(ctx context.Context, h held) error {
+func (r *Runner) awaitGone(ctx context.Context, h held, patience *patience) error {
 	begin, known := time.Now(), h.known()
 	for pause := gather; ; pause = pauseAfter(time.Since(begin)) {
 		s, err := r.fleet.look(ctx, h.ID, false, pause)
 		switch {
+		case err != nil && patience.bears(ctx, err):
 		case err != nil:
 			return explain(err, "wait for the end of the instance %s", h.ID)
 		case s.instance == nil && (known || time.Since(h.Asked) > consistency):
@@ -230,7 +236,11 @@ func (h held) known() bool { return h.Public != "" || h.Private != "" }
 func (r *Runner) Sweep(ctx context.Context) error {
 	r.requesting.Lock()
 	defer r.requesting.Unlock()
-	return errors.Join(r.settle(ctx, false), r.sweepPools(ctx), r.sweepInstances(ctx), r.deleteKeyPairs(ctx), r.removeKeys())
+	if err := errors.Join(r.settle(ctx, false), r.sweepPools(ctx), r.sweepInstances(ctx)); err != nil {
+		// What has the run's keys is not all gone, or out of sight: they go with the last of it.
+		return err
+	}
+	return errors.Join(r.deleteKeyPairs(ctx), r.removeKeys())
 }
 
 // sweepInstances ends what has the run's tag, or stands in its ledger, and

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"golang.org/x/sync/errgroup"
 
@@ -96,7 +97,11 @@ func (r *Runner) start(ctx context.Context, t *template, b *batch) ([]held, erro
 		return nil, nil // each of them tells it by itself
 	case len(list) == 0 && b.least() == 1:
 		// Asking on would not end, and may start what nobody is told of.
-		r.fail(b.services, fmt.Errorf("start %s: the endpoint took the call, but no instance of it can be seen", b.what(r.config)))
+		why := b.died
+		if why == nil {
+			why = fmt.Errorf("the endpoint took the call, but no instance of it can be seen; look at what the cloud itself lists before you try again")
+		}
+		r.fail(b.services, fmt.Errorf("start %s: %w", b.what(r.config), why))
 		return nil, nil
 	}
 	missing := b.without(list)
@@ -141,18 +146,26 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 			in.TagSpecifications = nil
 		}
 		out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, in, r.cloud.retrying(func(err error) bool {
-			return kindOf(err) == throttled || neverSent(err)
+			k := kindOf(err) // a call that is signed with a wrong time has no effect, and the SDK knows better then
+			return k == throttled || k == badCredentials || k == wrongTime || neverSent(err)
 		}))
 		told := explain(err, "start %s", b.what(r.config))
 		switch {
 		case err == nil:
+			b.owner = aws.ToString(out.OwnerId)
 			r.tagUntagged(ctx, t, b, out.Instances)
 			if seen = join(seen, out.Instances); len(seen) < b.least() {
 				return r.settleByLooking(ctx, b) // more were started than the answer tells of
 			}
 			return r.assign(ctx, b, seen)
-		case in.TagSpecifications != nil && about(err, "tagspecification"):
+		case in.TagSpecifications != nil && aboutTags(err):
 			r.cloud.takesNoTags.Store(true)
+			continue
+		case !repeated && r.keyIsLate(err):
+			if !pauseFor(ctx, pause) {
+				return nil, told
+			}
+			pause = min(2*pause, longestPause)
 			continue
 		case repeated && noEffect(err), kindOf(err) == usedToken:
 			// This call is refused; one before it may have started what is not seen yet.
@@ -163,13 +176,11 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 				return nil, err
 			}
 			return nil, told
-		case try == attempts || ctx.Err() != nil:
+		case try >= attempts || ctx.Err() != nil:
 			return nil, told // the intent stays, and the next command finds out
 		}
 		repeated = true
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !pauseFor(ctx, pause) {
 			return nil, told
 		}
 		pause = min(2*pause, longestPause)
@@ -179,5 +190,22 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 		if len(seen) >= b.Count {
 			return r.assign(ctx, b, seen)
 		}
+	}
+}
+
+// keyIsLate says whether a call is refused for the run's key pair, which this command has imported and one server of the
+// API may not know yet.
+func (r *Runner) keyIsLate(err error) bool {
+	e, ok := answerOf(err)
+	return ok && e.ErrorCode() == "InvalidKeyPair.NotFound" && time.Since(r.keyMade) < consistency
+}
+
+// pauseFor returns false where ctx ends before the pause.
+func pauseFor(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

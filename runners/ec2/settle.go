@@ -172,15 +172,23 @@ func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, fil
 				}
 			}
 		}
-		switch next := aws.ToString(out.NextToken); next {
-		case "":
-			return found, nil
-		case aws.ToString(in.NextToken):
-			return nil, errSamePage
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return found, err
 		}
-		in.NextToken = out.NextToken
 	}
 }
 
 // errSamePage is told of an endpoint that would keep launch reading for ever.
-var errSamePage = errors.New("the endpoint gives the same page of instances again and again")
+var errSamePage = errors.New("the endpoint gives the same page of its answer again and again")
+
+// turn goes on to the next page of an answer, if there is one.
+func turn(page **string, next *string) (more bool, err error) {
+	switch aws.ToString(next) {
+	case "":
+		return false, nil
+	case aws.ToString(*page):
+		return false, errSamePage
+	}
+	*page = next
+	return true, nil
+}

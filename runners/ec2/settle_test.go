@@ -35,23 +35,21 @@ func (w *world) killed(list []runners.Want) {
 	}
 }
 
-// age lets the calls of the run have been made earlier.
+// age lets everything of the run have been asked for earlier.
 func (w *world) age(by time.Duration) {
 	w.t.Helper()
 	for key, row := range w.ledger.rows {
-		if row.Kind != kindBatch {
+		if row.Data == "" {
 			continue
 		}
-		var b batchRecord
-		if err := json.Unmarshal([]byte(row.Data), &b); err != nil {
+		var record struct {
+			Asked time.Time `json:"asked"`
+		}
+		if err := json.Unmarshal([]byte(row.Data), &record); err != nil {
 			w.t.Fatal(err)
 		}
-		b.Asked = b.Asked.Add(-by)
-		data, err := json.Marshal(b)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		row.Data = string(data)
+		asked := func(at time.Time) string { return at.Format(time.RFC3339Nano) }
+		row.Data = strings.Replace(row.Data, asked(record.Asked), asked(record.Asked.Add(-by)), 1)
 		w.ledger.rows[key] = row
 	}
 }
@@ -178,7 +176,7 @@ func TestAnswersWithoutEffect(t *testing.T) {
 	if !noEffect(err) {
 		t.Errorf("a call that could not be sent may have had an effect: %v", err)
 	}
-	if text := explain(err, "look").Error(); !strings.HasPrefix(text, `look: Post "http://127.0.0.1:1/": dial tcp`) {
+	if text := explain(err, "look").Error(); !strings.HasPrefix(text, `look: the endpoint cannot be reached; check the region, the endpoint and the network (Post "http://127.0.0.1:1/": dial tcp`) {
 		t.Errorf("told as %q", text)
 	}
 }
@@ -192,6 +190,11 @@ func TestAnswerThatIsNoneOfTheAPI(t *testing.T) {
 	want := "look for instances: the endpoint answers 500 (Internal Server Error) without an error that can be read: is it one of EC2?"
 	if err == nil || err.Error() != want {
 		t.Errorf("told as %v, want %s", err, want)
+	}
+	w.SetFaults(ec2test.Faults{BadGateways: map[string]int{"DescribeInstances": 1}}) // whose page can be read as XML
+	_, err = r.cloud.ec2.DescribeInstances(t.Context(), in, r.cloud.retrying(func(error) bool { return false }))
+	if text := explain(err, "look").Error(); text != "look: the endpoint answers 502 (Bad Gateway) without an error that can be read: is it one of EC2?" {
+		t.Errorf("told as %s", text)
 	}
 }
 

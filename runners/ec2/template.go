@@ -136,47 +136,66 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 		}
 		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
 	}
-	ids := map[string][]string{}
-	pages := ec2.NewDescribeSecurityGroupsPaginator(pacedGroups{r.cloud}, &ec2.DescribeSecurityGroupsInput{Filters: filters})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
-		}
-		for _, g := range page.SecurityGroups {
-			if vpc != "" && aws.ToString(g.VpcId) != vpc {
-				continue // a compatible cloud may pass over the filter
-			}
-			ids[aws.ToString(g.GroupName)] = append(ids[aws.ToString(g.GroupName)], aws.ToString(g.GroupId))
-		}
+	named, err := r.groupsByName(ctx, filters)
+	if err != nil {
+		return nil, explain(err, "look up the security groups %s", strings.Join(names, ", "))
+	}
+	if vpc == "" && slices.ContainsFunc(names, func(name string) bool { return len(named[name]) > 1 }) {
+		vpc = r.defaultVPC(ctx)
 	}
 	var out []string
 	for _, g := range r.config.SecurityGroups {
-		switch found := ids[g]; {
-		case strings.HasPrefix(g, "sg-"):
+		if strings.HasPrefix(g, "sg-") {
 			out = append(out, g)
-		case len(found) == 0:
-			return nil, fmt.Errorf("there is no security group named %q in %s: correct security_groups in the runner block", g, r.cloud.region)
-		case len(found) > 1:
-			return nil, fmt.Errorf("%d security groups are named %q (%s): give the id of one, or a subnet", len(found), g, strings.Join(found, ", "))
+			continue
+		}
+		var ids []string
+		for _, group := range named[g] { // a compatible cloud may pass over the filter
+			if vpc == "" || aws.ToString(group.VpcId) == vpc {
+				ids = append(ids, aws.ToString(group.GroupId))
+			}
+		}
+		switch len(ids) {
+		case 0:
+			return nil, fmt.Errorf("there is no security group named %q in %s: correct security_groups in the runner block", g, strings.TrimSpace(r.cloud.region+" "+vpc))
+		case 1:
+			out = append(out, ids[0])
 		default:
-			out = append(out, found[0])
+			return nil, fmt.Errorf("%d security groups are named %q (%s): give the id of one, or a subnet", len(ids), g, strings.Join(ids, ", "))
 		}
 	}
 	return out, nil
 }
 
-// pacedGroups lets the SDK's paginator make its calls through call, without the filters where they are refused.
-type pacedGroups struct{ *cloud }
-
-func (p pacedGroups) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
-	out, err := call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, in, p.unlessRefused())
-	if refused(err) && in.Filters != nil {
-		whole := *in
-		whole.Filters = nil
-		return call(ctx, p.cloud, p.ec2.DescribeSecurityGroups, &whole)
+// defaultVPC is where an instance goes that no subnet is named for, "" where that cannot be told.
+func (r *Runner) defaultVPC(ctx context.Context) string {
+	subnets, err := r.defaultSubnets(ctx)
+	if err != nil || len(subnets) == 0 {
+		return "" // the groups of one name are told then
 	}
-	return out, err
+	return aws.ToString(subnets[0].VpcId)
+}
+
+// groupsByName are the security groups that match filters, and all there are where the cloud refuses filters.
+func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[string][]types.SecurityGroup, error) {
+	named := map[string][]types.SecurityGroup{}
+	in := &ec2.DescribeSecurityGroupsInput{Filters: filters}
+	for {
+		out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSecurityGroups, in, r.cloud.unlessRefused())
+		if refused(err) && in.Filters != nil {
+			in.Filters = nil
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range out.SecurityGroups {
+			named[aws.ToString(g.GroupName)] = append(named[aws.ToString(g.GroupName)], g)
+		}
+		if more, err := turn(&in.NextToken, out.NextToken); !more {
+			return named, err
+		}
+	}
 }
 
 func (r *Runner) vpcOf(ctx context.Context, subnet string) (string, error) {

@@ -91,15 +91,7 @@ func newWorld(t *testing.T, opt ec2test.Options) *world {
 	if !strings.Contains(t.Name(), "Killed") { // those make several
 		t.Parallel()
 	}
-	s, err := ec2test.New(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := ec2test.Start(t, opt)
 	return &world{Server: s, t: t, ledger: newLedger(), dir: t.TempDir(), config: Config{
 		Endpoint: s.URL, Image: "ami-12345678", InstanceType: "t3.micro", SSH: &ssh.Config{Port: s.SSHPort, User: "tester"},
 	}}
