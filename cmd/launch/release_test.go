@@ -159,7 +159,7 @@ func TestTerminateThatCannotRelease(t *testing.T) {
 	w.launch("terminate", "shop", "--force").want(1, "run shop is terminated, but something is left", "could not be released")
 	w.size(cloud, 1)
 	cloud.SetFaults(ec2test.Faults{})
-	w.launch("clean", "--yes").want(0, "1 thing ended")
+	w.launch("clean", "--yes").want(0, "2 things ended")
 	w.ended(cloud, 2)
 }
 
