@@ -217,8 +217,8 @@ func (a *Agent) reconnectMinder(ctx context.Context) error {
 }
 
 func (a *Agent) takeOrders(ctx context.Context, data []byte) error {
-	var o wire.Orders
-	if err := wire.Decode(data, &o); err != nil {
+	o, err := wire.DecodeOrders(data)
+	if err != nil {
 		a.Log.Warn("drop orders", "because", err)
 		return nil
 	}

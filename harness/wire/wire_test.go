@@ -160,6 +160,42 @@ func TestOrdersAreSplit(t *testing.T) {
 	}
 }
 
+// An agent does what orders say: those without a program would bring down its minder, those
+// with an odd id lead out of its directory, or make every heartbeat one that is dropped.
+func TestOrdersThatNoDispatcherSends(t *testing.T) {
+	hash := strings.Repeat("0", 64)
+	for orders, want := range map[string]bool{
+		`{}`: true,
+		`{"welcome":{"slots":4,"heartbeat":"2s"}}`:                                                  true,
+		`{"welcome":{"refused":"engine e is not defined"}}`:                                         true,
+		`{"assign":[{"id":"p","round":0,"argv":["true"]}]}`:                                         true,
+		`{"terminate":[{"id":"p"}],"forget":[{"id":"p"}]}`:                                          true,
+		`{"welcome":{"slots":4,"heartbeat":"0s"}}`:                                                  false,
+		`{"welcome":{"slots":-1,"heartbeat":"2s"}}`:                                                 false,
+		`{"assign":[{"id":"p","round":0,"argv":[]}]}`:                                               false,
+		`{"assign":[{"id":"p","round":0,"argv":[""]}]}`:                                             false,
+		`{"assign":[{"id":"p","round":-1,"argv":["true"]}]}`:                                        false,
+		`{"assign":[{"id":"../p","argv":["true"]}]}`:                                                false,
+		`{"assign":[{"id":"p","argv":["true"],"files":[{"path":"../f","sha256":"` + hash + `"}]}]}`: false,
+		`{"terminate":[{"id":"../p"}]}`:                                                             false,
+		`{"forget":[{"id":"p","round":-1}]}`:                                                        false,
+		`{"assign":[{"id":"p","argv":"true"}]}`:                                                     false,
+	} {
+		if _, err := DecodeOrders([]byte(orders)); (err == nil) != want {
+			t.Errorf("orders %s: %v", orders, err)
+		}
+	}
+}
+
+func TestRequestIDsAreBounded(t *testing.T) {
+	for length, want := range map[int]bool{26: true, MaxName: true, MaxName + 1: false} {
+		_, err := DecodeRequest([]byte(`{"op":"schedule","id":"` + strings.Repeat("x", length) + `"}`))
+		if (err == nil) != want {
+			t.Errorf("a request id of %d characters: %v", length, err)
+		}
+	}
+}
+
 func FuzzHeartbeat(f *testing.F) {
 	f.Add([]byte(`{"agent":"a","node":"n","engine":"e","epoch":1,"clock":2,"processes":[{"id":"p","round":0,"state":"RUNNING","pid":7}]}`))
 	f.Add([]byte(`{"agent":"a","processes":[{"state":"NONSENSE"}]}`))
