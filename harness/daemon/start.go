@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -114,23 +115,45 @@ func pickAddress() string {
 	return "127.0.0.1:0"
 }
 
-// bringUp starts daemons: a broker first, then all others at once.
+// bringUp starts daemons: a broker first, then all others at once. In boot mode the agents
+// come last: they report what died with the system, which is to be held by then.
 func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, bootMode bool) error {
 	if len(daemons) > 0 && daemons[0].Kind == "broker" {
-		s, err := h.spawn(r, daemons[0])
-		if err != nil {
-			return err
-		}
-		url, err := s.answers(ctx)
-		if err != nil {
-			return err
-		}
-		r.URL, r.Listen = url, strings.TrimPrefix(url, "nats://")
-		if err := h.saveRecord(r); err != nil {
+		if err := h.startBroker(ctx, r, daemons[0]); err != nil {
 			return err
 		}
 		daemons = daemons[1:]
 	}
+	if bootMode {
+		agents := slices.IndexFunc(daemons, func(d Daemon) bool { return d.Kind == "agent" })
+		if agents < 0 {
+			agents = len(daemons)
+		}
+		if err := h.startAll(ctx, r, daemons[:agents], beginBoot); err != nil {
+			return err
+		}
+		daemons = daemons[agents:]
+	}
+	return h.startAll(ctx, r, daemons, announce)
+}
+
+// startBroker starts the embedded broker, and keeps where it listens.
+func (h *Harness) startBroker(ctx context.Context, r *Record, d Daemon) error {
+	s, err := h.spawn(r, d)
+	if err != nil {
+		return err
+	}
+	url, err := s.answers(ctx)
+	if err != nil {
+		return err
+	}
+	r.URL, r.Listen = url, strings.TrimPrefix(url, "nats://")
+	return h.saveRecord(r)
+}
+
+// startAll starts daemons and meanwhile tells the dispatchers something, for which the
+// daemons may be waiting. It returns when all of them answer.
+func (h *Harness) startAll(ctx context.Context, r *Record, daemons []Daemon, tell func(context.Context, *client.Client, *Record) error) error {
 	all := make([]*spawned, len(daemons))
 	for i, d := range daemons {
 		s, err := h.spawn(r, d)
@@ -150,7 +173,15 @@ func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, boot
 			}
 		})
 	}
-	wg.Go(func() { errs[len(all)] = announce(ctx, r, bootMode) })
+	wg.Go(func() {
+		c, err := client.Dial(ctx, r.Address("epuharness start"), nil)
+		if err != nil {
+			errs[len(all)] = err
+			return
+		}
+		defer c.Close()
+		errs[len(all)] = tell(ctx, c, r)
+	})
 	wg.Wait()
 	return firstCause(errs)
 }
@@ -169,14 +200,13 @@ func firstCause(errs []error) error {
 	return errorsOf(causes)
 }
 
+func beginBoot(ctx context.Context, c *client.Client, _ *Record) error {
+	return c.Request(ctx, wire.Request{Op: wire.OpBootMode, On: true}, nil)
+}
+
 // announce tells the dispatchers of the deployment's engines and nodes, as whoever
 // provisions real machines would, and forgets nodes of an earlier deployment.
-func announce(ctx context.Context, r *Record, bootMode bool) error {
-	c, err := client.Dial(ctx, r.Address("epuharness start"), nil)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+func announce(ctx context.Context, c *client.Client, r *Record) error {
 	for i := range r.Deployment.Engines {
 		if err := c.Request(ctx, wire.Request{Op: wire.OpPutEngine, Engine: &r.Deployment.Engines[i]}, nil); err != nil {
 			return err
@@ -203,9 +233,6 @@ func announce(ctx context.Context, r *Record, bootMode bool) error {
 				return err
 			}
 		}
-	}
-	if bootMode {
-		return c.Request(ctx, wire.Request{Op: wire.OpBootMode, On: true}, nil)
 	}
 	return nil
 }
