@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -277,30 +278,47 @@ func reached(p wire.Process, round int, want wire.State) (bool, error) {
 	return false, nil
 }
 
-// WatchNeeds calls show with the needs now and whenever they change, until ctx ends.
+// WatchNeeds calls show with the needs now and whenever they change, until ctx ends. What
+// changed while the broker was away is asked for when it is back.
 func (c *Client) WatchNeeds(ctx context.Context, show func([]wire.Need) error) error {
-	changes := make(chan *nats.Msg, 64)
-	sub, err := c.conn.ChanSubscribe(wire.NeedsSubject, changes)
+	latest := make(chan *nats.Msg, 1)
+	sub, err := c.conn.Subscribe(wire.NeedsSubject, func(msg *nats.Msg) {
+		select { // one that show was too slow for
+		case <-latest:
+		default:
+		}
+		latest <- msg
+	})
 	if err != nil {
 		return err
 	}
 	defer sub.Unsubscribe()
-	var needs []wire.Need
-	if err := c.Query(ctx, wire.Query{Ask: wire.AskNeeds}, &needs); err != nil {
-		return err
-	}
-	for {
-		if err := show(needs); err != nil {
-			return err
+	back := make(chan struct{}, 1)
+	c.conn.SetReconnectHandler(func(*nats.Conn) {
+		select {
+		case back <- struct{}{}:
+		default:
 		}
+	})
+	defer c.conn.SetReconnectHandler(nil)
+	var needs, shown []wire.Need
+	err = c.Query(ctx, wire.Query{Ask: wire.AskNeeds}, &needs)
+	for err == nil {
+		if !reflect.DeepEqual(needs, shown) {
+			if err := show(needs); err != nil {
+				return err
+			}
+			shown = needs
+		}
+		needs = nil
 		select {
 		case <-ctx.Done():
 			return nil
-		case msg := <-changes:
-			needs = nil
-			if err := wire.Decode(msg.Data, &needs); err != nil {
-				return err
-			}
+		case msg := <-latest:
+			err = wire.Decode(msg.Data, &needs)
+		case <-back:
+			err = c.Query(ctx, wire.Query{Ask: wire.AskNeeds}, &needs)
 		}
 	}
+	return err
 }
