@@ -231,7 +231,7 @@ func (c *Core) ended(p *process, e ending) {
 	case w.State == wire.Terminating:
 		c.move(p, wire.Terminated, w.Round, note)
 	case e.refused:
-		c.requeue(p, note)
+		c.requeue(p, func(w *wire.Process) { note(w); w.Starts-- })
 	case e.permanent || !w.Restart.After(e.clean):
 		to := wire.Failed
 		if e.clean {

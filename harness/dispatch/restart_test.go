@@ -76,6 +76,32 @@ func TestRestartTakesItsOwnSlot(t *testing.T) {
 	}
 }
 
+// TestRefusalIsNoStart has an agent refuse a process that waits for its first start only: it
+// still does, since it never ran.
+func TestRefusalIsNoStart(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	params := wire.Parameters{Definition: "d"}
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "first", Parameters: &params})
+	w.untilRuns("first") // now the agents are known
+	for _, a := range w.agents {
+		a.table.Slots = 0
+	}
+	params.Queueing = wire.QueueStartOnly
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "p", Parameters: &params})
+	refused := func() bool { return decode[wire.Process](w.store[wire.ProcessKey("p")]).Round > 0 }
+	for !refused() {
+		w.deliver()
+		w.step(0, nil)
+	}
+	for _, a := range w.agents {
+		a.table.Slots = slots
+	}
+	if p := w.untilRuns("p"); p.State != wire.Running || p.Starts != 1 {
+		t.Errorf("the process is %v after %d starts: %s", p.State, p.Starts, p.Reason)
+	}
+}
+
 // TestThrottleIsBounded has a leader whose clock was far ahead throttle a process, and
 // another lead after it: the process is not held longer than any throttle lasts.
 func TestThrottleIsBounded(t *testing.T) {
