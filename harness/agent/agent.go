@@ -160,7 +160,7 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 	topdir.KeepApart(filepath.Join(a.Dir, processesDir))
 	lock, err := flock.Take(ctx, filepath.Join(a.Dir, lockName), lockTimeout)
 	if errors.Is(err, flock.ErrHeld) {
-		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
+		return nil, fmt.Errorf("an agent runs already in %s; to end it, with its processes: epuharness agent stop --dir %s", a.Dir, a.Dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the agent's directory: %w", err)

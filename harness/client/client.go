@@ -203,7 +203,7 @@ func (c *Client) WaitRound(ctx context.Context, id string, round int, want wire.
 		}
 		next, err := c.watch(ctx, p, round, want)
 		if ctx.Err() != nil {
-			return next, fmt.Errorf("%w: process %s is %v, not %v", ErrNoAnswer, id, next.State, want)
+			return next, overdue(ctx, next, want)
 		}
 		if err == nil {
 			return next, nil
@@ -219,6 +219,14 @@ func (c *Client) WaitRound(ctx context.Context, id string, round int, want wire.
 		case <-time.After(watchRestart):
 		}
 	}
+}
+
+// overdue says how a process stands that is waited for no longer.
+func overdue(ctx context.Context, p wire.Process, want wire.State) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("the time is over, and process %s is %v, not %v; to see why: epuharness process why %s", p.ID, p.State, want, p.ID)
 }
 
 // watch follows a process's record until it says enough, or the watch breaks.

@@ -177,7 +177,7 @@ func (p *Parameters) Check() error {
 		return invalid("the configuration is not JSON: %v", err)
 	}
 	if len(config) > MaxConfig {
-		return invalid("the configuration is larger than %d KiB", MaxConfig>>10)
+		return invalid("the configuration is larger than %d KiB; place what is large as a file of the definition", MaxConfig>>10)
 	}
 	p.Config = config
 	if data, err := json.Marshal(p); err != nil || len(data) > MaxParameters {
