@@ -76,6 +76,23 @@ func TestRestartTakesItsOwnSlot(t *testing.T) {
 	}
 }
 
+// TestRestartStaysOnItsNode has a process die on a node that it had filled up, while another
+// one is empty. Its own slot is free again, so the other node stays empty.
+func TestRestartStaysOnItsNode(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	for i := range 2 * slots { // of the two agents of a node
+		id := fmt.Sprint("p", i)
+		w.request(wire.Request{Op: wire.OpSchedule, Name: id, Parameters: &wire.Parameters{Definition: "d", Restart: wire.RestartAlways}})
+		w.untilRuns(id)
+	}
+	before := decode[wire.Process](w.store[wire.ProcessKey("p0")])
+	w.end("p0")
+	if p := w.untilRuns("p0"); p.State != wire.Running || p.Round != 1 || p.Node != before.Node {
+		t.Errorf("the process is %v on %s, round %d; it was on %s", p.State, p.Node, p.Round, before.Node)
+	}
+}
+
 // TestRefusalIsNoStart has an agent refuse a process that waits for its first start only: it
 // still does, since it never ran.
 func TestRefusalIsNoStart(t *testing.T) {
