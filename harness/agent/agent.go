@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -341,22 +340,13 @@ func (a *Agent) beat(live *liveSet) {
 	a.publish(false)
 }
 
-// maxHeartbeat keeps a heartbeat below NATS's limit of 1 MiB.
-const maxHeartbeat = 900 << 10
-
 func (a *Agent) publish(leaving bool) {
 	a.clock++
 	hb := wire.Heartbeat{
 		Agent: a.Name, Node: a.Node, Engine: a.Engine, Slots: a.Slots, Properties: a.Properties, Host: a.host,
 		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Hello: !a.isWelcome(), Processes: a.table.Reports(),
 	}
-	data, err := json.Marshal(hb)
-	if len(data) > maxHeartbeat {
-		for i := range hb.Processes {
-			hb.Processes[i].Reason = ""
-		}
-		data, err = json.Marshal(hb)
-	}
+	data, err := hb.Encode()
 	if err == nil {
 		err = a.Conn.Publish(wire.HeartbeatSubject, data)
 	}

@@ -3,9 +3,11 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -183,6 +185,29 @@ func TestOrdersThatNoDispatcherSends(t *testing.T) {
 	} {
 		if _, err := DecodeOrders([]byte(orders)); (err == nil) != want {
 			t.Errorf("orders %s: %v", orders, err)
+		}
+	}
+}
+
+// Every slot of the largest agent has a process with the longest id: all run, or have ended.
+func TestHeartbeatsFitIntoMessages(t *testing.T) {
+	now := time.Date(2026, 11, 27, 17, 36, 13, 622401094, time.UTC)
+	for _, report := range []Report{
+		{State: Running, Round: 1000, PID: 4194304, StartedAt: now},
+		{State: Terminated, Round: 1000, StartedAt: now, EndedAt: now, ExitStatus: new(143), Signal: "SIGTERM", Reason: "ended by SIGTERM"},
+	} {
+		h := Heartbeat{Agent: strings.Repeat("a", MaxName), Node: strings.Repeat("n", MaxName), Engine: strings.Repeat("e", MaxName)}
+		for i := range MaxSlots {
+			report.ID = fmt.Sprintf("%0*d", MaxID, i)
+			h.Processes = append(h.Processes, report)
+		}
+		data, err := h.Encode()
+		if err != nil || len(data) > MaxMessage {
+			t.Errorf("%v processes make a heartbeat of %d bytes (%v)", report.State, len(data), err)
+		}
+		back, err := DecodeHeartbeat(data)
+		if err != nil || len(back.Processes) != MaxSlots || back.Processes[0].State != report.State {
+			t.Errorf("%v processes are read as %d (%v)", report.State, len(back.Processes), err)
 		}
 	}
 }
