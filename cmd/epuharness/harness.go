@@ -196,8 +196,8 @@ func (g *globals) showStatus(st *daemon.Status) error {
 		return err
 	}
 	fmt.Fprintln(g.out)
-	if slices.ContainsFunc(st.Daemons, func(d daemon.Health) bool { return d.Status == "dead" }) {
-		fmt.Fprintln(g.out, "To start what is dead again: epuharness recover")
+	if slices.ContainsFunc(st.Daemons, func(d daemon.Health) bool { return d.Status == "dead" || d.Status == "idle" }) {
+		fmt.Fprintln(g.out, "To bring back what is dead or idle: epuharness recover")
 	}
 	fmt.Fprintf(g.out, "status: %s, dispatcher_url: %s, leader: %s\n", st.Status, st.URL, cmp.Or(st.Leader, "none"))
 	return nil

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -266,11 +267,11 @@ func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error)
 	return dead, h.bringUp(ctx, r, dead, false)
 }
 
-// UnknownError says that the deployment has nothing of a name.
-type UnknownError struct{ Name string }
+// UnknownError says that the deployment has nothing of a kind, or of any, with a name.
+type UnknownError struct{ Kind, Name string }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("the deployment has no node, agent or dispatcher %.64q", e.Name)
+	return fmt.Sprintf("the deployment has no %s %.64q; `epuharness status` lists what it has", cmp.Or(e.Kind, "node, agent or dispatcher"), e.Name)
 }
 
 // choose returns the daemons that names mean; no name means all.
@@ -282,7 +283,7 @@ func (r *Record) choose(names []string) ([]Daemon, error) {
 	for _, name := range names {
 		found := r.find(name)
 		if len(found) == 0 && !r.isNode(name) {
-			return nil, &UnknownError{name}
+			return nil, &UnknownError{Name: name}
 		}
 		list = append(list, found...)
 	}

@@ -31,6 +31,9 @@ type InUseError struct{ Processes []string }
 
 func (e *InUseError) Error() string {
 	list := e.Processes
+	if len(list) == 1 {
+		return fmt.Sprintf("process %s is still there: terminate it, or stop with --force", list[0])
+	}
 	text := strings.Join(list[:min(len(list), 10)], ", ")
 	if len(list) > 10 {
 		text += fmt.Sprintf(" and %d more", len(list)-10)
@@ -212,7 +215,7 @@ func (h *Harness) KillNamed(kind, name string) error {
 			return nil
 		}
 	}
-	return &UnknownError{name}
+	return &UnknownError{kind, name}
 }
 
 func (h *Harness) killNode(r *Record, node string) error {
