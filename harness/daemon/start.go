@@ -32,7 +32,7 @@ func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool
 	}
 	defer unlock()
 	if alive := h.alive(); len(alive) > 0 {
-		return nil, fmt.Errorf("%w in %s (%s %s, pid %d)", ErrRuns, h.Dir, alive[0].Kind, alive[0].Name, alive[0].Proc.PID)
+		return nil, fmt.Errorf("%w in %s (%v, pid %d)", ErrRuns, h.Dir, alive[0], alive[0].Proc.PID)
 	}
 	r, resumed, err := h.prepare(d)
 	if err != nil {
@@ -47,6 +47,9 @@ func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool
 			h.forget()
 		} else {
 			h.killDaemons()
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, fmt.Errorf("%w: what was started is ended again", context.Cause(ctx))
 		}
 		return nil, err
 	}

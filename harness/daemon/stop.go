@@ -104,9 +104,7 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 		return nil
 	}
 	if force {
-		for _, d := range chosen {
-			h.saved(d).Proc.Signal(syscall.SIGCONT) // one that was frozen does its part in order
-		}
+		h.wake(chosen)
 	}
 	all := len(chosen) == len(r.daemons()) && r.Deployment.Broker == nil // on a shared broker, others have theirs
 	there, err := h.present(ctx, r, agents, all)
@@ -124,6 +122,16 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 	}
 	h.terminateAll(ctx, r, there, agents) // what does not end is killed
 	return nil
+}
+
+// wake has what was frozen do its part of a stop in order: daemons, and the minders of agents.
+func (h *Harness) wake(daemons []Daemon) {
+	for _, d := range daemons {
+		h.saved(d).Proc.Signal(syscall.SIGCONT)
+		if id, ok := minder.Identity(h.agentPath(d.Name)); ok && d.Kind == "agent" {
+			id.Signal(syscall.SIGCONT)
+		}
+	}
 }
 
 // present are the processes in play: on the agents, or anywhere.
