@@ -27,6 +27,16 @@ func TestReadmes(t *testing.T) {
 	}
 }
 
+// Whoever boots one of our plans is warned of nothing.
+func TestNoWarnings(t *testing.T) {
+	box := sandbox.New(t)
+	for _, plan := range []string{"plans/lightweight", "plans/dispatch", "plans/full"} {
+		if out := box.Must(t, "launch validate "+plan); out != "the plan is valid\n" {
+			t.Errorf("%s:\n%s", plan, out)
+		}
+	}
+}
+
 // outputs of plans/lightweight.
 type outputs struct {
 	Web            []string `json:"web"`

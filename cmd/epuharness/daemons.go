@@ -220,7 +220,11 @@ func (g *globals) daemonConn(ctx context.Context, name string, log *slog.Logger,
 		return nil, err
 	}
 	options = append(options,
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("the broker is gone", "because", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // else the daemon itself hung up
+				log.Warn("the broker is gone", "because", err)
+			}
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("from the broker", "error", err) }))
 	return broker.Connect(ctx, a, options...)
 }

@@ -14,13 +14,9 @@ import (
 )
 
 func newDefinitionCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "definition", Short: "Definitions: what processes run", Args: cobra.NoArgs, RunE: needsSubcommand}
+	cmd := &cobra.Command{Use: "definition", Short: "Definitions: what processes run"}
 	cmd.AddCommand(newDefinitionCreateCommand(g), newDefinitionDescribeCommand(g), newDefinitionListCommand(g), newDefinitionRemoveCommand(g))
 	return cmd
-}
-
-func needsSubcommand(cmd *cobra.Command, _ []string) error {
-	return usagef("%s needs a subcommand; see %s --help", cmd.CommandPath(), cmd.CommandPath())
 }
 
 // definitionFlags are the flags that make up a definition.

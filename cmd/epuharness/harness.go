@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
@@ -194,6 +195,10 @@ func (g *globals) showStatus(st *daemon.Status) error {
 	if err := g.table(rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(g.out, "\nstatus: %s, dispatcher_url: %s, leader: %s\n", st.Status, st.URL, cmp.Or(st.Leader, "none"))
+	fmt.Fprintln(g.out)
+	if slices.ContainsFunc(st.Daemons, func(d daemon.Health) bool { return d.Status == "dead" || d.Status == "idle" }) {
+		fmt.Fprintln(g.out, "To bring back what is dead or idle: epuharness recover")
+	}
+	fmt.Fprintf(g.out, "status: %s, dispatcher_url: %s, leader: %s\n", st.Status, st.URL, cmp.Or(st.Leader, "none"))
 	return nil
 }

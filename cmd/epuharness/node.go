@@ -16,7 +16,7 @@ import (
 )
 
 func newNodeCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "node", Short: "Nodes, on which agents stand", Args: cobra.NoArgs, RunE: needsSubcommand}
+	cmd := &cobra.Command{Use: "node", Short: "Nodes, on which agents stand"}
 	cmd.AddCommand(newNodeListCommand(g), newNodeAnnounceCommand(g),
 		g.removal("remove NAME...", "Forget nodes with their agents", wire.OpRemoveNode),
 		&cobra.Command{
@@ -83,7 +83,7 @@ func (g *globals) showStored(stored json.RawMessage, name string) error {
 }
 
 func newEngineCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "engine", Short: "Engines, the kinds of agents", Args: cobra.NoArgs, RunE: needsSubcommand}
+	cmd := &cobra.Command{Use: "engine", Short: "Engines, the kinds of agents"}
 	cmd.AddCommand(newEngineListCommand(g), newEngineDefineCommand(g), newEngineLoadCommand(g),
 		g.removal("remove NAME...", "Remove engines that nothing uses", wire.OpRemoveEngine))
 	return cmd

@@ -14,7 +14,7 @@ import (
 )
 
 func newProcessCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "process", Aliases: []string{"proc"}, Short: "Processes: schedule, follow and end them", Args: cobra.NoArgs, RunE: needsSubcommand}
+	cmd := &cobra.Command{Use: "process", Aliases: []string{"proc"}, Short: "Processes: schedule, follow and end them"}
 	cmd.AddCommand(
 		newScheduleCommand(g, wire.OpSchedule), newScheduleCommand(g, wire.OpCreate),
 		newProcessListCommand(g), newProcessDescribeCommand(g), newProcessWhyCommand(g),

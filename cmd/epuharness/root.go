@@ -41,6 +41,8 @@ func newRoot(g *globals) *cobra.Command {
 		Use:           "epuharness",
 		Short:         "A process dispatcher with its agents, on one machine or a fleet",
 		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if g.output != "text" && g.output != "json" {
 				return fmt.Errorf("output format %q: it is text or json", g.output)
@@ -67,6 +69,7 @@ func newRoot(g *globals) *cobra.Command {
 		newDefinitionCommand(g), newProcessCommand(g), newNodeCommand(g), newEngineCommand(g),
 		newNeedsCommand(g), newBootModeCommand(g), newSecretsCommand(g), newVersionCommand(g),
 	)
+	explainUsage(root)
 	return root
 }
 

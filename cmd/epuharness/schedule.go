@@ -154,7 +154,7 @@ func readConfig(path string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	if len(data) > wire.MaxConfig {
-		return nil, usagef("the configuration is larger than %d KiB", wire.MaxConfig>>10)
+		return nil, usagef("the configuration is larger than %d KiB; place what is large as a file (--file)", wire.MaxConfig>>10)
 	}
 	if !json.Valid(data) {
 		return nil, usagef("the configuration %s is not JSON", path)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -160,7 +159,7 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 	topdir.KeepApart(filepath.Join(a.Dir, processesDir))
 	lock, err := flock.Take(ctx, filepath.Join(a.Dir, lockName), lockTimeout)
 	if errors.Is(err, flock.ErrHeld) {
-		return nil, fmt.Errorf("an agent runs already in %s", a.Dir)
+		return nil, fmt.Errorf("an agent runs already in %s; to end it, with its processes: epuharness agent stop --dir %s", a.Dir, a.Dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the agent's directory: %w", err)
@@ -217,8 +216,8 @@ func (a *Agent) reconnectMinder(ctx context.Context) error {
 }
 
 func (a *Agent) takeOrders(ctx context.Context, data []byte) error {
-	var o wire.Orders
-	if err := wire.Decode(data, &o); err != nil {
+	o, err := wire.DecodeOrders(data)
+	if err != nil {
 		a.Log.Warn("drop orders", "because", err)
 		return nil
 	}
@@ -341,22 +340,13 @@ func (a *Agent) beat(live *liveSet) {
 	a.publish(false)
 }
 
-// maxHeartbeat keeps a heartbeat below NATS's limit of 1 MiB.
-const maxHeartbeat = 900 << 10
-
 func (a *Agent) publish(leaving bool) {
 	a.clock++
 	hb := wire.Heartbeat{
 		Agent: a.Name, Node: a.Node, Engine: a.Engine, Slots: a.Slots, Properties: a.Properties, Host: a.host,
 		Epoch: a.epoch, Clock: a.clock, Leaving: leaving, Hello: !a.isWelcome(), Processes: a.table.Reports(),
 	}
-	data, err := json.Marshal(hb)
-	if len(data) > maxHeartbeat {
-		for i := range hb.Processes {
-			hb.Processes[i].Reason = ""
-		}
-		data, err = json.Marshal(hb)
-	}
+	data, err := hb.Encode()
 	if err == nil {
 		err = a.Conn.Publish(wire.HeartbeatSubject, data)
 	}

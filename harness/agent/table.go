@@ -81,11 +81,18 @@ func (t *Table) Orders(o *wire.Orders) (actions []Action, valid bool) {
 }
 
 func (t *Table) assign(a *wire.Assignment) []Action {
-	if last, seen := t.rounds[a.ID]; seen && a.Round <= last {
-		return nil
+	if t.entries[a.Target] != nil {
+		return nil // repeated
 	}
+	last, seen := t.rounds[a.ID]
 	e := t.add(a.Target, wire.Pending)
 	e.assignment = a
+	if seen && a.Round <= last {
+		// A late order, of which the dispatchers know the end; or they have lost what they
+		// knew since, and must come to a new round.
+		t.end(e, wire.Rejected, "the agent has seen a later round of it")
+		return nil
+	}
 	if t.live() > t.Slots {
 		t.end(e, wire.Rejected, "all slots of the agent are in use")
 		return nil

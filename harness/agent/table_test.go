@@ -62,6 +62,8 @@ func TestRepeatedAndLateAssignments(t *testing.T) {
 			t.Errorf("round %d is started again", round)
 		}
 	}
+	expect(t, table, "p/2 REJECTED p/3 RUNNING ")
+	table.Orders(orders(wire.Orders{Forget: []wire.Target{{ID: "p", Round: 2}}}))
 	target := wire.Target{ID: "p", Round: 3}
 	table.Minded(minder.Process{Target: target, State: minder.Ended})
 	table.Orders(orders(wire.Orders{Forget: []wire.Target{target}}))
@@ -69,6 +71,7 @@ func TestRepeatedAndLateAssignments(t *testing.T) {
 	if actions, _ := table.Orders(orders(wire.Orders{Assign: []wire.Assignment{assignment("p", 3)}})); len(actions) > 0 {
 		t.Error("what ended is started again by a late assignment")
 	}
+	expect(t, table, "p/3 REJECTED ") // where the dispatchers know of no end, they go on to another round
 }
 
 func TestTerminateBeforeItsAssignment(t *testing.T) {

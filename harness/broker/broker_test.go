@@ -217,6 +217,26 @@ func certificate(t *testing.T) (TLS, string) {
 }
 
 // A cluster of three keeps three copies, a lone server one.
+// A server whose address is taken must not pass for one that listens: it is the other that answers.
+func TestAddressInUse(t *testing.T) {
+	url := startServer(t, Options{Credentials: NewCredentials()})
+	taken := strings.TrimPrefix(url, "nats://")
+	for name, o := range map[string]Options{
+		"for clients": {Listen: taken},
+		"for routes":  {Listen: "127.0.0.1:0", Cluster: Cluster{Name: "c", Listen: taken}},
+	} {
+		o.Credentials, o.Store = NewCredentials(), filepath.Join(t.TempDir(), "store")
+		s, err := Start(o)
+		if err == nil {
+			s.Shutdown()
+			s.WaitForShutdown()
+		}
+		if err == nil || !strings.Contains(err.Error(), taken+": bind: address already in use") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestReplicas(t *testing.T) {
 	c := NewCredentials()
 	routes := freePorts(t, 3)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -59,6 +60,9 @@ func Start(o Options) (*server.Server, error) {
 	if err := o.cluster(opts); err != nil {
 		return nil, err
 	}
+	if err := addressesFree(opts); err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("start the broker: %w", err)
@@ -70,7 +74,7 @@ func Start(o Options) (*server.Server, error) {
 	if !s.ReadyForConnections(startTimeout) {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("the broker does not listen on %s: is the port in use?", o.Listen)
+		return nil, fmt.Errorf("the broker does not listen on %s after %v; what it said is in its log", o.Listen, startTimeout)
 	}
 	if !s.JetStreamEnabled() {
 		s.Shutdown()
@@ -78,6 +82,25 @@ func Start(o Options) (*server.Server, error) {
 		return nil, fmt.Errorf("the broker's store %s cannot be used", o.Store)
 	}
 	return s, nil
+}
+
+// addressesFree says at once where the server cannot listen. The server itself would only
+// log that and go on, while whatever has the address answers in its place.
+func addressesFree(opts *server.Options) error {
+	addresses := []string{net.JoinHostPort(opts.Host, strconv.Itoa(max(opts.Port, 0)))}
+	if opts.Cluster.Name != "" {
+		addresses = append(addresses, net.JoinHostPort(opts.Cluster.Host, strconv.Itoa(opts.Cluster.Port)))
+	}
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("the broker cannot have its address: %w; end what has it, or choose another", err)
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o Options) cluster(opts *server.Options) error {

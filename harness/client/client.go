@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -202,7 +203,7 @@ func (c *Client) WaitRound(ctx context.Context, id string, round int, want wire.
 		}
 		next, err := c.watch(ctx, p, round, want)
 		if ctx.Err() != nil {
-			return next, fmt.Errorf("%w: process %s is %v, not %v", ErrNoAnswer, id, next.State, want)
+			return next, overdue(ctx, next, want)
 		}
 		if err == nil {
 			return next, nil
@@ -218,6 +219,14 @@ func (c *Client) WaitRound(ctx context.Context, id string, round int, want wire.
 		case <-time.After(watchRestart):
 		}
 	}
+}
+
+// overdue says how a process stands that is waited for no longer.
+func overdue(ctx context.Context, p wire.Process, want wire.State) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("the time is over, and process %s is %v, not %v; to see why: epuharness process why %s", p.ID, p.State, want, p.ID)
 }
 
 // watch follows a process's record until it says enough, or the watch breaks.
@@ -277,30 +286,47 @@ func reached(p wire.Process, round int, want wire.State) (bool, error) {
 	return false, nil
 }
 
-// WatchNeeds calls show with the needs now and whenever they change, until ctx ends.
+// WatchNeeds calls show with the needs now and whenever they change, until ctx ends. What
+// changed while the broker was away is asked for when it is back.
 func (c *Client) WatchNeeds(ctx context.Context, show func([]wire.Need) error) error {
-	changes := make(chan *nats.Msg, 64)
-	sub, err := c.conn.ChanSubscribe(wire.NeedsSubject, changes)
+	latest := make(chan *nats.Msg, 1)
+	sub, err := c.conn.Subscribe(wire.NeedsSubject, func(msg *nats.Msg) {
+		select { // one that show was too slow for
+		case <-latest:
+		default:
+		}
+		latest <- msg
+	})
 	if err != nil {
 		return err
 	}
 	defer sub.Unsubscribe()
-	var needs []wire.Need
-	if err := c.Query(ctx, wire.Query{Ask: wire.AskNeeds}, &needs); err != nil {
-		return err
-	}
-	for {
-		if err := show(needs); err != nil {
-			return err
+	back := make(chan struct{}, 1)
+	c.conn.SetReconnectHandler(func(*nats.Conn) {
+		select {
+		case back <- struct{}{}:
+		default:
 		}
+	})
+	defer c.conn.SetReconnectHandler(nil)
+	var needs, shown []wire.Need
+	err = c.Query(ctx, wire.Query{Ask: wire.AskNeeds}, &needs)
+	for err == nil {
+		if !reflect.DeepEqual(needs, shown) {
+			if err := show(needs); err != nil {
+				return err
+			}
+			shown = needs
+		}
+		needs = nil
 		select {
 		case <-ctx.Done():
 			return nil
-		case msg := <-changes:
-			needs = nil
-			if err := wire.Decode(msg.Data, &needs); err != nil {
-				return err
-			}
+		case msg := <-latest:
+			err = wire.Decode(msg.Data, &needs)
+		case <-back:
+			err = c.Query(ctx, wire.Query{Ask: wire.AskNeeds}, &needs)
 		}
 	}
+	return err
 }

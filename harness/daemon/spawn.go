@@ -96,14 +96,14 @@ func (h *Harness) spawn(r *Record, d Daemon) (*spawned, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		ready.Close()
-		return nil, fmt.Errorf("start %s %s: %w", d.Kind, d.Name, err)
+		return nil, fmt.Errorf("start %v: %w", d, err)
 	}
 	go cmd.Wait() // only to take its status should it end while this command runs
 	d.Proc = proc.Identify(cmd.Process.Pid)
 	if err := h.save(d); err != nil {
 		ready.Close()
 		d.Proc.Signal(syscall.SIGKILL)
-		return nil, fmt.Errorf("record %s %s: %w", d.Kind, d.Name, err)
+		return nil, fmt.Errorf("record %v: %w", d, err)
 	}
 	return &spawned{Daemon: d, notice: ready, log: logPath, logEnd: end}, nil
 }
@@ -120,13 +120,13 @@ func (s *spawned) answers(ctx context.Context) (url string, err error) {
 	var n notice
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s %s %w; its log is %s", s.Kind, s.Name, errNotYet, s.log)
+		return "", fmt.Errorf("%v %w; its log is %s", s.Daemon, errNotYet, s.log)
 	case err == nil && json.Unmarshal(data, &n) == nil && n.Ready:
 		return n.URL, nil
 	case n.Error != "":
-		return "", fmt.Errorf("%s %s: %s", s.Kind, s.Name, n.Error)
+		return "", fmt.Errorf("%v: %s", s.Daemon, n.Error)
 	}
-	return "", fmt.Errorf("%s %s ended at once%s (its log is %s)", s.Kind, s.Name, s.lastWords(), s.log)
+	return "", fmt.Errorf("%v ended at once%s (its log is %s)", s.Daemon, s.lastWords(), s.log)
 }
 
 // lastWords is the end of what the daemon has written to its log.

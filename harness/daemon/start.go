@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,7 +32,7 @@ func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool
 	}
 	defer unlock()
 	if alive := h.alive(); len(alive) > 0 {
-		return nil, fmt.Errorf("%w in %s (%s %s, pid %d)", ErrRuns, h.Dir, alive[0].Kind, alive[0].Name, alive[0].Proc.PID)
+		return nil, fmt.Errorf("%w in %s (%v, pid %d)", ErrRuns, h.Dir, alive[0], alive[0].Proc.PID)
 	}
 	r, resumed, err := h.prepare(d)
 	if err != nil {
@@ -45,6 +47,9 @@ func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool
 			h.forget()
 		} else {
 			h.killDaemons()
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, fmt.Errorf("%w: what was started is ended again", context.Cause(ctx))
 		}
 		return nil, err
 	}
@@ -114,23 +119,45 @@ func pickAddress() string {
 	return "127.0.0.1:0"
 }
 
-// bringUp starts daemons: a broker first, then all others at once.
+// bringUp starts daemons: a broker first, then all others at once. In boot mode the agents
+// come last: they report what died with the system, which is to be held by then.
 func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, bootMode bool) error {
 	if len(daemons) > 0 && daemons[0].Kind == "broker" {
-		s, err := h.spawn(r, daemons[0])
-		if err != nil {
-			return err
-		}
-		url, err := s.answers(ctx)
-		if err != nil {
-			return err
-		}
-		r.URL, r.Listen = url, strings.TrimPrefix(url, "nats://")
-		if err := h.saveRecord(r); err != nil {
+		if err := h.startBroker(ctx, r, daemons[0]); err != nil {
 			return err
 		}
 		daemons = daemons[1:]
 	}
+	if bootMode {
+		agents := slices.IndexFunc(daemons, func(d Daemon) bool { return d.Kind == "agent" })
+		if agents < 0 {
+			agents = len(daemons)
+		}
+		if err := h.startAll(ctx, r, daemons[:agents], beginBoot); err != nil {
+			return err
+		}
+		daemons = daemons[agents:]
+	}
+	return h.startAll(ctx, r, daemons, announce)
+}
+
+// startBroker starts the embedded broker, and keeps where it listens.
+func (h *Harness) startBroker(ctx context.Context, r *Record, d Daemon) error {
+	s, err := h.spawn(r, d)
+	if err != nil {
+		return err
+	}
+	url, err := s.answers(ctx)
+	if err != nil {
+		return err
+	}
+	r.URL, r.Listen = url, strings.TrimPrefix(url, "nats://")
+	return h.saveRecord(r)
+}
+
+// startAll starts daemons and meanwhile tells the dispatchers something, for which the
+// daemons may be waiting. It returns when all of them answer.
+func (h *Harness) startAll(ctx context.Context, r *Record, daemons []Daemon, tell func(context.Context, *client.Client, *Record) error) error {
 	all := make([]*spawned, len(daemons))
 	for i, d := range daemons {
 		s, err := h.spawn(r, d)
@@ -150,7 +177,15 @@ func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, boot
 			}
 		})
 	}
-	wg.Go(func() { errs[len(all)] = announce(ctx, r, bootMode) })
+	wg.Go(func() {
+		c, err := client.Dial(ctx, r.Address("epuharness start"), nil)
+		if err != nil {
+			errs[len(all)] = err
+			return
+		}
+		defer c.Close()
+		errs[len(all)] = tell(ctx, c, r)
+	})
 	wg.Wait()
 	return firstCause(errs)
 }
@@ -169,14 +204,13 @@ func firstCause(errs []error) error {
 	return errorsOf(causes)
 }
 
+func beginBoot(ctx context.Context, c *client.Client, _ *Record) error {
+	return c.Request(ctx, wire.Request{Op: wire.OpBootMode, On: true}, nil)
+}
+
 // announce tells the dispatchers of the deployment's engines and nodes, as whoever
 // provisions real machines would, and forgets nodes of an earlier deployment.
-func announce(ctx context.Context, r *Record, bootMode bool) error {
-	c, err := client.Dial(ctx, r.Address("epuharness start"), nil)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+func announce(ctx context.Context, c *client.Client, r *Record) error {
 	for i := range r.Deployment.Engines {
 		if err := c.Request(ctx, wire.Request{Op: wire.OpPutEngine, Engine: &r.Deployment.Engines[i]}, nil); err != nil {
 			return err
@@ -203,9 +237,6 @@ func announce(ctx context.Context, r *Record, bootMode bool) error {
 				return err
 			}
 		}
-	}
-	if bootMode {
-		return c.Request(ctx, wire.Request{Op: wire.OpBootMode, On: true}, nil)
 	}
 	return nil
 }
@@ -239,11 +270,11 @@ func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error)
 	return dead, h.bringUp(ctx, r, dead, false)
 }
 
-// UnknownError says that the deployment has nothing of a name.
-type UnknownError struct{ Name string }
+// UnknownError says that the deployment has nothing of a kind, or of any, with a name.
+type UnknownError struct{ Kind, Name string }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("the deployment has no node, agent or dispatcher %.64q", e.Name)
+	return fmt.Sprintf("the deployment has no %s %.64q; `epuharness status` lists what it has", cmp.Or(e.Kind, "node, agent or dispatcher"), e.Name)
 }
 
 // choose returns the daemons that names mean; no name means all.
@@ -255,7 +286,7 @@ func (r *Record) choose(names []string) ([]Daemon, error) {
 	for _, name := range names {
 		found := r.find(name)
 		if len(found) == 0 && !r.isNode(name) {
-			return nil, &UnknownError{name}
+			return nil, &UnknownError{Name: name}
 		}
 		list = append(list, found...)
 	}

@@ -40,6 +40,13 @@ type Daemon struct {
 	Proc proc.Identity `json:"proc"`
 }
 
+func (d Daemon) String() string {
+	if d.Kind == "broker" {
+		return "the broker"
+	}
+	return d.Kind + " " + d.Name
+}
+
 // Open returns the harness of a state directory, which need not exist.
 func Open(dir string) (*Harness, error) {
 	dir, err := filepath.Abs(dir)

@@ -31,11 +31,22 @@ type InUseError struct{ Processes []string }
 
 func (e *InUseError) Error() string {
 	list := e.Processes
+	if len(list) == 1 {
+		return fmt.Sprintf("process %s is still there: terminate it, or stop with --force", list[0])
+	}
 	text := strings.Join(list[:min(len(list), 10)], ", ")
 	if len(list) > 10 {
 		text += fmt.Sprintf(" and %d more", len(list)-10)
 	}
 	return fmt.Sprintf("%d processes are still there (%s): terminate them, or stop with --force", len(list), text)
+}
+
+func inUse(list []wire.Process) *InUseError {
+	e := &InUseError{}
+	for _, p := range list {
+		e.Processes = append(e.Processes, p.ID)
+	}
+	return e
 }
 
 // Stop stops all daemons, or the named ones. It refuses while their agents have
@@ -83,19 +94,17 @@ func (h *Harness) Stop(ctx context.Context, names []string, force bool) error {
 
 // vacate sees to it that the agents have no processes any more.
 func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force bool) error {
-	agents := map[string]bool{}
+	agents := map[string]bool{} // and whether they live
 	for _, d := range chosen {
 		if d.Kind == "agent" {
-			agents[d.Name] = true
+			agents[d.Name] = h.saved(d).Proc.Alive()
 		}
 	}
 	if len(agents) == 0 {
 		return nil
 	}
 	if force {
-		for _, d := range chosen {
-			h.saved(d).Proc.Signal(syscall.SIGCONT) // one that was frozen does its part in order
-		}
+		h.wake(chosen)
 	}
 	all := len(chosen) == len(r.daemons()) && r.Deployment.Broker == nil // on a shared broker, others have theirs
 	there, err := h.present(ctx, r, agents, all)
@@ -109,14 +118,24 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 		return nil
 	}
 	if !force {
-		return &InUseError{there}
+		return inUse(there)
 	}
-	h.terminateAll(ctx, r, there) // what does not end is killed
+	h.terminateAll(ctx, r, there, agents) // what does not end is killed
 	return nil
 }
 
-// present are the ids of the processes in play: on the agents, or anywhere.
-func (h *Harness) present(ctx context.Context, r *Record, agents map[string]bool, all bool) ([]string, error) {
+// wake has what was frozen do its part of a stop in order: daemons, and the minders of agents.
+func (h *Harness) wake(daemons []Daemon) {
+	for _, d := range daemons {
+		h.saved(d).Proc.Signal(syscall.SIGCONT)
+		if id, ok := minder.Identity(h.agentPath(d.Name)); ok && d.Kind == "agent" {
+			id.Signal(syscall.SIGCONT)
+		}
+	}
+}
+
+// present are the processes in play: on the agents, or anywhere.
+func (h *Harness) present(ctx context.Context, r *Record, agents map[string]bool, all bool) ([]wire.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, askBefore)
 	defer cancel()
 	c, err := client.Dial(ctx, r.Address("epuharness stop"), nil)
@@ -128,29 +147,33 @@ func (h *Harness) present(ctx context.Context, r *Record, agents map[string]bool
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
+	var there []wire.Process
 	for _, p := range list {
-		if p.State.Placed() && agents[p.Agent] || all && !p.State.Resting() {
-			ids = append(ids, p.ID)
+		if _, ours := agents[p.Agent]; p.State.Placed() && ours || all && !p.State.Resting() {
+			there = append(there, p)
 		}
 	}
-	return ids, nil
+	return there, nil
 }
 
-// terminateAll terminates processes and waits until they have ended.
-func (h *Harness) terminateAll(ctx context.Context, r *Record, ids []string) error {
+// terminateAll terminates processes and waits until they have ended, but not for those of
+// dead agents, of which nobody would tell that.
+func (h *Harness) terminateAll(ctx context.Context, r *Record, list []wire.Process, agents map[string]bool) error {
 	c, err := client.Dial(ctx, r.Address("epuharness stop"), nil)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	for _, id := range ids {
-		if err := c.Request(ctx, wire.Request{Op: wire.OpTerminate, Name: id}, nil); err != nil {
+	for _, p := range list {
+		if err := c.Request(ctx, wire.Request{Op: wire.OpTerminate, Name: p.ID}, nil); err != nil {
 			return err
 		}
 	}
-	for _, id := range ids {
-		if _, err := c.Wait(ctx, id, wire.Terminated); err != nil {
+	for _, p := range list {
+		if alive, ours := agents[p.Agent]; p.State.Placed() && ours && !alive {
+			continue
+		}
+		if _, err := c.Wait(ctx, p.ID, wire.Terminated); err != nil {
 			return err
 		}
 	}
@@ -200,7 +223,7 @@ func (h *Harness) KillNamed(kind, name string) error {
 			return nil
 		}
 	}
-	return &UnknownError{name}
+	return &UnknownError{kind, name}
 }
 
 func (h *Harness) killNode(r *Record, node string) error {

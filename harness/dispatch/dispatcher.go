@@ -253,7 +253,7 @@ func (s *session) heartbeat(inputs []any, msg *nats.Msg) []any {
 }
 
 func (s *session) request(inputs []any, msg *nats.Msg) []any {
-	req, err := decodeRequest(msg.Data)
+	req, err := wire.DecodeRequest(msg.Data)
 	if err != nil {
 		s.respond(msg, refuse(wire.CodeInvalid, "%v", err))
 		return inputs

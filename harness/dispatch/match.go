@@ -21,16 +21,9 @@ type Room struct {
 
 // Wanted is a process as matching sees it.
 type Wanted struct {
-	ID            string
 	Engines       wire.Values
 	Constraints   map[string]wire.Values
 	NodeExclusive string
-}
-
-// A Match is a process and the agent that gets it.
-type Match struct {
-	ID    string
-	Agent string
 }
 
 // Matching is the state of one pass: rooms fill as processes are placed.
@@ -56,9 +49,9 @@ func NewMatching(rooms []Room, tags map[string]map[string]bool) *Matching {
 			n = &nodeRoom{tags: map[string]bool{}}
 			m.nodes[r.Node] = n
 		}
-		n.free += max(r.Free, 0)
 		n.used += r.Slots - r.Free
-		if r.Closed == "" {
+		if r.Closed == "" { // what nobody can have is not free
+			n.free += max(r.Free, 0)
 			m.free += max(r.Free, 0)
 		}
 	}

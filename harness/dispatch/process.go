@@ -131,7 +131,7 @@ func (c *Core) match() {
 	}
 	m := c.matching(slices.ContainsFunc(queue, func(p *process) bool { return p.wanted.NodeExclusive != "" }))
 	for _, p := range queue {
-		if _, later := c.throttled[p.wanted.ID]; later {
+		if _, later := c.throttled[p.wanted.ID]; later || c.vacating(p) {
 			continue
 		}
 		if m.Full() && p.wanted.State == wire.Waiting && (p.wanted.Queueing.Waits(p.wanted.Starts) || c.system.wanted.BootMode) {
@@ -189,16 +189,14 @@ func (c *Core) unplaced(p *process) {
 		c.move(p, wire.Waiting, p.wanted.Round, nil) // nothing where it waits already
 		return
 	}
-	if c.vacating(p) {
-		return // its own slot is about to be free, and this is decided then
-	}
 	c.move(p, wire.Rejected, p.wanted.Round, func(w *wire.Process) {
 		w.Reason = fmt.Sprintf("no agent has room for it, and its queueing mode is %s", w.Queueing)
 		w.EndedAt = c.now
 	})
 }
 
-// vacating says that a process still has the slot of an earlier round.
+// vacating says that a process still has the slot of an earlier round on record. That is
+// about to be free, and may be the best one for it, or the only one.
 func (c *Core) vacating(p *process) bool {
 	a, ok := find(c.agents, p.wanted.Agent)
 	return ok && slices.ContainsFunc(a.Assigned, func(t wire.Target) bool {
@@ -231,7 +229,7 @@ func (c *Core) ended(p *process, e ending) {
 	case w.State == wire.Terminating:
 		c.move(p, wire.Terminated, w.Round, note)
 	case e.refused:
-		c.requeue(p, note)
+		c.requeue(p, func(w *wire.Process) { note(w); w.Starts-- })
 	case e.permanent || !w.Restart.After(e.clean):
 		to := wire.Failed
 		if e.clean {

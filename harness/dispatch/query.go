@@ -97,6 +97,11 @@ func (c *Core) why(id string) wire.Response {
 		why.Reason = cmp.Or(s.Reason, "it waits for a slot")
 	}
 	why.Agents = c.matching(true).Explain(c.wantedOf(s, def))
+	for i, a := range why.Agents {
+		if s.State.Placed() && a.Agent == s.Agent { // its own slot and tag do not keep it off
+			why.Agents[i].Rule = ""
+		}
+	}
 	return result(why)
 }
 

@@ -76,6 +76,49 @@ func TestRestartTakesItsOwnSlot(t *testing.T) {
 	}
 }
 
+// TestRestartStaysOnItsNode has a process die on a node that it had filled up, while another
+// one is empty. Its own slot is free again, so the other node stays empty.
+func TestRestartStaysOnItsNode(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	for i := range 2 * slots { // of the two agents of a node
+		id := fmt.Sprint("p", i)
+		w.request(wire.Request{Op: wire.OpSchedule, Name: id, Parameters: &wire.Parameters{Definition: "d", Restart: wire.RestartAlways}})
+		w.untilRuns(id)
+	}
+	before := decode[wire.Process](w.store[wire.ProcessKey("p0")])
+	w.end("p0")
+	if p := w.untilRuns("p0"); p.State != wire.Running || p.Round != 1 || p.Node != before.Node {
+		t.Errorf("the process is %v on %s, round %d; it was on %s", p.State, p.Node, p.Round, before.Node)
+	}
+}
+
+// TestRefusalIsNoStart has an agent refuse a process that waits for its first start only: it
+// still does, since it never ran.
+func TestRefusalIsNoStart(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	params := wire.Parameters{Definition: "d"}
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "first", Parameters: &params})
+	w.untilRuns("first") // now the agents are known
+	for _, a := range w.agents {
+		a.table.Slots = 0
+	}
+	params.Queueing = wire.QueueStartOnly
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "p", Parameters: &params})
+	refused := func() bool { return decode[wire.Process](w.store[wire.ProcessKey("p")]).Round > 0 }
+	for !refused() {
+		w.deliver()
+		w.step(0, nil)
+	}
+	for _, a := range w.agents {
+		a.table.Slots = slots
+	}
+	if p := w.untilRuns("p"); p.State != wire.Running || p.Starts != 1 {
+		t.Errorf("the process is %v after %d starts: %s", p.State, p.Starts, p.Reason)
+	}
+}
+
 // TestThrottleIsBounded has a leader whose clock was far ahead throttle a process, and
 // another lead after it: the process is not held longer than any throttle lasts.
 func TestThrottleIsBounded(t *testing.T) {
@@ -91,18 +134,46 @@ func TestThrottleIsBounded(t *testing.T) {
 		}
 	}
 	w.kill(0)
-	key := wire.ProcessKey("p")
-	held := w.store[key]
-	p := decode[wire.Process](held)
+	p := decode[wire.Process](w.store[wire.ProcessKey("p")])
 	p.NotBefore = w.now.Add(time.Hour)
-	held.Value, _ = json.Marshal(p)
-	held.Revision = uint64(len(w.log) + 1)
-	w.store[key] = held
-	w.log = append(w.log, held)
+	w.overwrite(wire.ProcessKey("p"), p)
 	w.elect(0)
 	if p := w.untilRuns("p"); p.State != wire.Running {
 		t.Errorf("the process is %v, held until %v, now it is %v", p.State, p.NotBefore, w.now)
 	}
+}
+
+// TestRecordsThatWentBack has the store lose what was written last, as a power cut may: its
+// agent has seen later rounds of the process than the dispatchers now know.
+func TestRecordsThatWentBack(t *testing.T) {
+	w := newWorld(1)
+	w.kind = true
+	key := wire.ProcessKey("p")
+	w.request(wire.Request{Op: wire.OpSchedule, Name: "p", Parameters: &wire.Parameters{Definition: "d", Restart: wire.RestartAlways}})
+	first := w.untilRuns("p")
+	for range 2 {
+		w.end("p")
+		w.untilRuns("p")
+	}
+	w.kill(0)
+	first.State, first.PID, first.StartedAt, first.Clock = wire.Assigned, 0, time.Time{}, 0
+	w.overwrite(key, first)
+	a := decode[wire.Agent](w.store[wire.AgentKey(first.Agent)])
+	a.Assigned = []wire.Target{{ID: "p", Round: first.Round}}
+	w.overwrite(wire.AgentKey(first.Agent), a)
+	w.elect(0)
+	if p := w.untilRuns("p"); p.State != wire.Running {
+		t.Errorf("the process is %v in round %d: %s\n%s", p.State, p.Round, p.Reason, w.tail())
+	}
+}
+
+// overwrite has a record be what nobody has written.
+func (w *world) overwrite(key string, v any) {
+	o := w.store[key]
+	o.Value, _ = json.Marshal(v)
+	o.Revision = uint64(len(w.log) + 1)
+	w.store[key] = o
+	w.log = append(w.log, o)
 }
 
 // untilRuns lets time pass until a process runs or rests.

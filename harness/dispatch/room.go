@@ -67,5 +67,5 @@ func (c *Core) wantedOf(p wire.Process, def wire.Definition) Wanted {
 	if err != nil {
 		engines = wire.Values{p.Engine} // removed since: no agent has it
 	}
-	return Wanted{ID: p.ID, Engines: engines, Constraints: p.Constraints, NodeExclusive: p.NodeExclusive}
+	return Wanted{Engines: engines, Constraints: p.Constraints, NodeExclusive: p.NodeExclusive}
 }

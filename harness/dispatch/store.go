@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/launchplan/launch/harness/broker"
-	"github.com/launchplan/launch/harness/wire"
 )
 
 // writesAtOnce bounds how many writes are under way before the first is waited for.
@@ -104,11 +103,4 @@ func (s *bucketStore) last(ctx context.Context) (uint64, error) {
 
 func observedOf(e jetstream.KeyValueEntry) Observed {
 	return Observed{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Deleted: e.Operation() != jetstream.KeyValuePut}
-}
-
-// decodeRequest reads a client's request.
-func decodeRequest(data []byte) (wire.Request, error) {
-	var req wire.Request
-	err := wire.Decode(data, &req)
-	return req, err
 }

@@ -85,7 +85,10 @@ func lookPath(program, dir string, env []string) (string, error) {
 		if !filepath.IsAbs(program) {
 			program = filepath.Join(dir, program)
 		}
-		return program, executable(program)
+		if err := executable(program); err != nil {
+			return "", fmt.Errorf("its program cannot be run: %w", err)
+		}
+		return program, nil
 	}
 	for _, entry := range env {
 		list, ok := strings.CutPrefix(entry, "PATH=")

@@ -177,7 +177,7 @@ func (p *Parameters) Check() error {
 		return invalid("the configuration is not JSON: %v", err)
 	}
 	if len(config) > MaxConfig {
-		return invalid("the configuration is larger than %d KiB", MaxConfig>>10)
+		return invalid("the configuration is larger than %d KiB; place what is large as a file of the definition", MaxConfig>>10)
 	}
 	p.Config = config
 	if data, err := json.Marshal(p); err != nil || len(data) > MaxParameters {
@@ -251,38 +251,6 @@ func (n *Node) Check() error {
 	return checkProperties("node "+n.Name, n.Properties)
 }
 
-// Check refuses a heartbeat that cannot come from one of our agents.
-func (h *Heartbeat) Check() error {
-	for kind, name := range map[string]string{"agent": h.Agent, "node": h.Node, "engine": h.Engine} {
-		if err := CheckName(kind, name); err != nil {
-			return err
-		}
-	}
-	if h.Slots < 0 || h.Slots > MaxSlots {
-		return invalid("agent %s reports %d slots", h.Agent, h.Slots)
-	}
-	if len(h.Host) > 256 {
-		return invalid("agent %s: its host name is too long", h.Agent)
-	}
-	if err := checkProperties("agent "+h.Agent, h.Properties); err != nil {
-		return err
-	}
-	for i := range h.Processes {
-		r := &h.Processes[i]
-		if err := CheckID(r.ID); err != nil {
-			return err
-		}
-		if r.Round < 0 || r.State < Pending || r.State > Rejected {
-			return invalid("agent %s reports process %s in %v, round %d", h.Agent, r.ID, r.State, r.Round)
-		}
-		r.Reason = clip(r.Reason)
-		if len(r.Signal) > 32 {
-			r.Signal = r.Signal[:32]
-		}
-	}
-	return nil
-}
-
 func checkProperties(who string, properties map[string]string) error {
 	if len(properties) > 64 {
 		return invalid("%s has %d properties; at most 64 are possible", who, len(properties))
@@ -317,26 +285,6 @@ func checkStrings(who string, list []string) error {
 		}
 	}
 	return nil
-}
-
-// Decode reads a message of at most MaxMessage bytes into a value.
-func Decode(data []byte, into any) error {
-	if len(data) > MaxMessage {
-		return invalid("a message of %d bytes is too large", len(data))
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return invalid("not a message of ours: %s", clip(err.Error()))
-	}
-	return nil
-}
-
-// DecodeHeartbeat reads and checks a heartbeat.
-func DecodeHeartbeat(data []byte) (Heartbeat, error) {
-	var h Heartbeat
-	if err := Decode(data, &h); err != nil {
-		return Heartbeat{}, err
-	}
-	return h, h.Check()
 }
 
 func invalid(format string, args ...any) error {

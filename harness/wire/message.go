@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,27 @@ type Heartbeat struct {
 	Hello      bool              `json:"hello,omitempty"`   // the agent waits for a Welcome
 	Leaving    bool              `json:"leaving,omitempty"` // the agent ends, its processes do not
 	Processes  []Report          `json:"processes"`
+}
+
+// roomyHeartbeat is what a heartbeat may have of NATS's limit of 1 MiB, with words of how
+// its processes ended.
+const roomyHeartbeat = 900 << 10
+
+// Encode writes a heartbeat so that it can be sent, however many processes have ended at once:
+// one that cannot be would be the agent's end, for the next one is no smaller.
+func (h Heartbeat) Encode() ([]byte, error) {
+	data, err := json.Marshal(h)
+	if err != nil || len(data) <= roomyHeartbeat {
+		return data, err
+	}
+	processes := slices.Clone(h.Processes)
+	for i, r := range processes {
+		if r.State.Resting() {
+			processes[i] = Report{ID: r.ID, Round: r.Round, State: r.State, ExitStatus: r.ExitStatus, Permanent: r.Permanent}
+		}
+	}
+	h.Processes = processes
+	return json.Marshal(h)
 }
 
 // A Report is what an agent knows of one process in one round. Its state is

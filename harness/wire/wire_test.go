@@ -3,9 +3,11 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -157,6 +159,65 @@ func TestOrdersAreSplit(t *testing.T) {
 	}
 	if len(got) != 10 {
 		t.Errorf("%d assignments of 10 are left", len(got))
+	}
+}
+
+// An agent does what orders say: those without a program would bring down its minder, those
+// with an odd id lead out of its directory, or make every heartbeat one that is dropped.
+func TestOrdersThatNoDispatcherSends(t *testing.T) {
+	hash := strings.Repeat("0", 64)
+	for orders, want := range map[string]bool{
+		`{}`: true,
+		`{"welcome":{"slots":4,"heartbeat":"2s"}}`:                                                  true,
+		`{"welcome":{"refused":"engine e is not defined"}}`:                                         true,
+		`{"assign":[{"id":"p","round":0,"argv":["true"]}]}`:                                         true,
+		`{"terminate":[{"id":"p"}],"forget":[{"id":"p"}]}`:                                          true,
+		`{"welcome":{"slots":4,"heartbeat":"0s"}}`:                                                  false,
+		`{"welcome":{"slots":-1,"heartbeat":"2s"}}`:                                                 false,
+		`{"assign":[{"id":"p","round":0,"argv":[]}]}`:                                               false,
+		`{"assign":[{"id":"p","round":0,"argv":[""]}]}`:                                             false,
+		`{"assign":[{"id":"p","round":-1,"argv":["true"]}]}`:                                        false,
+		`{"assign":[{"id":"../p","argv":["true"]}]}`:                                                false,
+		`{"assign":[{"id":"p","argv":["true"],"files":[{"path":"../f","sha256":"` + hash + `"}]}]}`: false,
+		`{"terminate":[{"id":"../p"}]}`:                                                             false,
+		`{"forget":[{"id":"p","round":-1}]}`:                                                        false,
+		`{"assign":[{"id":"p","argv":"true"}]}`:                                                     false,
+	} {
+		if _, err := DecodeOrders([]byte(orders)); (err == nil) != want {
+			t.Errorf("orders %s: %v", orders, err)
+		}
+	}
+}
+
+// Every slot of the largest agent has a process with the longest id: all run, or have ended.
+func TestHeartbeatsFitIntoMessages(t *testing.T) {
+	now := time.Date(2026, 11, 27, 17, 36, 13, 622401094, time.UTC)
+	for _, report := range []Report{
+		{State: Running, Round: 1000, PID: 4194304, StartedAt: now},
+		{State: Terminated, Round: 1000, StartedAt: now, EndedAt: now, ExitStatus: new(143), Signal: "SIGTERM", Reason: "ended by SIGTERM"},
+	} {
+		h := Heartbeat{Agent: strings.Repeat("a", MaxName), Node: strings.Repeat("n", MaxName), Engine: strings.Repeat("e", MaxName)}
+		for i := range MaxSlots {
+			report.ID = fmt.Sprintf("%0*d", MaxID, i)
+			h.Processes = append(h.Processes, report)
+		}
+		data, err := h.Encode()
+		if err != nil || len(data) > MaxMessage {
+			t.Errorf("%v processes make a heartbeat of %d bytes (%v)", report.State, len(data), err)
+		}
+		back, err := DecodeHeartbeat(data)
+		if err != nil || len(back.Processes) != MaxSlots || back.Processes[0].State != report.State {
+			t.Errorf("%v processes are read as %d (%v)", report.State, len(back.Processes), err)
+		}
+	}
+}
+
+func TestRequestIDsAreBounded(t *testing.T) {
+	for length, want := range map[int]bool{26: true, MaxName: true, MaxName + 1: false} {
+		_, err := DecodeRequest([]byte(`{"op":"schedule","id":"` + strings.Repeat("x", length) + `"}`))
+		if (err == nil) != want {
+			t.Errorf("a request id of %d characters: %v", length, err)
+		}
 	}
 }
 

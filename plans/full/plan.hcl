@@ -273,6 +273,7 @@ level "dispatch" {
 output "dispatcher_url" { value = local.outer_urls }
 output "credentials" { value = service.secrets.credentials }
 output "tls_ca" { value = service.secrets.tls_ca }
+output "url" { value = level.dispatch.url }
 output "web" { value = level.dispatch.web }
 output "count" { value = level.dispatch.count }
 output "token_file" { value = level.dispatch.token_file }
