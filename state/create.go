@@ -30,8 +30,8 @@ func create(ctx context.Context, path string, schema []migration) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // open says what is wrong with it, if anything is
 	}
-	if hasWAL(path) {
-		return &StoreError{Path: path, Why: "is missing, but changes to it are in " + path + "-wal: put the store back, or move that file away to begin anew"}
+	if err := orphaned(path); err != nil {
+		return err
 	}
 
 	fresh := path + ".new"

@@ -168,6 +168,23 @@ func TestRowsThatLaunchNeverWroteAreDamage(t *testing.T) {
 	}
 }
 
+// A table that another program changed is told as damage, not in SQLite's words alone.
+func TestTableChangedByAnotherProgramIsDamage(t *testing.T) {
+	db := openStore(t)
+	w := create1(t, db, 1)
+	if _, err := db.sql.Exec(`ALTER TABLE services DROP COLUMN detail`); err != nil {
+		t.Fatal(err)
+	}
+	_, read := db.Services(t.Context(), runID)
+	written := w.Write(t.Context(), move(Service{Address: "a", Status: Pending}, Booting))
+	w.Close() // says it again
+	for _, err := range []error{read, written} {
+		if _, ok := errors.AsType[*StoreError](err); !ok || !strings.Contains(err.Error(), "restore it from a backup") {
+			t.Errorf("a missing column: %v", err)
+		}
+	}
+}
+
 func TestOpenExistingMakesNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, dir := range []string{dir, filepath.Join(dir, "not", "there")} {
@@ -177,6 +194,12 @@ func TestOpenExistingMakesNothing(t *testing.T) {
 	}
 	if left := contents(t, dir); len(left) != 0 {
 		t.Errorf("it left %v", left)
+	}
+	if err := os.WriteFile(filepath.Join(dir, storeName+"-wal"), []byte("changes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenExisting(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "is missing, but") {
+		t.Errorf("OpenExisting where only the log is left = %v", err)
 	}
 }
 

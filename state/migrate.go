@@ -50,25 +50,16 @@ func upgrade(version int, schema []migration) string {
 	return text.String()
 }
 
-// migrate brings an older store up to date, in one transaction after a backup copy. It also puts
-// a store back into WAL mode where somebody took it out.
+// migrate brings an older store up to date, in one transaction after a backup copy.
 func (db *DB) migrate(ctx context.Context, schema []migration) error {
-	var mode string
 	var version int
-	err := db.sql.QueryRowContext(ctx, "SELECT (SELECT journal_mode FROM pragma_journal_mode), (SELECT user_version FROM pragma_user_version)").Scan(&mode, &version)
-	if err != nil {
+	if err := db.sql.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return unreadable(ctx, db.path, err)
-	}
-	if mode != "wal" {
-		if _, err := db.sql.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
-			return unreadable(ctx, db.path, err)
-		}
 	}
 	if version >= len(schema) {
 		return nil
 	}
-
-	err = db.inTx(ctx, func(tx *statements) error {
+	err := db.inTx(ctx, func(tx *statements) error {
 		// Read again, now that nobody else can write: another process may have been first.
 		var version int
 		if err := tx.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil || version >= len(schema) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -266,26 +265,6 @@ func TestCloseEndsTheWriters(t *testing.T) {
 	}
 	if err := db.Writer(runID).Write(t.Context(), Change{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Write after Close = %v, want ErrClosed", err)
-	}
-}
-
-// What is written to a file that has lost its name is lost too: it must not be acknowledged.
-func TestStoreRemovedWhileInUse(t *testing.T) {
-	dir := t.TempDir()
-	db, err := Open(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := create1(t, db, 1)
-	if err := os.Rename(filepath.Join(dir, storeName), filepath.Join(dir, "elsewhere")); err != nil {
-		t.Fatal(err)
-	}
-	err = w.Write(t.Context(), Change{Event: Event{Kind: "note"}})
-	if closing := db.Close(); err == nil || closing == nil || closing.Error() != err.Error() {
-		t.Errorf("Close = %v, want what Write said: %v", closing, err)
-	}
-	if _, ok := errors.AsType[*StoreError](err); !ok || !strings.Contains(err.Error(), "was moved, removed or replaced") {
-		t.Errorf("Write = %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -35,10 +36,15 @@ func refuse(path string, err error) error {
 		return err
 	}
 	code := sqliteCode(err)
+	if code == sqlite3.SQLITE_IOERR_SHORT_READ {
+		return logLost(path, err)
+	}
 	why := ""
 	switch code & 0xff {
 	case sqlite3.SQLITE_CORRUPT:
 		why = "is damaged: " + beginAnew
+	case sqlite3.SQLITE_ERROR: // what we ask is the same always, so the tables are not as launch made them
+		why = fmt.Sprintf("is damaged, or was changed by another program (%v): %s", err, beginAnew)
 	case sqlite3.SQLITE_NOTADB:
 		why = "is not a database, or its beginning was overwritten: " + beginAnew
 	case sqlite3.SQLITE_FULL:
@@ -87,5 +93,20 @@ func unusable(path, what string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == path {
 		reason = e.Err // the path stands in the sentence already
 	}
-	return &StoreError{Path: path, Why: fmt.Sprintf("%s (%v): see to it, or name another folder with --state", what, reason), Err: err}
+	return &StoreError{Path: path, Why: fmt.Sprintf("%s (%v): %s, or name another folder with --state", what, reason, remedy(err)), Err: err}
+}
+
+// remedy is what to do about an error of the operating system.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "make it yours to read and write"
+	case errors.Is(err, syscall.EROFS):
+		return "make its file system writable"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room there and run the command again"
+	case errors.Is(err, syscall.ENOLCK), errors.Is(err, errors.ErrUnsupported):
+		return "move the state directory to a file system that has locks"
+	}
+	return "see to it and run the command again"
 }
