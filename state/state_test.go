@@ -194,11 +194,11 @@ func TestConflictConcernsOneChangeAlone(t *testing.T) {
 		w.Submit(move(stale, Verifying)), // it is pending
 		w.Submit(move(s[2], Ready)),      // pending cannot become ready
 		w.Submit(move(Service{Address: "nowhere", Status: Pending}, Booting)),
-		w.Submit(Change{Event: Event{Kind: "reload"}, Service: nil, RemoveServices: []string{s[3].Address}, Resources: []Resource{{Kind: "k", Key: "left over?"}}}),
+		w.Submit(Change{Add: &NewRun{Levels: []Level{{Position: 1}, {Position: 1}}}, Resources: []Resource{{Kind: "k", Key: "left over?"}}}),
 		w.Submit(move(s[2], Booting)),
 	}
 	for i, conflict := range []bool{false, true, true, true, true, false} {
-		if err := tickets[i].Wait(); errors.Is(err, ErrConflict) != conflict || !conflict && err != nil {
+		if err := tickets[i].Wait(); (err != nil) != conflict || i != 4 && errors.Is(err, ErrConflict) != conflict {
 			t.Errorf("change %d: %v, conflict wanted: %v", i, err, conflict)
 		}
 	}
