@@ -260,7 +260,7 @@ func (s *Session) decodeDetail(svc *service) error {
 		return nil
 	}
 	if err := json.Unmarshal(svc.row.Detail, &svc.note); err != nil {
-		return s.opts.DB.Damaged("service "+svc.row.Address, "a detail that cannot be read: "+err.Error())
+		return s.opts.DB.Damaged("service "+svc.row.Address, "a detail that launch did not write")
 	}
 	svc.row.Detail = nil
 	return nil

@@ -148,6 +148,8 @@ func TestRowsThatLaunchNeverWroteAreDamage(t *testing.T) {
 		"time":       `UPDATE services SET since = 'yesterday'`,
 		"names":      `UPDATE services SET withheld = '{'`,
 		"event time": `UPDATE journal SET at = ''`,
+		"content":    `UPDATE contents SET bytes = x'00'`,
+		"no files":   `DELETE FROM files`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openStore(t)
@@ -161,7 +163,9 @@ func TestRowsThatLaunchNeverWroteAreDamage(t *testing.T) {
 			for _, err := range db.Journal(t.Context(), runID, 0) {
 				err3 = err
 			}
-			if err := errors.Join(err1, err2, err3); err == nil || !strings.Contains(err.Error(), "is damaged, or was changed by another program") {
+			_, err4 := db.Files(t.Context(), runID, 1)
+			err := errors.Join(err1, err2, err3, err4)
+			if err == nil || !strings.Contains(err.Error(), "is damaged, or was changed by another program") || strings.Contains(err.Error(), "sql:") {
 				t.Errorf("read %v", err)
 			}
 		})
