@@ -73,7 +73,7 @@ func build(ctx context.Context, path string, schema []migration) error {
 	return file.Sync()
 }
 
-// removeStore removes what build may have left. Nothing depends on its success: build fails where it did not.
+// removeStore removes a store that was not finished. Nothing depends on its success: the next try fails where it did not.
 func removeStore(path string) {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		os.Remove(path + suffix)
