@@ -134,6 +134,20 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
+// A file system on which SQLite cannot share a store is told as that, not as a failing disk.
+func TestFileSystemThatCannotShare(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	need(t, err == nil, "strace")
+	dir := closedStore(t)
+	c := command(t, "open", dir)
+	c.cmd.Args = append([]string{"strace", "-f", "-qq", "-o", os.DevNull, "-P", filepath.Join(dir, storeName+"-shm"), "-e", "inject=mmap:error=ENODEV"}, c.cmd.Args...)
+	c.cmd.Path = strace
+	c.start(t)
+	if text := c.line(t); !strings.Contains(text, "without the locks or the shared memory") {
+		t.Errorf("it says %q", text)
+	}
+}
+
 // A folder that this user may not write is refused in a sentence.
 func TestReadOnlyFolder(t *testing.T) {
 	dir := closedStore(t)

@@ -36,8 +36,11 @@ func refuse(path string, err error) error {
 		return err
 	}
 	code := sqliteCode(err)
-	if code == sqlite3.SQLITE_IOERR_SHORT_READ {
+	switch code {
+	case sqlite3.SQLITE_IOERR_SHORT_READ:
 		return logLost(path, err)
+	case sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP:
+		return &StoreError{Path: path, Why: "lies on a file system without the locks or the shared memory that commands share it by: name a folder on a local disk with --state", Err: err}
 	}
 	why := ""
 	switch code & 0xff {
@@ -56,7 +59,7 @@ func refuse(path string, err error) error {
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
 		why = "cannot be opened: make the file and its folder readable and writable for you, or name another folder with --state"
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		why = fmt.Sprintf("was kept locked by another program for %v: end that program (a sqlite3 shell with an open transaction?) and run the command again", busyTimeout)
+		why = fmt.Sprintf("was kept locked by another program for %v: end that program (a sqlite3 shell with an open transaction?) and run the command again; where there is none, its file system may be without locks: name a folder on a local disk with --state", busyTimeout)
 	default:
 		return err
 	}
