@@ -19,6 +19,7 @@ import (
 func TestDamagedRun(t *testing.T) {
 	for _, damage := range []string{
 		`UPDATE services SET detail = '{"generation": "x"}'`,
+		`UPDATE services SET detail = NULL`,
 		`UPDATE services SET attributes = '{{'`,
 		`UPDATE services SET address = 'l.other'`,
 		`DELETE FROM services`,
