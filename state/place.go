@@ -15,6 +15,7 @@ import (
 type place struct {
 	files  [3]placed    // the store, its log, and the log's index
 	logged atomic.Int64 // the log's size after our last commit
+	lost   atomic.Bool  // the log was cut short
 }
 
 type placed struct {
@@ -70,6 +71,7 @@ func (db *DB) logWhole(ctx context.Context) error {
 		return err
 	}
 	if carried < frames && size < walHeader+frames*walFrame {
+		db.place.lost.Store(true)
 		return logLost(db.path, nil)
 	}
 	return nil

@@ -8,30 +8,24 @@ import (
 	"testing"
 )
 
-// What is written to a file that has lost its name, or behind the end of a log that was cut short, is lost: it must not
-// be acknowledged. What was recorded before stays as far as it can.
+// What is written to a file that has lost its name is lost: it must not be acknowledged. What was recorded before stays.
 func TestFilesSpoiledWhileInUse(t *testing.T) {
-	truncate := func(path string, size int64) error { return os.Truncate(path, size) }
-	remove := func(path string, _ int64) error { return os.Remove(path) }
-	move := func(path string, _ int64) error { return os.Rename(path, path+".elsewhere") }
-	replace := func(path string, _ int64) error {
+	move := func(path string) error { return os.Rename(path, path+".elsewhere") }
+	replace := func(path string) error {
 		data, err := os.ReadFile(path)
 		return errors.Join(err, os.Remove(path), os.WriteFile(path, data, 0o600))
 	}
 	for _, test := range []struct {
 		name, suffix string
-		spoil        func(path string, size int64) error
-		size         int64
+		spoil        func(path string) error
 		why          string
-		left         string // what is found afterwards: "all", or what was carried over before ("some")
+		found        bool // afterwards, all that was recorded
 	}{
-		{"store moved", "", move, 0, "was moved, removed or replaced", ""},
-		{"store replaced", "", replace, 0, "was moved, removed or replaced", "all"},
-		{"log removed", "-wal", remove, 0, "lost its launch.db-wal", "all"},
-		{"log replaced", "-wal", replace, 0, "lost its launch.db-wal", "all"},
-		{"index removed", "-shm", remove, 0, "lost its launch.db-shm", "all"},
-		{"log emptied", "-wal", truncate, 0, "lacks changes that were in its launch.db-wal", "some"},
-		{"log cut short", "-wal", truncate, 5000, "lacks changes that were in its launch.db-wal", "some"},
+		{"store moved", "", move, "was moved, removed or replaced", false},
+		{"store replaced", "", replace, "was moved, removed or replaced", true},
+		{"log removed", "-wal", os.Remove, "lost its launch.db-wal", true},
+		{"log replaced", "-wal", replace, "lost its launch.db-wal", true},
+		{"index removed", "-shm", os.Remove, "lost its launch.db-shm", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := closedStore(t) // with a run that is no longer in the log
@@ -46,7 +40,7 @@ func TestFilesSpoiledWhileInUse(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := test.spoil(filepath.Join(dir, storeName+test.suffix), test.size); err != nil {
+			if err := test.spoil(filepath.Join(dir, storeName+test.suffix)); err != nil {
 				t.Fatal(err)
 			}
 			err = w.Write(t.Context(), note)
@@ -56,19 +50,35 @@ func TestFilesSpoiledWhileInUse(t *testing.T) {
 			if _, ok := errors.AsType[*StoreError](err); !ok || !strings.Contains(err.Error(), test.why) {
 				t.Errorf("Write = %v, want %q", err, test.why)
 			}
-			if test.left == "" {
+			if !test.found {
 				return
 			}
-			again := openIn(t, dir)
+			if n := len(journal(t, openIn(t, dir), runID)); n != 4 {
+				t.Errorf("%d events are left, want 4", n)
+			}
+		})
+	}
+}
+
+// Behind the end of a log that was cut short nothing is written, and what is left of it is not carried over by halves:
+// the store is as some earlier commit left it.
+func TestLogCutShortWhileInUse(t *testing.T) {
+	for _, percent := range []string{"0", "5", "20", "40", "60", "80", "95"} {
+		t.Run(percent, func(t *testing.T) {
+			dir := closedStore(t) // with a run that is no longer in the log
+			c := command(t, "cut log", dir, percent)
+			c.start(t)
+			if text := c.line(t); !strings.Contains(text, "lacks changes that were in its launch.db-wal") {
+				t.Errorf("it says %q", text)
+			}
+			c.cmd.Wait()
+			db := openIn(t, dir)
 			var check string
-			if err := again.sql.QueryRow("PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
+			if err := db.sql.QueryRow("PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
 				t.Errorf("integrity_check = %s, %v", check, err)
 			}
-			if services, err := again.Services(t.Context(), runID); err != nil || len(services) != 300 {
-				t.Errorf("%d services are left, %v", len(services), err)
-			}
-			if n := len(journal(t, again, runID)); test.left == "all" && n != 4 {
-				t.Errorf("%d events are left, want 4", n)
+			if services, err := db.Services(t.Context(), runID); err != nil || len(services) != 300 {
+				t.Errorf("%d services of the run before are left, %v", len(services), err)
 			}
 		})
 	}

@@ -195,7 +195,7 @@ func (db *DB) transact(ctx context.Context, tx *statements, f func() error) erro
 // for every thousand pages that it moves from the write-ahead log into the file.
 func (db *DB) Commits() int64 { return db.commits.Load() }
 
-// Close ends the writers and closes the store.
+// Close ends the writers and closes the store. One whose log was cut short stays open until the process ends.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	writers := db.writers
@@ -204,6 +204,11 @@ func (db *DB) Close() error {
 	var errs []error
 	for _, w := range writers {
 		errs = append(errs, w.Close())
+	}
+	if db.place.lost.Load() {
+		// Whoever closes a store last carries its log over, which would be half a transaction now. Left as after a kill,
+		// the log is read again by the next command, up to the last transaction that is whole in it.
+		return errors.Join(errs...)
 	}
 	if err := db.sql.Close(); err != nil {
 		errs = append(errs, db.problem(err))
