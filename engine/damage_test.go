@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/launchplan/launch/plan"
@@ -18,6 +19,7 @@ import (
 func TestDamagedRun(t *testing.T) {
 	for _, damage := range []string{
 		`UPDATE services SET detail = '{"generation": "x"}'`,
+		`UPDATE services SET detail = NULL`,
 		`UPDATE services SET attributes = '{{'`,
 		`UPDATE services SET address = 'l.other'`,
 		`DELETE FROM services`,
@@ -49,6 +51,8 @@ func TestDamagedRun(t *testing.T) {
 			s, err := Open(context.Background(), h.opts, run, nil)
 			if _, told := errors.AsType[*state.StoreError](err); !told {
 				t.Errorf("Open = %v, which does not tell of a damaged store", err)
+			} else if strings.Contains(err.Error(), "Go ") || strings.Contains(err.Error(), "json") {
+				t.Errorf("Open = %v, which is not for people", err)
 			}
 			if err == nil {
 				h.must(s.Close())

@@ -260,10 +260,13 @@ func (svc *service) endedBefore() bool {
 
 func (s *Session) decodeDetail(svc *service) error {
 	if len(svc.row.Detail) == 0 {
+		if svc.row.Status != state.Pending { // it would be taken for one of which nothing was started
+			return s.opts.DB.Damaged("service "+svc.row.Address, "no detail")
+		}
 		return nil
 	}
 	if err := json.Unmarshal(svc.row.Detail, &svc.note); err != nil {
-		return s.opts.DB.Damaged("service "+svc.row.Address, "a detail that cannot be read: "+err.Error())
+		return s.opts.DB.Damaged("service "+svc.row.Address, "a detail that launch did not write")
 	}
 	svc.row.Detail = nil
 	return nil

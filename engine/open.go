@@ -163,7 +163,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	}
 	var captured plan.Captured
 	if err := json.Unmarshal(run.Captured, &captured); err != nil {
-		return nil, opts.DB.Damaged("run "+run.Name, "values for its plan that cannot be read: "+err.Error())
+		return nil, opts.DB.Damaged("run "+run.Name, "values for its plan that launch did not write")
 	}
 	po := planOptions(opts)
 	po.Source = plan.SnapshotSource(files)
@@ -188,7 +188,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 func (s *Session) restore(ctx context.Context) error {
 	if len(s.run.Options) > 0 {
 		if err := json.Unmarshal(s.run.Options, &s.set); err != nil {
-			return s.opts.DB.Damaged("run "+s.run.Name, "options that cannot be read: "+err.Error())
+			return s.opts.DB.Damaged("run "+s.run.Name, "options that launch did not write")
 		}
 	}
 	s.unfinished = s.run.Status != state.RunReady

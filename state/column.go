@@ -11,12 +11,12 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 func timeText(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// keepOr is the column value of a time that is left alone where it is zero.
-func keepOr(t time.Time) any {
-	if t.IsZero() {
-		return nil
+// sinceText is the column value of a time that is the event's own where it is not given.
+func sinceText(since, at time.Time) string {
+	if since.IsZero() {
+		since = at
 	}
-	return timeText(t)
+	return timeText(since)
 }
 
 // A clock scans a time column.

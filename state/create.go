@@ -30,8 +30,8 @@ func create(ctx context.Context, path string, schema []migration) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // open says what is wrong with it, if anything is
 	}
-	if hasWAL(path) {
-		return &StoreError{Path: path, Why: "is missing, but changes to it are in " + path + "-wal: put the store back, or move that file away to begin anew"}
+	if err := orphaned(path); err != nil {
+		return err
 	}
 
 	fresh := path + ".new"
@@ -73,7 +73,7 @@ func build(ctx context.Context, path string, schema []migration) error {
 	return file.Sync()
 }
 
-// removeStore removes what build may have left. Nothing depends on its success: build fails where it did not.
+// removeStore removes a store that was not finished. Nothing depends on its success: the next try fails where it did not.
 func removeStore(path string) {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		os.Remove(path + suffix)

@@ -148,6 +148,8 @@ func TestRowsThatLaunchNeverWroteAreDamage(t *testing.T) {
 		"time":       `UPDATE services SET since = 'yesterday'`,
 		"names":      `UPDATE services SET withheld = '{'`,
 		"event time": `UPDATE journal SET at = ''`,
+		"content":    `UPDATE contents SET bytes = x'00'`,
+		"no files":   `DELETE FROM files`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openStore(t)
@@ -161,10 +163,29 @@ func TestRowsThatLaunchNeverWroteAreDamage(t *testing.T) {
 			for _, err := range db.Journal(t.Context(), runID, 0) {
 				err3 = err
 			}
-			if err := errors.Join(err1, err2, err3); err == nil || !strings.Contains(err.Error(), "is damaged, or was changed by another program") {
+			_, err4 := db.Files(t.Context(), runID, 1)
+			err := errors.Join(err1, err2, err3, err4)
+			if err == nil || !strings.Contains(err.Error(), "is damaged, or was changed by another program") || strings.Contains(err.Error(), "sql:") {
 				t.Errorf("read %v", err)
 			}
 		})
+	}
+}
+
+// A table that another program changed is told as damage, not in SQLite's words alone.
+func TestTableChangedByAnotherProgramIsDamage(t *testing.T) {
+	db := openStore(t)
+	w := create1(t, db, 1)
+	if _, err := db.sql.Exec(`ALTER TABLE services DROP COLUMN detail`); err != nil {
+		t.Fatal(err)
+	}
+	_, read := db.Services(t.Context(), runID)
+	written := w.Write(t.Context(), move(Service{Address: "a", Status: Pending}, Booting))
+	w.Close() // says it again
+	for _, err := range []error{read, written} {
+		if _, ok := errors.AsType[*StoreError](err); !ok || !strings.Contains(err.Error(), "restore it from a backup") {
+			t.Errorf("a missing column: %v", err)
+		}
 	}
 }
 
@@ -177,6 +198,12 @@ func TestOpenExistingMakesNothing(t *testing.T) {
 	}
 	if left := contents(t, dir); len(left) != 0 {
 		t.Errorf("it left %v", left)
+	}
+	if err := os.WriteFile(filepath.Join(dir, storeName+"-wal"), []byte("changes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenExisting(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "is missing, but") {
+		t.Errorf("OpenExisting where only the log is left = %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -133,6 +134,20 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
+// A file system on which SQLite cannot share a store is told as that, not as a failing disk.
+func TestFileSystemThatCannotShare(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	need(t, err == nil, "strace")
+	dir := closedStore(t)
+	c := command(t, "open", dir)
+	c.cmd.Args = append([]string{"strace", "-f", "-qq", "-o", os.DevNull, "-P", filepath.Join(dir, storeName+"-shm"), "-e", "inject=mmap:error=ENODEV"}, c.cmd.Args...)
+	c.cmd.Path = strace
+	c.start(t)
+	if text := c.line(t); !strings.Contains(text, "without the locks or the shared memory") {
+		t.Errorf("it says %q", text)
+	}
+}
+
 // A folder that this user may not write is refused in a sentence.
 func TestReadOnlyFolder(t *testing.T) {
 	dir := closedStore(t)
@@ -203,4 +218,37 @@ func giveAway(t *testing.T, dir string, c *child) {
 		t.Fatal(err)
 	}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// Whoever cannot lock a run is told the run's name and what to do; that a dead owner left the lock stays known.
+func TestLockThatCannotBeTaken(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	need(t, err == nil, "strace")
+	for inject, want := range map[string]string{
+		"flock:error=ENOLCK":     "no locks available: move the state directory to a file system that has locks",
+		"flock:error=EOPNOTSUPP": "operation not supported: move the state directory to a file system that has locks",
+		"pwrite64:error=ENOSPC":  "no space left on device: make room there and run the command again",
+		"openat:error=EACCES":    "permission denied: make it yours to read and write",
+	} {
+		t.Run(inject, func(t *testing.T) {
+			dir := closedStore(t)
+			db := openIn(t, dir)
+			lock := db.lockPath(runID)
+			if err := errors.Join(os.Mkdir(filepath.Dir(lock), 0o700), os.WriteFile(lock, []byte(`{"pid":1,"command":"boot"}`), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			c := command(t, "lock", dir)
+			c.cmd.Args = append([]string{"strace", "-f", "-qq", "-o", os.DevNull, "-P", lock, "-e", "inject=" + inject}, c.cmd.Args...)
+			c.cmd.Path = strace
+			c.start(t)
+			if text := c.line(t); !strings.HasPrefix(text, "error: lock run alpha: ") || !strings.Contains(text, lock+": "+want) {
+				t.Errorf("it says %q, want %q", text, want)
+			}
+			held, tookOver, err := db.Lock(runID, "terminate")
+			if err != nil || !tookOver {
+				t.Fatalf("Lock afterwards = %v, took over: %v", err, tookOver)
+			}
+			held.Unlock()
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -35,13 +36,22 @@ func insertFiles(ctx context.Context, tx *statements, run string, generation int
 	return nil
 }
 
-// Files returns the plan's files of a generation.
+// Files returns the plan's files of a generation. A content that is not what was recorded, or a plan without files, which
+// cannot be, is a damaged store: of the plan's author nothing would explain it.
 func (db *DB) Files(ctx context.Context, run string, generation int) ([]File, error) {
 	files, err := query(ctx, db, func(rows *sql.Rows) (f File, err error) {
-		return f, rows.Scan(&f.Dir, &f.Path, &f.Mode, &f.Content)
+		var sum []byte
+		err = rows.Scan(&f.Dir, &f.Path, &f.Mode, &sum, &f.Content)
+		if is := sha256.Sum256(f.Content); err == nil && !bytes.Equal(is[:], sum) {
+			err = fmt.Errorf("a content other than was recorded (%s)", f.Path)
+		}
+		return f, err
 	}, "a plan file", `
-		SELECT dir, path, mode, bytes FROM files JOIN contents USING (sha256)
+		SELECT dir, path, mode, sha256, bytes FROM files JOIN contents USING (sha256)
 		WHERE run = ? AND generation = ? ORDER BY dir, path`, run, generation)
+	if err == nil && len(files) == 0 {
+		err = db.Damaged("the run", fmt.Sprintf("no files of generation %d of its plan", generation))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the plan of run %s: %w", run, err)
 	}

@@ -78,7 +78,7 @@ func (db *DB) Lock(run, command string) (lock *Lock, tookOver bool, err error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, false, fmt.Errorf("lock run %s: %w", run, err)
+		return nil, false, db.cannotLock(run, err)
 	}
 	return &Lock{file: file}, tookOver, nil
 }
@@ -100,7 +100,7 @@ func (db *DB) Locked(run string) (*LockedError, error) {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		return db.lockedBy(run, file), nil
 	case err != nil:
-		return nil, fmt.Errorf("look at the lock of run %s: %w", run, err)
+		return nil, db.cannotLock(run, err)
 	}
 	return nil, nil
 }
@@ -114,21 +114,31 @@ func (db *DB) openLock(run string, flags int) (*os.File, error) {
 	path := db.lockPath(run)
 	if flags&os.O_CREATE != 0 {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("lock run %s: %w", run, err)
+			return nil, db.cannotLock(run, err)
 		}
 	}
 	file, err := os.OpenFile(path, flags, 0o600) // os sets O_CLOEXEC: programs must not inherit the lock
 	if err != nil {
-		return nil, fmt.Errorf("lock run %s: %w", run, err)
+		return nil, db.cannotLock(run, err)
 	}
 	return file, nil
 }
 
+// cannotLock says what the operating system has against a run's lock.
+func (db *DB) cannotLock(run string, err error) error {
+	return fmt.Errorf("lock run %s: %w: %s", db.nameOf(run), err, remedy(err))
+}
+
+// nameOf is the name of a run for people, its ID where it has none yet or that cannot be read.
+func (db *DB) nameOf(run string) string {
+	name := run
+	_ = db.sql.QueryRow(`SELECT name FROM runs WHERE id = ?`, run).Scan(&name)
+	return name
+}
+
 // lockedBy reads the record of the one who has the lock.
 func (db *DB) lockedBy(run string, file *os.File) *LockedError {
-	e := &LockedError{Run: run}
-	// Names are for people: where this fails the ID says it too.
-	_ = db.sql.QueryRow(`SELECT name FROM runs WHERE id = ?`, run).Scan(&e.Run)
+	e := &LockedError{Run: db.nameOf(run)}
 	text, err := io.ReadAll(io.LimitReader(file, maxOwner))
 	var o owner
 	if err == nil && json.Unmarshal(text, &o) == nil {
@@ -137,7 +147,8 @@ func (db *DB) lockedBy(run string, file *os.File) *LockedError {
 	return e
 }
 
-// writeOwner puts our record in the place of what is there, and tells whether anything was.
+// writeOwner puts our record in the place of what is there, and tells whether anything was. What is there goes only when ours
+// is written: on a full disk it stays, and with it that its owner died.
 func writeOwner(file *os.File, o owner) (before bool, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -147,11 +158,11 @@ func writeOwner(file *os.File, o owner) (before bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := file.Truncate(0); err != nil {
+	text = append(text, '\n')
+	if _, err := file.WriteAt(text, 0); err != nil {
 		return false, err
 	}
-	_, err = file.WriteAt(append(text, '\n'), 0)
-	return info.Size() > 0, err
+	return info.Size() > 0, file.Truncate(int64(len(text)))
 }
 
 // removed says whether the file has lost its name.
@@ -178,8 +189,12 @@ func (l *Lock) Withdraw() error {
 // flock is syscall.Flock, which a signal can interrupt.
 func flock(file *os.File, how int) error {
 	for {
-		if err := syscall.Flock(int(file.Fd()), how); err != syscall.EINTR {
-			return err
+		switch err := syscall.Flock(int(file.Fd()), how); err {
+		case nil:
+			return nil
+		case syscall.EINTR:
+		default:
+			return &fs.PathError{Op: "flock", Path: file.Name(), Err: err}
 		}
 	}
 }

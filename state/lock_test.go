@@ -117,6 +117,13 @@ func TestLockSurvivesGarbageAndPurge(t *testing.T) {
 	if err != nil || tookOver {
 		t.Errorf("Lock after the purge = %v, took over: %v", err, tookOver)
 	}
+	// A purge that comes second takes the file along that it has made to lock the run.
+	if err := db.Purge(t.Context(), runID); !errors.Is(err, ErrNoRun) {
+		t.Errorf("a second purge = %v", err)
+	}
 	second.Unlock()
 	lock.Unlock()
+	if left, err := os.ReadDir(filepath.Dir(db.lockPath(runID))); err != nil || len(left) != 0 {
+		t.Errorf("%d lock files are left, %v", len(left), err)
+	}
 }

@@ -50,34 +50,29 @@ func upgrade(version int, schema []migration) string {
 	return text.String()
 }
 
-// migrate brings an older store up to date, in one transaction after a backup copy. It also puts
-// a store back into WAL mode where somebody took it out.
+// migrate brings an older store up to date, in one transaction after a backup copy.
 func (db *DB) migrate(ctx context.Context, schema []migration) error {
-	var mode string
 	var version int
-	err := db.sql.QueryRowContext(ctx, "SELECT (SELECT journal_mode FROM pragma_journal_mode), (SELECT user_version FROM pragma_user_version)").Scan(&mode, &version)
-	if err != nil {
+	if err := db.sql.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return unreadable(ctx, db.path, err)
-	}
-	if mode != "wal" {
-		if _, err := db.sql.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
-			return unreadable(ctx, db.path, err)
-		}
 	}
 	if version >= len(schema) {
 		return nil
 	}
-
-	err = db.inTx(ctx, func(tx *statements) error {
+	err := db.inTx(ctx, func(tx *statements) error {
 		// Read again, now that nobody else can write: another process may have been first.
 		var version int
 		if err := tx.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil || version >= len(schema) {
 			return err
 		}
-		if err := db.backup(ctx, version); err != nil {
-			return err
+		copied := fmt.Sprintf("%s.v%d.backup", db.path, version)
+		err := db.backup(ctx, copied)
+		if err == nil {
+			_, err = tx.conn.ExecContext(ctx, upgrade(version, schema))
 		}
-		_, err := tx.conn.ExecContext(ctx, upgrade(version, schema))
+		if err != nil {
+			removeStore(copied) // the store is as it was, and the disk may be full because of this
+		}
 		return err
 	})
 	if err != nil {
@@ -90,19 +85,19 @@ func (db *DB) migrate(ctx context.Context, schema []migration) error {
 	return nil
 }
 
-// backup copies the store, as the transactions before this one left it, to launch.db.vN.backup.
-func (db *DB) backup(ctx context.Context, version int) error {
-	path := fmt.Sprintf("%s.v%d.backup", db.path, version)
-	os.Remove(path) // of a migration that failed; where it cannot be removed, the next line says why
+// backup copies the store, as the transactions before this one left it, to path.
+func (db *DB) backup(ctx context.Context, path string) error {
+	removeStore(path) // of a migration that was killed; where it cannot be removed, the next line says why
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("back up the state store: %w", err)
 	}
 	defer file.Close()
-	if _, err := db.sql.ExecContext(ctx, "VACUUM INTO ?", path); err != nil { // an empty file is taken, with its mode
-		return fmt.Errorf("back up the state store to %s: %w", path, err)
+	_, err = db.sql.ExecContext(ctx, "VACUUM INTO ?", path) // an empty file is taken, with its mode
+	if err == nil {
+		err = file.Sync()
 	}
-	if err := file.Sync(); err != nil {
+	if err != nil {
 		return fmt.Errorf("back up the state store to %s: %w", path, err)
 	}
 	return nil

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +58,9 @@ func TestFailedMigrationChangesNothing(t *testing.T) {
 	broken := append(later(), migration{name: "0003_broken.sql", sql: `ALTER TABLE nowhere ADD COLUMN x`})
 	if err := db.migrate(t.Context(), broken); err == nil {
 		t.Fatal("a broken migration went through")
+	}
+	if _, err := os.Stat(filepath.Join(dir, storeName+".v1.backup")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it left its backup, which may fill the disk: %v", err)
 	}
 	var version, columns int
 	err := db.sql.QueryRow(`SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'colour')`).Scan(&version, &columns)

@@ -88,24 +88,12 @@ func (m *model) flat() []any { return []any{m.run, m.services, m.resources} }
 // take applies a change to the model, or says that it must be refused.
 func (m *model) take(c Change) bool {
 	if c.Run != nil {
-		from := c.Run.Status
-		if c.Service == nil && c.Event.From != "" {
-			if from = RunStatus(c.Event.From); !from.CanBecome(c.Run.Status) {
-				return false
-			}
-		}
-		if m.run.Status != from {
+		if from := RunStatus(c.Event.From); m.run.Status != from || !from.CanBecome(c.Run.Status) {
 			return false
 		}
 	}
 	if c.Service != nil {
-		from := Status(c.Event.From)
-		if m.services[c.Service.Address].Status != from || c.Event.Kind == "service" && !from.CanBecome(c.Service.Status) {
-			return false
-		}
-	}
-	for _, address := range c.RemoveServices {
-		if m.services[address].Status != Terminated {
+		if from := Status(c.Event.From); m.services[c.Service.Address].Status != from || !from.CanBecome(c.Service.Status) {
 			return false
 		}
 	}
@@ -117,9 +105,6 @@ func (m *model) take(c Change) bool {
 	}
 	for _, r := range c.Resources {
 		m.resources[r.Kind+r.Key] = r
-	}
-	for _, address := range c.RemoveServices {
-		delete(m.services, address)
 	}
 	m.events++
 	return true
@@ -145,13 +130,11 @@ func randomChange(random *rand.Rand, m *model) Change {
 			{Kind: "instance", Key: pickText(random), ID: pickText(random), Since: at, Status: "wanted"},
 			{Kind: "key-pair", Key: "k", Data: strconv.Itoa(m.events), Since: at},
 		}}
-	case pick == 2: // a service leaves, whether it may or not, with an effect that must not stay behind
-		return Change{Event: Event{Kind: "reload", At: at}, RemoveServices: []string{s.Address},
+	case pick == 2: // a transition, with an effect that must not stay behind where it is refused
+		s.Status, s.Since = pickOne(random, allStatuses), at
+		return Change{Event: Event{At: at, From: string(pickOne(random, allStatuses))}, Service: &s,
 			Resources: []Resource{{Kind: "left", Key: s.Address, Since: at}}}
-	case pick == 3: // a row changes without a transition
-		s.Host, s.Detail = pickText(random), []byte(strconv.Itoa(m.events))
-		return Change{Event: Event{Kind: "attempt", At: at, From: string(s.Status), To: string(s.Status)}, Service: &s}
-	case pick == 4: // from a status that it may not be in
+	case pick == 3: // from a status that it may not be in
 		from := pickOne(random, allStatuses)
 		s.Status, s.Since = pickOne(random, allStatuses), at
 		return Change{Event: Event{Kind: "service", At: at, From: string(from), To: string(s.Status)}, Service: &s}

@@ -103,6 +103,8 @@ func playPart(setting string) int {
 		err = playFill(args[0], args[1])
 	case "count":
 		err = playCount(args[0])
+	case "cut log":
+		err = playCutLog(args[0], args[1])
 	case "open":
 		err = playOpen(args[0])
 	}
@@ -209,4 +211,25 @@ func playOpen(dir string) error {
 	}
 	say("ready")
 	return db.Close()
+}
+
+// playCutLog cuts the log to a part of what it wrote, and says what comes of the next change.
+func playCutLog(dir, percent string) error {
+	db, err := Open(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.CreateRun(context.Background(), aRun("R2", "beta", 50)); err != nil { // many pages in one transaction
+		return err
+	}
+	part, err := strconv.ParseInt(percent, 10, 64)
+	if err == nil {
+		err = os.Truncate(db.place.wal(), db.logSize()*part/100)
+	}
+	if err == nil {
+		err = db.Writer(runID).Write(context.Background(), Change{Event: Event{Kind: "note"}})
+	}
+	say(fmt.Sprint(err))
+	return nil
 }

@@ -31,9 +31,5 @@ const putResource = `
 
 // resourceRow is what putResource takes.
 func resourceRow(run string, r *Resource, at time.Time) []any {
-	since := r.Since
-	if since.IsZero() {
-		since = at
-	}
-	return []any{run, r.Kind, r.Key, r.ID, r.Service, r.Status, r.Data, timeText(since)}
+	return []any{run, r.Kind, r.Key, r.ID, r.Service, r.Status, r.Data, sinceText(r.Since, at)}
 }

@@ -158,6 +158,9 @@ func each[T any](ctx context.Context, db *DB, scan func(*sql.Rows) (T, error), t
 	for rows.Next() {
 		one, err := scan(rows)
 		if err != nil {
+			if ours := errors.Unwrap(err); ours != nil { // without database/sql's words around it
+				err = ours
+			}
 			return damagedRow(db.path, row, err.Error())
 		}
 		if err := take(one); err != nil {
@@ -201,9 +204,11 @@ func (db *DB) Purge(ctx context.Context, run string) error {
 		_, err = tx.exec(ctx, `DELETE FROM contents WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.sha256 = contents.sha256)`)
 		return err
 	})
+	if err == nil || errors.Is(err, ErrNoRun) { // another purge was first: the file is ours, from our locking it
+		os.Remove(db.lockPath(run)) // an empty file; where it stays nothing is wrong
+	}
 	if err != nil {
 		return fmt.Errorf("purge run %s: %w", run, err)
 	}
-	os.Remove(db.lockPath(run)) // an empty file; where it stays nothing is wrong
 	return nil
 }

@@ -58,27 +58,22 @@ func TestReload(t *testing.T) {
 	db := openStore(t)
 	w := create1(t, db, 2)
 	run, _ := db.FindRun(t.Context(), runID)
-	run.Generation, run.Plan = 2, "/plans/changed"
+	run.Generation, run.Plan, run.Since = 2, "/plans/changed", noon
 	kept := Service{Address: "dispatch.core.web[0]", Level: "new", Position: 1, Status: Ready, Host: "not taken"}
 	added := Service{Address: "new.db", Level: "new", Position: 0, Status: Pending, Runner: "local", Since: noon}
 	files := []File{{Dir: "/plans/changed", Path: "plan.hcl", Mode: 0o600, Content: []byte("# changed")}}
 	levels := []Level{{Name: "new", Position: 0}}
 	services, _ := db.Services(t.Context(), runID)
-	for _, c := range []Change{
-		move(services[1], Terminated),
-		{
-			Event: Event{Kind: "reload", At: noon}, Run: &run,
-			Add:            &NewRun{Levels: levels, Services: []Service{added, kept}, Files: files},
-			RemoveServices: []string{services[1].Address},
-		},
-	} {
-		if err := w.Write(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
+	err := w.Write(t.Context(), Change{
+		Event: Event{From: string(run.Status), At: noon}, Run: &run,
+		Add: &NewRun{Levels: levels, Services: []Service{added, kept}, Files: files},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	services[0].Level, services[0].Position = "new", 1
 	got, _ := db.Services(t.Context(), runID)
-	if diff := cmp.Diff([]Service{added, services[0]}, got); diff != "" {
+	if diff := cmp.Diff([]Service{added, services[0], services[1]}, got); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 	gotLevels, _ := db.Levels(t.Context(), runID)

@@ -67,10 +67,6 @@ const insertService = `
 
 // serviceRow is what insertService takes. A service without a time of its own is in its status since at.
 func serviceRow(run string, s *Service, at time.Time) []any {
-	since := s.Since
-	if since.IsZero() {
-		since = at
-	}
 	return []any{run, s.Address, s.Level, s.Position, string(s.Status), s.Runner, s.Host, s.InstanceID, s.Attempt, s.Phase,
-		s.Error, s.Log, timeText(since), jsonText(s.Attributes), namesText(s.Withheld), s.Fingerprint, jsonText(s.Detail)}
+		s.Error, s.Log, sinceText(s.Since, at), jsonText(s.Attributes), namesText(s.Withheld), s.Fingerprint, jsonText(s.Detail)}
 }

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -48,7 +49,7 @@ var (
 type DB struct {
 	dir     string
 	path    string
-	file    fs.FileInfo // of the store as it was opened
+	place   *place
 	sql     *sql.DB
 	commits atomic.Int64
 	crash   crash // kills this process at a chosen commit in builds for crash tests
@@ -80,18 +81,35 @@ func OpenExisting(ctx context.Context, dir string) (*DB, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", path, ErrNoStore)
+		return nil, cmp.Or(orphaned(path), fmt.Errorf("%s: %w", path, ErrNoStore))
 	}
 	return open(ctx, path)
 }
 
-// storePath is absolute, since SQLite opens further connections later, wherever the process is by then.
+// storePath is where the store of a state directory is. It is absolute, since SQLite opens further connections later, wherever
+// the process is by then; and where launch.db is a link, it is what that leads to: SQLite keeps its other files there.
 func storePath(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", fmt.Errorf("find the state directory: %w", err)
 	}
-	return filepath.Join(abs, storeName), nil
+	path := filepath.Join(abs, storeName)
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return path, nil
+	}
+	end, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", &StoreError{Path: path, Why: fmt.Sprintf("is a link that leads to no file (%v): put the file back, or remove the link to begin anew", err), Err: err}
+	}
+	return end, nil
+}
+
+// orphaned is why no store can be made at path, where the log of one that is missing still has changes; else nil.
+func orphaned(path string) error {
+	if !hasWAL(path) {
+		return nil
+	}
+	return &StoreError{Path: path, Why: "is missing, but changes to it are in " + path + "-wal: put the store back, or move that file away to begin anew"}
 }
 
 // open opens a store that exists.
@@ -100,14 +118,11 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err := look(ctx, path, schema); err != nil {
 		return nil, err
 	}
-	file, err := os.Stat(path)
-	if err != nil {
-		return nil, unusable(path, "cannot be read", err)
-	}
 	pool, err := sql.Open("sqlite", dsn(path, url.Values{
 		"mode": {"rw"},
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			"journal_mode(WAL)", // as it was made, unless somebody changed that
 			"synchronous(FULL)",
 			"fullfsync(ON)", // on macOS fsync alone leaves data in the drive's cache
 			"foreign_keys(ON)",
@@ -118,8 +133,11 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, refuse(path, err)
 	}
-	db := &DB{dir: filepath.Dir(path), path: path, file: file, sql: pool, crash: newCrash(), writers: map[string]*Writer{}}
-	if err := db.migrate(ctx, schema); err != nil {
+	db := &DB{dir: filepath.Dir(path), path: path, sql: pool, crash: newCrash(), writers: map[string]*Writer{}}
+	if db.place, err = findPlace(ctx, pool, path); err == nil {
+		err = db.migrate(ctx, schema)
+	}
+	if err != nil {
 		pool.Close()
 		return nil, err
 	}
@@ -156,7 +174,7 @@ func (db *DB) transact(ctx context.Context, tx *statements, f func() error) erro
 	}
 	err := f()
 	if err == nil {
-		err = db.inPlace()
+		err = db.inPlace(ctx)
 	}
 	if err == nil {
 		db.crash.beforeCommit()
@@ -168,25 +186,16 @@ func (db *DB) transact(ctx context.Context, tx *statements, f func() error) erro
 		return err
 	}
 	db.crash.afterCommit()
+	db.place.logged.Store(db.logSize())
 	db.commits.Add(1)
 	return nil
-}
-
-// inPlace says whether the store is still where it was opened. SQLite would go on writing to a file that has lost
-// its name, and what was acknowledged would be gone with the process.
-func (db *DB) inPlace() error {
-	file, err := os.Stat(db.path)
-	if err == nil && os.SameFile(file, db.file) {
-		return nil
-	}
-	return &StoreError{Path: db.path, Why: "was moved, removed or replaced while it was in use: put it back, then run the command again", Err: err}
 }
 
 // Commits counts the transactions that this DB made durable. Each costs one fsync; SQLite adds two
 // for every thousand pages that it moves from the write-ahead log into the file.
 func (db *DB) Commits() int64 { return db.commits.Load() }
 
-// Close ends the writers and closes the store.
+// Close ends the writers and closes the store. One whose log was cut short stays open until the process ends.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	writers := db.writers
@@ -195,6 +204,11 @@ func (db *DB) Close() error {
 	var errs []error
 	for _, w := range writers {
 		errs = append(errs, w.Close())
+	}
+	if db.place.lost.Load() {
+		// Whoever closes a store last carries its log over, which would be half a transaction now. Left as after a kill,
+		// the log is read again by the next command, up to the last transaction that is whole in it.
+		return errors.Join(errs...)
 	}
 	if err := db.sql.Close(); err != nil {
 		errs = append(errs, db.problem(err))

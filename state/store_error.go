@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -35,10 +36,18 @@ func refuse(path string, err error) error {
 		return err
 	}
 	code := sqliteCode(err)
+	switch code {
+	case sqlite3.SQLITE_IOERR_SHORT_READ:
+		return logLost(path, err)
+	case sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP:
+		return &StoreError{Path: path, Why: "lies on a file system without the locks or the shared memory that commands share it by: name a folder on a local disk with --state", Err: err}
+	}
 	why := ""
 	switch code & 0xff {
 	case sqlite3.SQLITE_CORRUPT:
 		why = "is damaged: " + beginAnew
+	case sqlite3.SQLITE_ERROR: // what we ask is the same always, so the tables are not as launch made them
+		why = fmt.Sprintf("is damaged, or was changed by another program (%v): %s", err, beginAnew)
 	case sqlite3.SQLITE_NOTADB:
 		why = "is not a database, or its beginning was overwritten: " + beginAnew
 	case sqlite3.SQLITE_FULL:
@@ -50,7 +59,7 @@ func refuse(path string, err error) error {
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
 		why = "cannot be opened: make the file and its folder readable and writable for you, or name another folder with --state"
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		why = fmt.Sprintf("was kept locked by another program for %v: end that program (a sqlite3 shell with an open transaction?) and run the command again", busyTimeout)
+		why = fmt.Sprintf("was kept locked by another program for %v: end that program (a sqlite3 shell with an open transaction?) and run the command again; where there is none, its file system may be without locks: name a folder on a local disk with --state", busyTimeout)
 	default:
 		return err
 	}
@@ -87,5 +96,20 @@ func unusable(path, what string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == path {
 		reason = e.Err // the path stands in the sentence already
 	}
-	return &StoreError{Path: path, Why: fmt.Sprintf("%s (%v): see to it, or name another folder with --state", what, reason), Err: err}
+	return &StoreError{Path: path, Why: fmt.Sprintf("%s (%v): %s, or name another folder with --state", what, reason, remedy(err)), Err: err}
+}
+
+// remedy is what to do about an error of the operating system.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "make it yours to read and write"
+	case errors.Is(err, syscall.EROFS):
+		return "make its file system writable"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room there and run the command again"
+	case errors.Is(err, syscall.ENOLCK), errors.Is(err, errors.ErrUnsupported):
+		return "move the state directory to a file system that has locks"
+	}
+	return "see to it and run the command again"
 }

@@ -120,10 +120,14 @@ level "a" {
 level "empty" {}
 output "port" { value = service.s.port }
 `)
+	w.env = append(w.env, "TZ=Asia/Tokyo")
 	events := w.launch("boot", plan, "-n", "r", "-o", "json").want(exitFailed).stdout
 	lines := strings.Split(strings.TrimSpace(events), "\n")
 	for i, line := range lines {
 		fields := w.object(line)
+		if at, ok := fields["at"].(string); ok && !strings.HasSuffix(at, "Z") {
+			t.Errorf("an event is at %s, which is not in UTC", at)
+		}
 		switch kind := fields["type"]; {
 		case i == len(lines)-1:
 			w.wantFields("summary", fields, "type run id status services failed outputs error")
@@ -260,7 +264,10 @@ func TestDamagedStore(t *testing.T) {
 	w.launch("status", "r").want(exitFailed, "a.s")
 	w.edit(`UPDATE services SET detail = '[1]'`)
 	w.launch("terminate", "r").want(exitFailed, "a.s")
-	w.edit(`UPDATE services SET detail = '{}'`)
+	w.edit(`UPDATE services SET detail = '{}'`, `UPDATE runs SET outputs = '[1]'`)
+	for _, command := range []string{"status", "output"} {
+		w.launch(command, "r").want(exitFailed, store, "run r has outputs that launch did not write; restore it")
+	}
 	w.launch("terminate", "r").want(exitOK)
 }
 

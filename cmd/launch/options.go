@@ -72,7 +72,7 @@ func (g *globalOptions) engineOptions(ctx context.Context, command string, creat
 	}
 	db, err := open(ctx, dir)
 	if errors.Is(err, state.ErrNoStore) {
-		return engine.Options{}, fmt.Errorf("%w in %s: nothing was booted with this state directory", state.ErrNoRun, dir)
+		return engine.Options{}, fmt.Errorf("%w in %s: nothing was booted with this state directory, or its launch.db was removed", state.ErrNoRun, dir)
 	}
 	if err != nil {
 		return engine.Options{}, err

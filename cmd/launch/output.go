@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/launchplan/launch/state"
 )
 
 func newOutputCommand(g *globalOptions) *cobra.Command {
@@ -40,11 +42,9 @@ func newOutputCommand(g *globalOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			outputs := map[string]json.RawMessage{}
-			if len(run.Outputs) > 0 {
-				if err := json.Unmarshal(run.Outputs, &outputs); err != nil {
-					return fmt.Errorf("the outputs of run %s cannot be read: %w", run.Name, err)
-				}
+			outputs, err := outputsOf(eng.DB, run)
+			if err != nil {
+				return err
 			}
 			if wanted != "" {
 				raw, ok := outputs[wanted]
@@ -66,4 +66,16 @@ func newOutputCommand(g *globalOptions) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// outputsOf are the outputs of a run, by name.
+func outputsOf(db *state.DB, run state.Run) (map[string]json.RawMessage, error) {
+	outputs := map[string]json.RawMessage{}
+	if len(run.Outputs) == 0 {
+		return outputs, nil
+	}
+	if err := json.Unmarshal(run.Outputs, &outputs); err != nil || outputs == nil {
+		return nil, db.Damaged("run "+run.Name, "outputs that launch did not write")
+	}
+	return outputs, nil
 }

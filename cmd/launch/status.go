@@ -187,15 +187,14 @@ func readStatus(ctx context.Context, eng engine.Options, id string) (*statusView
 	if err != nil {
 		return nil, err
 	}
+	outputs, err := outputsOf(eng.DB, run)
+	if err != nil {
+		return nil, err
+	}
 	v := &statusView{
 		Run: run.Name, ID: run.ID, Plan: run.Plan, Status: run.Status, Since: run.Since, Error: run.Error,
-		Levels: []levelView{}, Outputs: map[string]json.RawMessage{},
+		Levels: []levelView{}, Outputs: outputs,
 		incomplete: engine.Complete(run),
-	}
-	if len(run.Outputs) > 0 {
-		if err := json.Unmarshal(run.Outputs, &v.Outputs); err != nil {
-			return nil, fmt.Errorf("the outputs of run %s cannot be read: %w", run.Name, err)
-		}
 	}
 	index := map[string]int{}
 	for _, lv := range levels {

@@ -46,6 +46,7 @@ func (v *jsonView) begin(run state.Run, _ *plan.Tree) {
 func (v *jsonView) event(e engine.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	e.At = e.At.UTC()
 	v.enc.Encode(e)
 }
 
