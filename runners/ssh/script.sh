@@ -4,7 +4,8 @@
 #
 # Known here: $M, a random word that marks our answers, and $nl, a newline.
 # An answer is data, then a line: "$M+NAME" ends a part of it, "$M.WORDS" ends it
-# all, "$M!KEY WORDS" is news of a program and may stand between any other bytes.
+# all, "$M!KEY WORDS" is news of a program and may stand between any other bytes. So may "$M?TICKET WORDS": it answers
+# the request with that $ticket, if nothing did before.
 #
 # $R is the run's folder. A service has its work directory $R/SERVICE and, out of
 # the way of its programs, the folder $R/.programs/SERVICE. There, for a program:
@@ -26,7 +27,9 @@ lang=${LC_ALL-}
 had=${LC_ALL+yes}
 LC_ALL=C
 set -f
-checks=
+checks= ticket=
+own=
+! PATH=/ kill -0 "$$" 2>/dev/null || own=yes # the shell has a kill of its own
 
 part() { printf '%s\n' "$M+$1"; }
 answer() { printf '%s\n' "$M.$*"; }
@@ -382,12 +385,18 @@ headed() {
 wrap() {
 	trap '' HUP PIPE
 	exec 7>&1 >/dev/null 2>&1 </dev/null
+	child= guard=
+	trap last EXIT
 	cd "$dir" || cannot "$dir: no such folder, or not one that may be entered"
 	program "$1"
 	shift
 	{ true >>"$p=out"; } 2>/dev/null || cannot "$p=out cannot be written: the disk is full, or read-only"
 	who self
 	wrapper="$pid $born"
+	if [ "$timeout" != 0 ] && [ "$kind" != check ]; then
+		guard 7>&- & # first: where there is no room for one more process, no program must be left without its wrapper
+		guard=$!
+	fi
 	(
 		who self
 		clock
@@ -423,11 +432,7 @@ wrap() {
 		environment
 		exec "$@"
 	) >>"$p=out" 2>&1 &
-	child=$! guard=
-	if [ "$timeout" != 0 ] && [ "$kind" != check ]; then
-		guard 7>&- &
-		guard=$!
-	fi
+	child=$!
 	wait "$child"
 	status=$?
 	[ "$status" -lt 256 ] || status=$((status - 128)) # ksh tells a death by signal N as 256+N
@@ -453,11 +458,20 @@ wrap() {
 	done
 }
 
-# ours says whether the record is about the program that this wrapper started.
+# last is a wrapper's last word, whatever ends it (a shell that cannot start a process ends at once): nobody waits for an
+# answer that does not come.
+last() {
+	[ ! "$guard" ] || [ "$child" ] || kill "$guard"
+	word=died
+	[ ! -e "$p=began" ] || word=found
+	printf '%s\n' "$M?$ticket $word" >&7
+}
+
+# ours says whether the record is about the program that this wrapper started, and sets pid to that.
 ours() {
-	pid=
-	{ read -r word pid rest <"$p=began"; } 2>/dev/null
-	[ "$pid" = "$child" ]
+	leader=
+	{ read -r word pid born leader since rest <"$p=began"; } 2>/dev/null
+	[ "$leader" ] && [ "$leader $since" = "$wrapper" ]
 }
 
 # guard ends the program at its timeout: launch, which would do that too, may be dead or cut off. It sleeps for a minute
@@ -476,7 +490,8 @@ guard() {
 		[ ! "$over" ] || kill "$nap"
 		wait "$nap"
 		nap=
-		[ ! "$over" ] && [ -e "/proc/$child" ] || exit
+		[ ! "$over" ] || exit
+		same $wrapper || { ours && [ -e "/proc/$pid" ]; } || exit
 		clock
 	done
 	trap '' TERM # from here on it sees to the whole group
@@ -519,15 +534,17 @@ alive() {
 # send sends signal $1 to process group $2. The shell's own kill knows neither
 # "--" nor "-s" everywhere (dash, busybox). The command of procps must have both:
 # it takes the group -123 for -1, which is every process there is. So are the
-# groups 0 and 1, which no program can have.
+# groups 0 and 1, which no program can have. With a kill of the shell's own this starts no process, so that
+# a wrapper can tell a program's end where there is no room for one.
 send() {
 	case $2 in
 		'' | 0* | 1 | *[!0-9]*) return 1 ;;
 	esac
-	case $(command -v kill) in
-		*/*) kill -s "$1" -- "-$2" ;;
-		*) kill "-$1" "-$2" ;;
-	esac 2>/dev/null
+	if [ "$own" ]; then
+		kill "-$1" "-$2"
+	else
+		kill -s "$1" -- "-$2"
+	fi 2>/dev/null
 }
 
 # reap ends process group $1: signal $2, then after $3 hundredths of a second

@@ -33,8 +33,8 @@ func preamble(marker string) string {
 	}
 	body.WriteString(`while IFS= read -r l; do case $l in "$M "*) eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n")
 	return fmt.Sprintf(`unset M T R S W P; M=%s T=%s; `+
-		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); [ "$l" != . ] || break; s=$s${l%%.}; done; `+
-		`if [ "${#s}" = "$n" ]; then eval "$s"; else echo "launch needs the command dd on its hosts" >&2; exit 127; fi`+"\n%s",
+		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); `+
+		`case $l in .) echo "launch needs the command dd on its hosts" >&2; exit 127 ;; "") echo "no process can be started there (out of memory, or ulimit -u)" >&2; exit 1 ;; esac; s=$s${l%%.}; done; eval "$s"`+"\n%s",
 		marker, marker[:8], body.Len(), body.String())
 }
 
@@ -73,7 +73,7 @@ func newWire(in io.Reader, marker string) *wire { return &wire{in: in, marker: [
 // A token is either bytes of data or one of the lines that begin with the marker.
 type token struct {
 	data []byte // valid until the next call
-	kind byte   // '+', '.' or '!'; 0 for data
+	kind byte   // '+', '.', '!' or '?'; 0 for data
 	line string
 }
 
@@ -124,7 +124,7 @@ func (w *wire) give(n int) token {
 func (w *wire) giveLine(end int) (token, error) {
 	text := string(w.buf[len(w.marker):end])
 	w.buf = w.buf[end+1:]
-	if text == "" || !strings.ContainsRune("+.!", rune(text[0])) {
+	if text == "" || !strings.ContainsRune("+.!?", rune(text[0])) {
 		return token{}, errWire
 	}
 	return token{kind: text[0], line: text[1:]}, nil
