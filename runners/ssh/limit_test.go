@@ -144,7 +144,8 @@ func TestNoRoomForTheScript(t *testing.T) {
 	shell, limit := sshtest.Need(t, "dash"), sshtest.Need(t, "prlimit")
 	script := strings.TrimSuffix(strings.TrimPrefix(bootstrap, "exec /bin/sh -c '"), "'")
 	cmd := exec.Command(limit, "--nproc=2", shell, "-c", script) // the shell, and the subshell that should start dd
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64321, Gid: 64321}}
+	nobody := 1<<20 + uint32(os.Getpid())                        // who has no other processes
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	cmd.Dir = "/"
 	marker := strings.Repeat("ab", 16)
 	cmd.Stdin = strings.NewReader(preamble(marker) + marker + " answer here\n")
