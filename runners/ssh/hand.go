@@ -144,6 +144,8 @@ func (h *hand) refusal(ctx context.Context, hello *work) error {
 		hello.mu.Unlock()
 	}
 	switch {
+	case strings.Contains(strings.ToLower(text), "fork"): // each shell has its own words around it
+		return errNoProcess
 	case h.user != "" && strings.Contains(text, "password is required"):
 		return &hopelessError{fmt.Errorf("cannot become user %s on %s: sudo asks for a password. Allow %s to run programs as %s without one (NOPASSWD in sudoers)",
 			h.user, h.link.m.end, h.link.m.end.User, h.user)}

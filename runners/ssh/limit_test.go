@@ -138,6 +138,20 @@ func TestServerThatStartsNoCommand(t *testing.T) {
 	}
 }
 
+// TestNoRoomForAShell: a host that has no room for one more process may have it a moment later.
+func TestNoRoomForAShell(t *testing.T) {
+	dir := t.TempDir()
+	shell := filepath.Join(dir, "shell")
+	text := "#!/bin/sh\nif mkdir " + dir + "/full 2>/dev/null; then echo '/bin/sh: 1: Cannot fork' >&2; exit 2; fi\nexec /bin/sh \"$@\"\n"
+	if err := os.WriteFile(shell, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := connect(t, sshtest.Start(t, sshtest.Options{Shell: shell}), envFor(t), "127.0.0.1")
+	if got := run(t, h, program("boot-1", "echo ran")); got != "ran\n" {
+		t.Errorf("output = %q", got)
+	}
+}
+
 // TestNoRoomForTheScript: where a session can start no process at all, it says so and ends.
 func TestNoRoomForTheScript(t *testing.T) {
 	sshtest.NeedRoot(t)
@@ -151,7 +165,7 @@ func TestNoRoomForTheScript(t *testing.T) {
 	cmd.Stdin = strings.NewReader(preamble(marker) + marker + " answer here\n")
 	var out, errText bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errText
-	if err := cmd.Run(); err == nil || out.Len() > 0 || !strings.Contains(errText.String(), "no process can be started") {
+	if err := cmd.Run(); err == nil || out.Len() > 0 || !strings.Contains(errText.String(), "cannot fork") {
 		t.Errorf("%s: %v; it wrote %q and %q", filepath.Base(shell), err, out.String(), errText.String())
 	}
 }

@@ -62,7 +62,7 @@ func (l *link) newChannel(ctx context.Context, command string) (channel, error) 
 		}
 		begun, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 		if err == nil && !begun {
-			err = errNoCommand
+			err = errNoProcess
 		}
 		if err != nil {
 			ch.Close()
@@ -257,19 +257,19 @@ func (l *link) learn() (alone bool) {
 	return l.open == 0
 }
 
-// errNoCommand means that the server opened a session, and then could not start the command in it, or may not.
-var errNoCommand = errors.New("it starts no command")
+// errNoProcess means that the server opened a session, and then could start nothing in it. That may pass, and sessions that are open go on.
+var errNoProcess = errors.New("it cannot start a process: is it out of memory, or are there as many as the user may have (ulimit -u)?")
 
 // refused says whether the server would not open another session.
 func refused(err error) bool {
 	_, ok := errors.AsType[*ssh.OpenChannelError](err)
-	return ok || errors.Is(err, errNoCommand)
+	return ok || errors.Is(err, errNoProcess)
 }
 
 // noSession says what to do about a server that refuses every session.
 func (l *link) noSession(err error) error {
-	if errors.Is(err, errNoCommand) {
-		return fmt.Errorf("%s starts no command for user %s: is it out of memory, or are there as many processes as that user may have (ulimit -u)?", l.m.end, l.m.end.User)
+	if errors.Is(err, errNoProcess) {
+		return fmt.Errorf("no shell for user %s on %s: %w", l.m.end.User, l.m.end, err)
 	}
 	return fmt.Errorf("%s refuses to open a session (%w): MaxSessions in its sshd_config must allow at least one", l.m.end, err)
 }

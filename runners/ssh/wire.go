@@ -46,7 +46,7 @@ func preamble(marker string) string {
 	body := script()
 	return fmt.Sprintf(`unset M T R S W P; M=%s T=%s; `+
 		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); `+
-		`case $l in .) echo "launch needs the command dd on its hosts" >&2; exit 127 ;; "") echo "no process can be started there (out of memory, or ulimit -u)" >&2; exit 1 ;; esac; s=$s${l%%.}; done; eval "$s"`+"\n%s",
+		`case $l in .) echo "launch needs the command dd on its hosts" >&2; exit 127 ;; "") echo "cannot fork" >&2; exit 1 ;; esac; s=$s${l%%.}; done; eval "$s"`+"\n%s",
 		marker, marker[:8], len(body), body)
 }
 
