@@ -206,6 +206,9 @@ func (h *hand) end(err error) {
 	h.work = nil
 	h.mu.Unlock()
 	if w != nil {
+		w.mu.Lock()
+		w.stream = io.Discard // whoever asked may ask again, and take the same data then
+		w.mu.Unlock()
 		w.err = err
 		close(w.done)
 	}
@@ -213,6 +216,7 @@ func (h *hand) end(err error) {
 	h.link.drop(h)
 }
 
+// hear gives what is said to the request under way, and news to those who wait for it.
 func (h *hand) hear() error {
 	for {
 		t, err := h.wire.next()
