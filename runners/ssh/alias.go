@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -130,7 +131,10 @@ func (r *Runner) lookUpHop(name, login string, port, depth int) (Endpoint, error
 		value, _ := config.Get(name, key) // an Include is expanded before, so there is nothing to go wrong
 		return strings.Trim(value, `"`)
 	}
-	end := Endpoint{Name: name, Address: orElse(strings.ReplaceAll(get("HostName"), "%h", name), name), User: login, Port: port}
+	end := Endpoint{Name: name, User: login, Port: port}
+	if end.Address, err = address(orElse(strings.ReplaceAll(get("HostName"), "%h", name), name)); err != nil {
+		return Endpoint{}, err
+	}
 	end.User = orElse(end.User, get("User"))
 	if p := get("Port"); end.Port == 0 && p != "" {
 		if end.Port, err = strconv.Atoi(p); err != nil || end.Port < 1 || end.Port > 65535 {
@@ -158,6 +162,18 @@ func (r *Runner) lookUpHop(name, login string, port, depth int) (Endpoint, error
 		return Endpoint{}, fmt.Errorf("~/.ssh/config reaches %s by a ProxyCommand, which launch does not run: use ProxyJump, or proxy_jump in the plan", name)
 	}
 	return end, nil
+}
+
+// address is a host's name or IP address, an IPv6 one without the brackets that may be around it.
+func address(s string) (string, error) {
+	inner := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		inner = s[1 : len(s)-1]
+	}
+	if _, err := netip.ParseAddr(inner); err != nil && (inner != s || strings.Contains(s, ":")) {
+		return "", fmt.Errorf("%q is not a host: write a name or an IP address alone, and its port with port", s)
+	}
+	return inner, nil
 }
 
 // percent replaces those tokens of ssh_config that make sense in a file's name.

@@ -273,9 +273,14 @@ Host odd
 			t.Errorf("%s: output = %q", alias, got)
 		}
 	}
-	for alias, want := range map[string]string{"round": "circle", "odd": "ProxyCommand", "-oProxyCommand=x": "not a host", "": "no host"} {
+	for alias, want := range map[string]string{"round": "circle", "odd": "ProxyCommand", "-oProxyCommand=x": "not a host", "": "no host", "127.0.0.1:2222": "its port with port", "[::1]:2222": "its port with port", "[rack]": "alone"} {
 		if _, err := r.Connect(t.Context(), runners.Target{Service: "web", Host: alias}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Connect %q: %v; want an error with %q", alias, err, want)
+		}
+	}
+	for _, name := range []string{"::1", "[::1]"} {
+		if end, err := r.resolve(name); err != nil || end.Address != "::1" {
+			t.Errorf("resolve %s = %q, %v; want ::1", name, end.Address, err)
 		}
 	}
 	// StrictHostKeyChecking no must not weaken launch.

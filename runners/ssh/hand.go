@@ -8,31 +8,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // A hand is a session on a host: a shell that does one request after the other.
 type hand struct {
 	link    *link
 	user    string // whose shell it is; empty: the one that logged in
-	session *ssh.Session
-	in      io.WriteCloser
+	channel channel
 	wire    *wire
 	errText tail // what the session writes to its standard error
 
 	dropped bool // guarded by link.mu: it ended
 
-	mu   sync.Mutex
-	work *work // under way
-	err  error // why the hand can do no more
+	mu      sync.Mutex
+	work    *work // under way
+	tickets int   // given out
+	err     error // why the hand can do no more
 }
 
 // errCut means that a session ended before it answered: the request may have been carried out or not.
 var errCut = errors.New("the connection was cut")
+
+// An endedError is an errCut where the connection is still there, with the last that the session's shell wrote.
+type endedError struct{ text string }
+
+func (e *endedError) Error() string        { return "the shell of a session there ended: " + e.text }
+func (e *endedError) Is(target error) bool { return target == errCut }
 
 // A request is what a hand is told, and what becomes of the answer.
 type request struct {
@@ -41,7 +46,8 @@ type request struct {
 	bound  int       // of the data that is kept; 0: maxKept
 
 	// once says that it matters whether the request was carried out: once it was
-	// sent, the answer is waited for, beyond the context for lastWords.
+	// sent, the answer is waited for, beyond the context for lastWords; and the
+	// host gives one, whatever happens there to the process that should.
 	once bool
 }
 
@@ -68,6 +74,8 @@ func (a answer) is(word string) bool { return len(a.words) > 0 && a.words[0] == 
 
 // work is a request under way.
 type work struct {
+	ticket string // by which an answer says that it is to this request; empty: there is no such answer
+
 	mu     sync.Mutex
 	stream io.Writer
 	bound  int
@@ -83,65 +91,44 @@ const helloPatience = 30 * time.Second
 // openHand opens a session and speaks with it until it is ready.
 // greeting is its first command line.
 func (l *link) openHand(ctx context.Context, user, greeting string) (*hand, answer, error) {
-	session, err := l.newSession(ctx)
-	if err != nil {
-		return nil, answer{}, err
-	}
 	secret := make([]byte, 16)
 	rand.Read(secret)
 	marker := hex.EncodeToString(secret)
-	h := &hand{link: l, user: user, session: session}
-	h.errText.max = 4096
-	session.Stderr = &h.errText
-	h.in, err = session.StdinPipe()
-	if err != nil {
-		session.Close()
-		return nil, answer{}, err
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		session.Close()
-		return nil, answer{}, err
-	}
-	h.wire = newWire(out, marker)
 	command := bootstrap
 	if user != "" {
 		command = "exec sudo -n -H -u " + user + " -- " + strings.TrimPrefix(bootstrap, "exec ")
 	}
-	if err := session.Start(command); err != nil {
-		session.Close()
-		return nil, answer{}, orCut(err)
+	ch, err := l.newChannel(ctx, command)
+	if err != nil {
+		return nil, answer{}, err
 	}
 	hello := &work{bound: maxNoise, done: make(chan struct{})}
-	h.work = hello
+	h := &hand{link: l, user: user, channel: ch, wire: newWire(ch, marker), work: hello}
+	h.errText.max = 4096
 	l.tasks.Go(h.read)
+	l.tasks.Go(h.attend)
+	l.tasks.Go(func() { h.errText.ReadFrom(ch.Stderr()) })
 	ctx, cancel := context.WithTimeoutCause(ctx, helloPatience, fmt.Errorf(
 		"the shell of %s did not get to the end of its start-up files within %s", l.m.login(user), helloPatience))
 	defer cancel()
-	if _, err := io.WriteString(h.in, preamble(marker)+marker+" "+greeting+"\n"); err != nil {
-		h.close()
-		<-hello.done
+	if _, err := io.WriteString(ch, preamble(marker)+marker+" "+greeting+"\n"); err != nil {
+		h.end(errCut)
 		return nil, answer{}, h.refusal(ctx, hello)
 	}
 	select {
 	case <-hello.done:
 	case <-ctx.Done():
-		h.close()
-		<-hello.done
+		h.end(errCut)
+		if text := h.errText.line(); text != "" {
+			return nil, answer{}, fmt.Errorf("%w; it wrote: %s", context.Cause(ctx), text)
+		}
 		return nil, answer{}, context.Cause(ctx)
 	}
 	if hello.err != nil {
 		return nil, answer{}, h.refusal(ctx, hello)
 	}
+	h.errText.forget() // what it says from now on is about a request
 	return h, hello.answer, nil
-}
-
-// orCut tells a refusal from the end of the connection, of which x/crypto/ssh has several errors.
-func orCut(err error) error {
-	if refused(err) || strings.Contains(err.Error(), "request") {
-		return err
-	}
-	return errCut
 }
 
 // refusal explains a session that ended before it was ready: what it printed says why.
@@ -150,43 +137,86 @@ func (h *hand) refusal(ctx context.Context, hello *work) error {
 	if h.link.lost() {
 		return errCut
 	}
-	text := strings.TrimSpace(h.errText.String())
+	text := h.errText.line()
 	if text == "" {
-		text = strings.TrimSpace(tailOf(hello.kept.String(), 300))
+		hello.mu.Lock()
+		text = printable(tailOf(hello.kept.String(), 300))
+		hello.mu.Unlock()
 	}
-	text = printable(text)
 	switch {
+	case strings.Contains(strings.ToLower(text), "fork"): // each shell has its own words around it
+		return errNoProcess
 	case h.user != "" && strings.Contains(text, "password is required"):
 		return &hopelessError{fmt.Errorf("cannot become user %s on %s: sudo asks for a password. Allow %s to run programs as %s without one (NOPASSWD in sudoers)",
 			h.user, h.link.m.end, h.link.m.end.User, h.user)}
 	case h.user != "":
 		return &hopelessError{fmt.Errorf("cannot become user %s on %s: %s", h.user, h.link.m.end, orElse(text, "sudo ended without a word"))}
 	}
-	return &hopelessError{fmt.Errorf("no shell for user %s on %s: %s", h.link.m.end.User, h.link.m.end,
-		orElse(text, "the session ended without a word; launch needs a login shell that runs commands, and /bin/sh"))}
+	return &hopelessError{fmt.Errorf("no shell for user %s on %s: %s; launch needs a login shell that runs commands, and /bin/sh",
+		h.link.m.end.User, h.link.m.end, orElse(text, "the session ended without a word"))}
 }
 
 // read takes in what the session says until it ends.
 func (h *hand) read() {
 	err := h.hear()
+	if errors.Is(err, errWire) {
+		h.end(fmt.Errorf("%s: %w", h.link.m.end, err))
+	} else {
+		h.end(h.ended())
+	}
+}
+
+// lastOutput is how long a shell that has ended is listened to: what it wrote may come later than the word of its end.
+const lastOutput = time.Second
+
+// attend waits for the shell's end. Programs that it started hold its output, so that this need not end.
+func (h *hand) attend() {
+	var over <-chan time.Time
+	for {
+		select {
+		case req, more := <-h.channel.requests:
+			if !more {
+				return
+			}
+			if req.WantReply {
+				req.Reply(false, nil)
+			}
+			if strings.HasPrefix(req.Type, "exit-") {
+				over = time.After(lastOutput)
+			}
+		case <-over:
+			h.end(h.ended())
+		}
+	}
+}
+
+// ended is the error of what was under way when the session ended.
+func (h *hand) ended() error {
+	if text := h.errText.line(); text != "" && !h.link.lost() {
+		return &endedError{text}
+	}
+	return errCut
+}
+
+// end gives the hand up: what is under way fails with err. Nobody waits for the host to confirm that.
+func (h *hand) end(err error) {
 	h.mu.Lock()
 	h.err = errCut
 	w := h.work
 	h.work = nil
 	h.mu.Unlock()
 	if w != nil {
-		if errors.Is(err, errWire) {
-			w.err = fmt.Errorf("%s: %w", h.link.m.end, err)
-		} else {
-			w.err = errCut
-		}
+		w.mu.Lock()
+		w.stream = io.Discard // whoever asked may ask again, and take the same data then
+		w.mu.Unlock()
+		w.err = err
 		close(w.done)
 	}
-	h.session.Close()
-	h.session.Wait() // its other goroutine, which reads standard error
+	h.close()
 	h.link.drop(h)
 }
 
+// hear gives what is said to the request under way, and news to those who wait for it.
 func (h *hand) hear() error {
 	for {
 		t, err := h.wire.next()
@@ -200,6 +230,14 @@ func (h *hand) hear() error {
 		}
 		h.mu.Lock()
 		w := h.work
+		if t.kind == '?' {
+			ticket, words, _ := strings.Cut(t.line, " ")
+			if w == nil || w.ticket == "" || w.ticket != ticket {
+				h.mu.Unlock()
+				continue // it was answered
+			}
+			t = token{kind: '.', line: words}
+		}
 		if w != nil && t.kind == '.' {
 			h.work = nil
 		}
@@ -208,11 +246,6 @@ func (h *hand) hear() error {
 			return errWire
 		}
 		if err := w.take(t); err != nil {
-			w.err = err
-			close(w.done)
-			h.mu.Lock()
-			h.work = nil
-			h.mu.Unlock()
 			return err
 		}
 		if t.kind == '.' {
@@ -262,10 +295,15 @@ func (h *hand) do(ctx context.Context, req request) (answer, error) {
 		return answer{}, h.err
 	}
 	h.work = w
+	pieces := req.pieces
+	if req.once {
+		h.tickets++
+		w.ticket = strconv.Itoa(h.tickets)
+		pieces = append([]piece{{line: "ticket=" + w.ticket}}, pieces...)
+	}
 	h.mu.Unlock()
-	if err := h.send(ctx, req.pieces); err != nil {
-		h.close()
-		<-w.done
+	if err := h.send(ctx, pieces); err != nil {
+		h.end(errCut)
 		if ctx.Err() != nil {
 			return answer{}, context.Cause(ctx)
 		}
@@ -281,8 +319,11 @@ func (h *hand) do(ctx context.Context, req request) (answer, error) {
 			return answer{}, context.Cause(ctx)
 		}
 	}
+	if w.err != nil {
+		return answer{}, w.err
+	}
 	w.answer.link = h.link
-	return w.answer, w.err
+	return w.answer, nil
 }
 
 // within waits for done, and says whether that came in time.
@@ -304,7 +345,7 @@ func (h *hand) send(ctx context.Context, pieces []piece) error {
 	marker := string(h.wire.marker)
 	var b bytes.Buffer
 	flush := func() error {
-		_, err := h.in.Write(b.Bytes())
+		_, err := h.channel.Write(b.Bytes())
 		b.Reset()
 		return errors.Join(err, ctx.Err())
 	}
@@ -323,75 +364,12 @@ func (h *hand) send(ctx context.Context, pieces []piece) error {
 			}
 		}
 	}
-	_, err := h.in.Write(b.Bytes())
+	_, err := h.channel.Write(b.Bytes())
 	return err
 }
 
 // close ends the session. What it started goes on, but for its checks.
 func (h *hand) close() {
-	h.in.Close()
-	h.session.Close()
-}
-
-// A tail keeps the last bytes of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	max int
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if extra := len(t.buf) - t.max; extra > 0 {
-		t.buf = append(t.buf[:0], t.buf[extra:]...)
-	}
-	return len(p), nil
-}
-
-// ReadFrom spares io.Copy its large buffer: a thousand sessions have a tail each, and it is seldom written.
-func (t *tail) ReadFrom(r io.Reader) (int64, error) {
-	var total int64
-	buf := make([]byte, 512)
-	for {
-		n, err := r.Read(buf)
-		t.Write(buf[:n])
-		total += int64(n)
-		if err == io.EOF {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.buf)
-}
-
-func tailOf(s string, n int) string { return s[max(0, len(s)-n):] }
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
-// printable makes text from a host fit for a message: one line, nothing that a terminal obeys.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfffd:
-			return -1
-		}
-		return r
-	}, s)
-	return strings.TrimSpace(s)
+	h.channel.CloseWrite()
+	h.channel.Close()
 }

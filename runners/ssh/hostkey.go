@@ -115,8 +115,8 @@ func (r *Runner) keyError(end Endpoint, key ssh.PublicKey, known *knownHosts, er
 			"then connect once with ssh to record it, or put it into the plan with host_key = %q, or set host_key_policy = %q",
 			end, describe(key), files, authorizedKey(key), policyAcceptNew)
 	}
-	return fmt.Errorf("the host key of %s has changed: it shows %s, but %s has %s. %s. If the new key is right, remove the old one with: ssh-keygen -R %q",
-		end, describe(key), known.place(mismatch.Want[0]), describe(mismatch.Want[0].Key), eitherOr, knownhosts.Normalize(end.knownNames()[0]))
+	return fmt.Errorf("the host key of %s has changed: it shows %s, but %s has %s. %s. If the new key is right, remove the old one with: ssh-keygen -f %q -R %q",
+		end, describe(key), known.place(mismatch.Want[0]), describe(mismatch.Want[0].Key), eitherOr, known.original[mismatch.Want[0].Filename], knownhosts.Normalize(end.knownNames()[0]))
 }
 
 func describe(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }

@@ -78,7 +78,7 @@ func TestHostKeys(t *testing.T) {
 		{name: "another key on the standard port, and new ones are accepted", known: "127.0.0.1 " + wrong, config: Config{HostKeyPolicy: "accept-new"}},
 		{name: "an authority, but no certificate", known: "@cert-authority " + address + " " + wrong, want: []string{"not known", ssh.FingerprintSHA256(s.HostKey)}},
 		{name: "an authority, but no certificate, and new ones are accepted", known: "@cert-authority " + address + " " + wrong, config: Config{HostKeyPolicy: "accept-new"}},
-		{name: "changed", known: address + " " + wrong, want: []string{"has changed", "known_hosts:1", ssh.FingerprintSHA256(wrongKey), "ssh-keygen -R"}},
+		{name: "changed", known: address + " " + wrong, want: []string{"has changed", "known_hosts:1", ssh.FingerprintSHA256(wrongKey), "/known_hosts\" -R "}},
 		{name: "changed, and new ones are accepted", known: address + " " + wrong, config: Config{HostKeyPolicy: "accept-new"}, want: []string{"has changed"}},
 		{name: "revoked", known: address + " " + right + "\n@revoked * " + right, want: []string{"revoked", "known_hosts:2"}},
 		{name: "revoked, and new ones are accepted", known: "@revoked * " + right, config: Config{HostKeyPolicy: "accept-new"}, want: []string{"revoked"}},

@@ -150,6 +150,12 @@ type awayError struct{ patience time.Duration }
 
 func (e *awayError) Error() string { return fmt.Sprintf("it did not answer for %s", e.patience) }
 
+// A lateError is a deadline that passed, in words.
+type lateError struct{}
+
+func (e *lateError) Error() string { return "it did not answer in time" }
+func (e *lateError) Unwrap() error { return context.DeadlineExceeded }
+
 // explain tells apart what the operator interrupted, what cannot work, and a host that does not answer.
 func (m *machine) explain(ctx context.Context, err error) error {
 	if err == nil || hopeless(err) || errors.Is(err, runners.ErrDetach) {
@@ -159,7 +165,10 @@ func (m *machine) explain(ctx context.Context, err error) error {
 		return err
 	}
 	noted := m.lastNote()
-	if ctx.Err() != nil && noted != "" { // the deadline may have a cause of its own
+	if err == context.DeadlineExceeded { // as context.Cause has it where a deadline has no cause of its own
+		err = &lateError{}
+	}
+	if ctx.Err() != nil && noted != "" {
 		err = fmt.Errorf("%w; the last attempt: %s", err, noted)
 	}
 	return &runners.UnreachableError{Host: m.end.String(), Err: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -42,36 +43,68 @@ func (l *link) session(ctx context.Context) (session *ssh.Session, end func(), e
 	return session, sync.OnceFunc(func() { session.Close(); l.left() }), err
 }
 
-// newSession opens a session. Its own wait ends with the connection and with ctx: one that is asked for in the moment in
-// which a connection ends may never be answered by x/crypto/ssh, which has then told all the sessions that it knew.
 func (l *link) newSession(ctx context.Context) (*ssh.Session, error) {
+	return opened(ctx, l, l.client.NewSession)
+}
+
+// A channel is a session that executes a command. Unlike an ssh.Session it tells at once that the command has ended, also
+// where something that the command started holds its output.
+type channel struct {
+	ssh.Channel
+	requests <-chan *ssh.Request // the server's: how the command ended
+}
+
+func (l *link) newChannel(ctx context.Context, command string) (channel, error) {
+	return opened(ctx, l, func() (channel, error) {
+		ch, requests, err := l.client.OpenChannel("session", nil)
+		if err != nil {
+			return channel{}, err
+		}
+		begun, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+		if err == nil && !begun {
+			err = errNoProcess
+		}
+		if err != nil {
+			ch.Close()
+		}
+		return channel{ch, requests}, err
+	})
+}
+
+// opened opens a session. Its own wait ends with the connection and with ctx: one that is asked for in the moment in
+// which a connection ends may never be answered by x/crypto/ssh, which has then told all the sessions that it knew.
+func opened[T io.Closer](ctx context.Context, l *link, open func() (T, error)) (T, error) {
 	type opening struct {
-		session *ssh.Session
+		session T
 		err     error
 	}
-	opened := make(chan opening, 1)
+	done := make(chan opening, 1)
 	go func() {
-		session, err := l.client.NewSession()
-		opened <- opening{session, err}
+		session, err := open()
+		done <- opening{session, err}
 	}()
+	var none T
 	var why error
 	select {
-	case o := <-opened:
-		if o.err != nil {
-			return nil, orCut(o.err)
+	case o := <-done:
+		switch {
+		case o.err == nil:
+			return o.session, nil
+		case refused(o.err):
+			return none, o.err
 		}
-		return o.session, nil
+		return none, errCut // of which x/crypto/ssh has several errors
 	case <-l.gone:
 		why = errCut
 	case <-ctx.Done():
 		why = context.Cause(ctx)
 	}
 	go func() { // nobody waits for it any more
-		if o := <-opened; o.err == nil {
+		if o := <-done; o.err == nil {
 			o.session.Close()
 		}
 	}()
-	return nil, why
+	return none, why
 }
 
 // withSession takes an idle hand that will do, or opens a session where the
@@ -92,7 +125,7 @@ func (l *link) withSession(ctx context.Context, take func(*hand) bool, open func
 			// what it granted. Where that is none, others may hold them all.
 			if alone := l.learn(); alone {
 				if wait > lastRefusal {
-					return &hopelessError{fmt.Errorf("%s refuses to open a session (%w): MaxSessions in its sshd_config must allow at least one", l.m.end, err)}
+					return &hopelessError{l.noSession(err)}
 				}
 				select {
 				case <-time.After(wait):
@@ -224,8 +257,19 @@ func (l *link) learn() (alone bool) {
 	return l.open == 0
 }
 
+// errNoProcess means that the server opened a session, and then could start nothing in it. That may pass, and sessions that are open go on.
+var errNoProcess = errors.New("it cannot start a process: is it out of memory, or are there as many as the user may have (ulimit -u)?")
+
 // refused says whether the server would not open another session.
 func refused(err error) bool {
 	_, ok := errors.AsType[*ssh.OpenChannelError](err)
-	return ok
+	return ok || errors.Is(err, errNoProcess)
+}
+
+// noSession says what to do about a server that refuses every session.
+func (l *link) noSession(err error) error {
+	if errors.Is(err, errNoProcess) {
+		return fmt.Errorf("no shell for user %s on %s: %w", l.m.end.User, l.m.end, err)
+	}
+	return fmt.Errorf("%s refuses to open a session (%w): MaxSessions in its sshd_config must allow at least one", l.m.end, err)
 }

@@ -95,6 +95,9 @@ func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found
 			return nil, false, err
 		case ans.is("found"), ans.is("started"):
 			return ans.link, ans.is("found"), nil
+		case ans.is("died"):
+			return nil, false, fail(fmt.Errorf("the shell that was to start it on %s ended: is the host out of memory, or are there as many processes as user %s may have (ulimit -u)?",
+				m.end, orElse(user, m.end.User)))
 		case reason == "unpacked" && !send:
 			send = true // somebody cleaned up there
 		default:

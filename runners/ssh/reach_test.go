@@ -45,7 +45,7 @@ func TestPatientConnect(t *testing.T) {
 	ctx, cancel := contextFor(t, 1)
 	defer cancel()
 	_, err := runnerFor(t, configFor(s), envFor(t)).Connect(ctx, runners.Target{Service: "web", Host: "127.0.0.1"})
-	if _, ok := errors.AsType[*runners.UnreachableError](err); !ok || !strings.Contains(err.Error(), "connection refused") {
+	if _, ok := errors.AsType[*runners.UnreachableError](err); !ok || !strings.Contains(err.Error(), "it did not answer in time; the last attempt: connect: connection refused") {
 		t.Errorf("Connect to a host that stays away: %v", err)
 	}
 }

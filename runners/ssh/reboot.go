@@ -32,7 +32,7 @@ func (h *host) Reboot(ctx context.Context) error {
 		return fmt.Errorf("reboot %s: %w", m.end, m.explain(ctx, err))
 	}
 	if err == nil && !ans.is("ok") {
-		return fmt.Errorf("reboot %s: its command failed: %s", m.end, orElse(printable(string(ans.data)), "it said nothing"))
+		return fmt.Errorf("reboot %s: %q failed there: %s. Say with reboot_command how user %s can reboot it", m.end, command, orElse(printable(string(ans.data)), "it said nothing"), m.end.User)
 	}
 	down := time.NewTimer(downPatience)
 	defer down.Stop()

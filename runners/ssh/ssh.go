@@ -2,7 +2,7 @@
 //
 // Each host has one connection, shared by all services on it. On it a few
 // sessions are open, each a POSIX shell that does one thing after the other:
-// see script.sh for the host's side of that conversation, hand.go for ours.
+// see script/session.sh for the host's side of that conversation, hand.go for ours.
 // Programs are started detached and recorded on the host, so that they outlive
 // the session, the connection and launch itself.
 package ssh

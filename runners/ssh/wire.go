@@ -2,22 +2,40 @@ package ssh
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 )
 
-//go:embed script.sh
-var script string
+//go:embed script
+var scriptFiles embed.FS
+
+// script is the host's side of the conversation, without its comments. Only the first file does something by itself.
+func script() string {
+	var b strings.Builder
+	for _, name := range []string{"session", "folder", "files", "start", "look", "end", "users"} {
+		text, err := scriptFiles.ReadFile("script/" + name + ".sh")
+		if err != nil {
+			panic(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				b.WriteString(line + "\n")
+			}
+		}
+	}
+	b.WriteString(`while IFS= read -r l; do case $l in "$M "*) eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n")
+	return b.String()
+}
 
 // bootstrap is the command that a session executes. It means the same to every
 // login shell (sh, csh, fish, …), since nothing in it is special between single
 // quotes; all else is sent to its standard input, where no argv shows it.
 const bootstrap = `exec /bin/sh -c 'IFS= read -r l; eval "$l"'`
 
-// preamble is what a session is told first: the marker, then script.sh, and the
+// preamble is what a session is told first: the marker, then the script, which ends with the
 // loop that does what the lines after it say. A line without the marker means
 // that the two sides no longer agree on where data ends; then the session ends,
 // since data must never be taken for commands.
@@ -25,17 +43,11 @@ const bootstrap = `exec /bin/sh -c 'IFS= read -r l; eval "$l"'`
 // The script is read by dd, in as many pieces as it comes in: a shell's own read takes a byte at a time, twenty
 // milliseconds for all of it. Only the whole of it is carried out. It is ASCII, so that its length in characters is the one in bytes.
 func preamble(marker string) string {
-	var body strings.Builder
-	for line := range strings.Lines(script) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			body.WriteString(line + "\n")
-		}
-	}
-	body.WriteString(`while IFS= read -r l; do case $l in "$M "*) eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n")
+	body := script()
 	return fmt.Sprintf(`unset M T R S W P; M=%s T=%s; `+
-		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); [ "$l" != . ] || break; s=$s${l%%.}; done; `+
-		`if [ "${#s}" = "$n" ]; then eval "$s"; else echo "launch needs the command dd on its hosts" >&2; exit 127; fi`+"\n%s",
-		marker, marker[:8], body.Len(), body.String())
+		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); `+
+		`case $l in .) echo "launch needs the command dd on its hosts" >&2; exit 127 ;; "") echo "cannot fork" >&2; exit 1 ;; esac; s=$s${l%%.}; done; eval "$s"`+"\n%s",
+		marker, marker[:8], len(body), body)
 }
 
 // quote makes one word of s for the shell of a session, on one line.
@@ -43,7 +55,7 @@ func quote(s string) string {
 	return "'" + strings.NewReplacer("'", `'\''`, "\n", `'"$nl"'`).Replace(s) + "'"
 }
 
-// line makes a command line of a function of script.sh and its arguments.
+// line makes a command line of a function of the script and its arguments.
 func line(words ...string) string {
 	var b strings.Builder
 	b.WriteString(words[0])
@@ -60,7 +72,7 @@ const (
 	maxPart       = 80 << 20 // a part of an answer: MaxOutput and its surroundings
 )
 
-// A wire takes a session's output apart: see script.sh for what stands in it.
+// A wire takes a session's output apart: see script/session.sh for what stands in it.
 type wire struct {
 	in     io.Reader
 	marker []byte // with the newline left out
@@ -73,7 +85,7 @@ func newWire(in io.Reader, marker string) *wire { return &wire{in: in, marker: [
 // A token is either bytes of data or one of the lines that begin with the marker.
 type token struct {
 	data []byte // valid until the next call
-	kind byte   // '+', '.' or '!'; 0 for data
+	kind byte   // '+', '.', '!' or '?'; 0 for data
 	line string
 }
 
@@ -124,7 +136,7 @@ func (w *wire) give(n int) token {
 func (w *wire) giveLine(end int) (token, error) {
 	text := string(w.buf[len(w.marker):end])
 	w.buf = w.buf[end+1:]
-	if text == "" || !strings.ContainsRune("+.!", rune(text[0])) {
+	if text == "" || !strings.ContainsRune("+.!?", rune(text[0])) {
 		return token{}, errWire
 	}
 	return token{kind: text[0], line: text[1:]}, nil
