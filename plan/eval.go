@@ -210,19 +210,20 @@ func (e *evaluation) env(x *expression) map[string]string {
 		e.envNames(x)
 		return nil
 	}
+	sensitive := value.IsMarked() // its names, too
 	value, _ = value.UnmarkDeep()
 	env := map[string]string{}
 	for it := value.ElementIterator(); it.Next(); {
 		key, element := it.Element()
-		name := key.AsString()
+		name := text{key.AsString(), sensitive}
 		if !e.envName(x, name) || element.IsNull() {
 			continue
 		}
 		if strings.ContainsRune(element.AsString(), 0) {
-			e.fail(x.Range(), "NUL byte in a text", "The value of %s contains a NUL byte, which no program can be given.", name)
+			e.fail(x.Range(), "NUL byte in a text", "The value of %s contains a NUL byte, which no program can be given.", name.shown())
 			continue
 		}
-		env[name] = element.AsString()
+		env[name.value] = element.AsString()
 	}
 	return env
 }
@@ -244,23 +245,23 @@ func (e *evaluation) envNames(x *expression) {
 			}
 		}
 		if name != "" {
-			e.envName(x, name)
+			e.envName(x, text{value: name})
 		}
 	}
 }
 
-func (e *evaluation) envName(x *expression, name string) bool {
-	valid := name != ""
-	for i, r := range name {
+func (e *evaluation) envName(x *expression, name text) bool {
+	valid := name.value != ""
+	for i, r := range name.value {
 		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		valid = valid && (letter || i > 0 && r >= '0' && r <= '9')
 	}
 	switch {
 	case !valid:
 		e.fail(x.Range(), "Invalid environment name",
-			"%q cannot be the name of an environment variable: use letters, digits and _, not beginning with a digit.", shorten(name))
-	case strings.HasPrefix(name, "LAUNCH_"):
-		e.fail(x.Range(), "Reserved environment name", "%s: names that begin with LAUNCH_ are set by launch itself.", shorten(name))
+			"%q cannot be the name of an environment variable: use letters, digits and _, not beginning with a digit.", shorten(name.shown()))
+	case strings.HasPrefix(name.value, "LAUNCH_"):
+		e.fail(x.Range(), "Reserved environment name", "%s: names that begin with LAUNCH_ are set by launch itself.", shorten(name.shown()))
 		return false
 	}
 	return valid

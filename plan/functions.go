@@ -35,7 +35,7 @@ func (l *loader) commonFunctions() map[string]function.Function {
 
 		"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": distinctFunc(), "element": stdlib.ElementFunc,
-		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": lookupFunc(),
+		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": stdlib.LookupFunc,
 		"merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
 		"setintersection": stdlib.SetIntersectionFunc, "setproduct": bounded(setProductFunc()), "setsubtract": stdlib.SetSubtractFunc,
 		"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sum": sumFunc(), "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
@@ -55,7 +55,9 @@ func (l *loader) commonFunctions() map[string]function.Function {
 	maps.Copy(fs, networkFunctions())
 	maps.Copy(fs, l.machineFunctions())
 	for name, f := range fs {
-		fs[name] = quickArguments(f)
+		if name != "try" && name != "can" { // they take expressions, and what these say is discreet
+			fs[name] = discreet(quickArguments(f))
+		}
 	}
 	return fs
 }
@@ -123,11 +125,11 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 			return "", err
 		}
 		if !utf8.Valid(content) {
-			return "", fmt.Errorf("%s is not UTF-8 text: use filebase64, or \"source\" of a file block", shorten(name))
+			return "", fmt.Errorf("%q is not UTF-8 text: use filebase64, or \"source\" of a file block", shorten(name))
 		}
 		return string(content), nil
 	}
-	return map[string]function.Function{
+	fs := map[string]function.Function{
 		"file": textFunc(readText),
 		"filebase64": textFunc(func(name string) (string, error) {
 			content, err := l.readValue(files, name)
@@ -148,15 +150,19 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 		"fileset":      l.fileSetFunc(files),
 		"templatefile": l.templateFileFunc(files, readText),
 	}
+	for name, f := range fs {
+		fs[name] = discreet(f)
+	}
+	return fs
 }
 
 func (l *loader) readValue(files *planFiles, name string) ([]byte, error) {
 	file, err := files.file(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s of the plan in %s: %w", shorten(name), files.dir, err)
+		return nil, fmt.Errorf("cannot read %q of the plan in %s: %w", shorten(name), files.dir, err)
 	}
 	if len(file.content) > maxFileValue {
-		return nil, fmt.Errorf("%s is larger than %d MiB: send it with \"source\" of a file block", shorten(name), maxFileValue>>20)
+		return nil, fmt.Errorf("%q is larger than %d MiB: send it with \"source\" of a file block", shorten(name), maxFileValue>>20)
 	}
 	return file.content, nil
 }
@@ -170,7 +176,7 @@ func (l *loader) fileSetFunc(files *planFiles) function.Function {
 			dir, pattern := args[0].AsString(), args[1].AsString()
 			names, err := files.walk(dir)
 			if err != nil {
-				return cty.NilVal, fmt.Errorf("cannot list %s of the plan: %w", shorten(dir), err)
+				return cty.NilVal, fmt.Errorf("cannot list %q of the plan in %s: %w", shorten(dir), files.dir, err)
 			}
 			var found []cty.Value
 			for _, name := range names {
@@ -182,7 +188,7 @@ func (l *loader) fileSetFunc(files *planFiles) function.Function {
 					continue
 				}
 				if _, err := files.file(path.Join(dir, name)); err != nil {
-					return cty.NilVal, fmt.Errorf("cannot read %s of the plan: %w", shorten(name), err)
+					return cty.NilVal, fmt.Errorf("cannot read %q of the plan in %s: %w", shorten(path.Join(dir, name)), files.dir, err)
 				}
 				found = append(found, cty.StringVal(name))
 			}

@@ -271,7 +271,10 @@ func (s *scope) validate(v *variableBlock, check validation, c *cell) hcl.Diagno
 	}
 	at := check.condition.Range()
 	if s.level != nil {
-		at = s.level.inputs[v.Name].rng
+		at = s.level.planExpr.Range() // it is the default that does not hold
+		if given := s.level.inputs[v.Name]; given != nil {
+			at = given.rng
+		}
 	}
 	return hcl.Diagnostics{failure(at, "Invalid value for a variable", "Variable %q: %s", v.Name, message)}
 }
