@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -25,7 +24,7 @@ func planSchema() *hcl.BodySchema {
 // decodeFile adds what a file declares to the module.
 func (l *loader) decodeFile(m *module, file planBody) hcl.Diagnostics {
 	content, diags := file.body.Content(planSchema())
-	diags = inOurWords(diags, nil)
+	diags = inOurWords(diags, planSchema(), nil)
 	if !file.main {
 		for _, attr := range inOrder(content.Attributes) {
 			diags = append(diags, failure(attr.NameRange, "Attribute outside of plan.hcl", "%q says something of the plan as a whole. Move it to plan.hcl.", attr.Name))
@@ -101,7 +100,7 @@ func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
 	m.variableList = append(m.variableList, v)
 
 	if attr := content.Attributes["type"]; attr != nil {
-		ty, defaults, moreDiags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
+		ty, defaults, moreDiags := variableType(attr.Expr)
 		diags = append(diags, moreDiags...)
 		if !moreDiags.HasErrors() {
 			v.Type, v.defaults = ty, defaults

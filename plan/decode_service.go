@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -189,7 +188,7 @@ func (b *serviceBlock) decodeExports(attr *hcl.Attribute) hcl.Diagnostics {
 			diags = append(diags, diag)
 			continue
 		}
-		ty, moreDiags := typeexpr.TypeConstraint(item.expr)
+		ty, moreDiags := exportType(item.expr)
 		diags = append(diags, moreDiags...)
 		if moreDiags.HasErrors() {
 			ty = cty.DynamicPseudoType
@@ -212,7 +211,7 @@ func (l *loader) decodeExport(b *serviceBlock, block *hcl.Block) hcl.Diagnostics
 	}
 	b.exports = append(b.exports, e)
 	if attr := content.Attributes["type"]; attr != nil {
-		ty, moreDiags := typeexpr.TypeConstraint(attr.Expr)
+		ty, moreDiags := exportType(attr.Expr)
 		diags = append(diags, moreDiags...)
 		if !moreDiags.HasErrors() {
 			e.typ = ty

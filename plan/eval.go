@@ -170,13 +170,19 @@ func (e *evaluation) whole(x *expression, what string, least, most, otherwise in
 			"%q is shown in messages and kept, so it cannot depend on a sensitive value.", what)
 		return otherwise
 	}
-	number := value.AsBigFloat()
-	n, accuracy := number.Int64()
+	if n, ok := e.wholeNumber(x, value, what, least, most); ok {
+		return n
+	}
+	return otherwise
+}
+
+func (e *evaluation) wholeNumber(x *expression, value cty.Value, what string, least, most int) (int, bool) {
+	n, accuracy := value.AsBigFloat().Int64()
 	if accuracy != 0 || n < int64(least) || n > int64(most) {
 		e.fail(x.Range(), "Number out of range", "%q must be a whole number from %d to %d.", what, least, most)
-		return otherwise
+		return 0, false
 	}
-	return int(n)
+	return int(n), true
 }
 
 // texts is a list of texts; null elements are a mistake.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -33,7 +34,7 @@ func (l *loader) commonFunctions() map[string]function.Function {
 		"endswith":    textTest(strings.HasSuffix, "suffix"),
 		"strcontains": textTest(strings.Contains, "part"),
 
-		"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
+		"chunklist": stdlib.ChunklistFunc, "coalesce": coalesceFunc(), "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": distinctFunc(), "element": stdlib.ElementFunc,
 		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": stdlib.LookupFunc,
 		"merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
@@ -143,8 +144,18 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 			Params: []function.Parameter{{Name: "path", Type: cty.String}},
 			Type:   function.StaticReturnType(cty.Bool),
 			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				_, err := files.file(args[0].AsString())
-				return cty.BoolVal(err == nil), nil
+				name := args[0].AsString()
+				info, err := files.stat(name)
+				if errors.Is(err, errNoFile) || err == nil && !info.Mode().IsRegular() {
+					return cty.False, nil
+				}
+				if err == nil {
+					_, err = files.file(name) // it counts as read, so that a resumed run finds it
+				}
+				if err != nil {
+					return cty.NilVal, fmt.Errorf("cannot look at %q of the plan in %s: %w", shorten(name), files.dir, err)
+				}
+				return cty.True, nil
 			},
 		}),
 		"fileset":      l.fileSetFunc(files),
@@ -174,17 +185,16 @@ func (l *loader) fileSetFunc(files *planFiles) function.Function {
 		Type:   function.StaticReturnType(cty.Set(cty.String)),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			dir, pattern := args[0].AsString(), args[1].AsString()
+			if err := checkPattern(pattern); err != nil {
+				return cty.NilVal, function.NewArgError(1, err)
+			}
 			names, err := files.walk(dir)
 			if err != nil {
 				return cty.NilVal, fmt.Errorf("cannot list %q of the plan in %s: %w", shorten(dir), files.dir, err)
 			}
 			var found []cty.Value
 			for _, name := range names {
-				matched, err := matchPath(pattern, name)
-				if err != nil {
-					return cty.NilVal, fmt.Errorf("%q is not a pattern", shorten(pattern))
-				}
-				if !matched {
+				if !matchPath(pattern, name) {
 					continue
 				}
 				if _, err := files.file(path.Join(dir, name)); err != nil {
@@ -200,23 +210,52 @@ func (l *loader) fileSetFunc(files *planFiles) function.Function {
 	})
 }
 
-// matchPath is path.Match where a leading "**/" stands for any directories.
-func matchPath(pattern, name string) (bool, error) {
-	rest, anywhere := strings.CutPrefix(pattern, "**/")
-	if !anywhere {
-		return path.Match(pattern, name)
+// checkPattern refuses what matches nothing, which a plan would take for an answer.
+func checkPattern(pattern string) error {
+	if strings.ContainsAny(pattern, "{}") {
+		return fmt.Errorf("%q has braces, which stand for themselves: join several patterns with setunion(fileset(...), fileset(...))", shorten(pattern))
 	}
-	for {
-		matched, err := path.Match(rest, name)
-		if matched || err != nil {
-			return matched, err
-		}
-		_, after, ok := strings.Cut(name, "/")
-		if !ok {
-			return false, nil
-		}
-		name = after
+	if strings.Count(pattern, "**") > maxAnywhere {
+		return fmt.Errorf("%q has \"**\" more than %d times", shorten(pattern), maxAnywhere)
 	}
+	for part := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(part, ""); err != nil {
+			return fmt.Errorf("%q is not a pattern", shorten(pattern))
+		}
+		if part == ".." {
+			return fmt.Errorf("%q leads out of the directory", shorten(pattern))
+		}
+	}
+	return nil
+}
+
+// maxAnywhere is how many "**" a pattern may have: each one multiplies what there is to try.
+const maxAnywhere = 4
+
+// matchPath is path.Match where "**" stands for any directories, none included, and at the end for all that is below.
+func matchPath(pattern, name string) bool {
+	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
+}
+
+func matchParts(patterns, names []string) bool {
+	switch {
+	case len(patterns) == 0:
+		return len(names) == 0
+	case patterns[0] != "**":
+		if len(names) == 0 {
+			return false
+		}
+		matched, err := path.Match(patterns[0], names[0])
+		return matched && err == nil && matchParts(patterns[1:], names[1:])
+	case len(patterns) == 1:
+		return true
+	}
+	for i := range names {
+		if matchParts(patterns[1:], names[i:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // templateFileFunc renders a template of the plan. It sees the variables it is given, nothing else.

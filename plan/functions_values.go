@@ -220,6 +220,28 @@ func lengthFunc() function.Function {
 	})
 }
 
+// coalesceFunc is cty's, which takes an empty text for a value: a variable of the environment can be set to nothing.
+func coalesceFunc() function.Function {
+	return function.New(&function.Spec{
+		VarParam: stdlib.CoalesceFunc.VarParam(),
+		Type:     stdlib.CoalesceFunc.ReturnTypeForValues,
+		Impl: func(args []cty.Value, ty cty.Type) (cty.Value, error) {
+			for _, arg := range args {
+				value, err := convert.Convert(arg, ty)
+				switch {
+				case err != nil:
+					return cty.NilVal, err
+				case !value.IsKnown():
+					return cty.UnknownVal(ty), nil
+				case !value.IsNull() && (value.Type() != cty.String || value.AsString() != ""):
+					return value, nil
+				}
+			}
+			return cty.NilVal, errors.New("all of them are null or empty texts")
+		},
+	})
+}
+
 // indexOfFunc finds the place of an element in a list.
 func indexOfFunc() function.Function {
 	return function.New(&function.Spec{

@@ -77,7 +77,8 @@ func (e *evaluation) scriptProgram(b *programBlock, p *Program, args []text, kno
 		*known = false
 		return
 	}
-	p.Payload = e.scope.loader.payloads.script(script.value)
+	// A plan file with the line ends of Windows gives its texts to a shell that takes the \r for a part of each word.
+	p.Payload = e.scope.loader.payloads.script(strings.ReplaceAll(script.value, "\r\n", "\n"))
 	shown := script.shown()
 	if first, _, more := strings.Cut(strings.TrimSpace(shown), "\n"); more {
 		shown = first + " …"

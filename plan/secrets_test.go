@@ -251,3 +251,32 @@ level "one" {
 		t.Errorf("Expand = %v, want a message without the name", diags)
 	}
 }
+
+// What a level is given of a secret stays one in its outputs, which its own plan need not know.
+func TestSecretInput(t *testing.T) {
+	inner := `
+variable "url" { type = string }
+output "dashboard" { value = "${var.url}/dashboard" }
+level "core" {
+  service "app" {
+    boot { command = ["app", var.url] }
+  }
+}
+`
+	for _, sensitive := range []string{"true", "false"} {
+		p := load(t, secretVariables("password")+`
+level "inner" {
+  plan   = "../inner"
+  inputs = { url = "db://${var.password}@host" }
+}
+output "dashboard" {
+  value     = level.inner.dashboard
+  sensitive = `+sensitive+`
+}
+`, map[string]string{"inner/plan.hcl": inner})
+		_, diags := p.Expand(Inputs{Variables: map[string]Given{"password": {Raw: "hunter22"}}})
+		if diags.HasErrors() != (sensitive == "false") || diags.HasErrors() && diags[0].Subject.Filename != "main/plan.hcl" {
+			t.Errorf("sensitive = %s: Expand = %v", sensitive, diags)
+		}
+	}
+}
