@@ -48,7 +48,10 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 			"Variable file too large", "A variable file may have %d MiB.", maxFileValue>>20)}
 	}
 	var file *hcl.File
-	diags := checkNesting(src, filename)
+	diags := checkEncoding(src, filename)
+	if !diags.HasErrors() {
+		diags = checkNesting(src, filename)
+	}
 	if diags.HasErrors() {
 		return nil, diags
 	}

@@ -88,11 +88,12 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if err != nil {
 		return err
 	}
-	if set.Until != "" && engine.FindLevel(tree, set.Until) == nil {
+	until := engine.FindLevel(tree, set.Until)
+	if set.Until != "" && until == nil {
 		return usagef("--until %s: the plan has no such level", set.Until)
 	}
 	if opts.dryRun {
-		return showDryRun(stdout, tree, asJSON)
+		return showDryRun(stdout, levelsUntil(tree, until), asJSON)
 	}
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
