@@ -13,7 +13,7 @@ func (s *scope) checkValues() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, r := range s.module.runnerList {
 		e := &evaluation{scope: s, check: true}
-		e.runnerConfig(r)
+		e.checkRunner(r)
 		diags = append(diags, e.diags...)
 	}
 	for _, v := range s.module.variableList {

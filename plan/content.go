@@ -26,7 +26,7 @@ func inOurWords(diags hcl.Diagnostics, schema *hcl.BodySchema, block *hcl.Block)
 			d.Detail = unknownName(quotedName(d.Detail), schema)
 		case "Missing required argument":
 			d.Summary = "Missing attribute"
-			d.Detail = strings.Replace(d.Detail, "The argument ", "The attribute ", 1)
+			d.Detail = fmt.Sprintf("The attribute %q is required here.", quotedName(d.Detail))
 			if block != nil {
 				d.Subject = &block.DefRange
 			}

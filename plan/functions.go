@@ -57,7 +57,7 @@ func (l *loader) commonFunctions() map[string]function.Function {
 	maps.Copy(fs, l.machineFunctions())
 	for name, f := range fs {
 		if name != "try" && name != "can" { // they take expressions, and what these say is discreet
-			fs[name] = discreet(quickArguments(f))
+			fs[name] = quickArguments(f)
 		}
 	}
 	return fs
