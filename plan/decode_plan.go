@@ -89,7 +89,6 @@ func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
 		Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
 	})
 	v := &variableBlock{Variable: Variable{Name: block.Labels[0], Type: cty.DynamicPseudoType, Range: block.DefRange}}
-	v.decl = v
 	if diag := checkName("variable", v.Name, block.LabelRanges[0]); diag != nil {
 		return append(diags, diag)
 	}
@@ -224,7 +223,7 @@ func (l *loader) decodeRunner(m *module, block *hcl.Block) hcl.Diagnostics {
 			"There is no runner type %q.%s", shorten(kind), suggest(kind, keys(l.types)))}
 	}
 	r := &runnerBlock{
-		runnerType: runnerType, name: name, rng: block.DefRange, blockRange: block.DefRange,
+		runnerType: runnerType, name: name, rng: block.DefRange,
 		attributes: map[string]*expression{}, blocks: map[string]*runnerBlock{},
 	}
 	if first := m.runners[kind+"."+name]; first != nil {

@@ -25,8 +25,8 @@ func serviceSchema() *hcl.BodySchema {
 
 func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) hcl.Diagnostics {
 	content, diags := blockContent(block, serviceSchema())
-	b := &serviceBlock{name: block.Labels[0], rng: block.DefRange, nameRange: block.LabelRanges[0], level: level}
-	if diag := checkName("service", b.name, b.nameRange); diag != nil {
+	b := &serviceBlock{name: block.Labels[0], rng: block.DefRange, level: level}
+	if diag := checkName("service", b.name, block.LabelRanges[0]); diag != nil {
 		return append(diags, diag)
 	}
 	if first := m.services[b.name]; first != nil {

@@ -81,8 +81,6 @@ type Variable struct {
 	Description string
 	Sensitive   bool
 	Range       hcl.Range
-
-	decl *variableBlock
 }
 
 // Sources returns the files that were read, for rendering diagnostics.
