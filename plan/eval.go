@@ -95,6 +95,25 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	return converted, true
 }
 
+// leftOut says whether an attribute is not there, or null, which is the same.
+func (e *evaluation) leftOut(x *expression) bool {
+	if x == nil {
+		return true
+	}
+	quiet := *e
+	quiet.diags = nil // they were told when it was evaluated for a type
+	value, ok := quiet.anyValue(x, cty.DynamicPseudoType)
+	plain, _ := value.Unmark()
+	return ok && plain.IsKnown() && plain.IsNull()
+}
+
+// notNull reports null for what a block cannot do without: there would be nothing to run, or nothing to check.
+func (e *evaluation) notNull(x *expression, what string) {
+	if x != nil && e.leftOut(x) {
+		e.fail(x.Range(), "Null value", "%q must not be null here.%s", what, e.scope.whyNull(x, e.in))
+	}
+}
+
 // notKnown says which reference of x is the reason that its value is not known.
 func (s *scope) notKnown(x *expression, in instance) *hcl.Diagnostic {
 	d := failure(x.Range(), "Value not known yet", "This value is needed now, and depends on %s.", s.reason(x, in))
