@@ -88,12 +88,11 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if err != nil {
 		return err
 	}
-	until := engine.FindLevel(tree, set.Until)
-	if set.Until != "" && until == nil {
+	if set.Until != "" && engine.FindLevel(tree, set.Until) == nil {
 		return usagef("--until %s: the plan has no such level", set.Until)
 	}
 	if opts.dryRun {
-		return showDryRun(stdout, levelsUntil(tree, until), asJSON)
+		return showDryRun(stdout, levelsUntil(tree, set.Until), asJSON)
 	}
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()

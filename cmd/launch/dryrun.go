@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/plan"
 )
 
@@ -16,9 +17,9 @@ type previewJSON struct {
 	Values  map[string]string `json:"values"`
 }
 
-// levelsUntil are the levels that bringing up one of them takes, itself included; nil is all of them.
-func levelsUntil(tree *plan.Tree, until *plan.Level) []*plan.Level {
-	if until == nil {
+// levelsUntil are the levels that bringing up one of them takes, itself included; "" is all of them.
+func levelsUntil(tree *plan.Tree, until string) []*plan.Level {
+	if until == "" {
 		return tree.Levels
 	}
 	wanted := map[*plan.Level]bool{}
@@ -32,7 +33,7 @@ func levelsUntil(tree *plan.Tree, until *plan.Level) []*plan.Level {
 			want(before)
 		}
 	}
-	want(until)
+	want(engine.FindLevel(tree, until))
 	return slices.DeleteFunc(slices.Clone(tree.Levels), func(lv *plan.Level) bool { return !wanted[lv] })
 }
 
