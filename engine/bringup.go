@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -122,7 +123,7 @@ func (s *Session) takeExports(svc *service, left []byte) error {
 	}
 	if len(ignored) > 0 {
 		slices.Sort(ignored)
-		s.Note(svc.address(), fmt.Sprintf("its boot program left exports that the plan does not declare; they are ignored: %v", ignored))
+		s.Note(svc.address(), fmt.Sprintf("its boot program left exports that the plan does not declare; they are ignored: %s", strings.Join(ignored, ", ")))
 	}
 	s.learn(svc, got)
 	return nil

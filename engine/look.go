@@ -17,8 +17,8 @@ import (
 	"github.com/launchplan/launch/state"
 )
 
-// Check reads a plan and tells everything that is wrong with it. Values are checked too where
-// every variable that needs one is given.
+// Check reads a plan and tells everything that is wrong with it. What is made of variables is checked too where
+// every one that needs a value is given.
 func Check(opts Options, dir string, given map[string]plan.Given) (*plan.Plan, hcl.Diagnostics) {
 	p, diags := plan.Load(dir, planOptions(opts))
 	if diags.HasErrors() {
@@ -26,7 +26,7 @@ func Check(opts Options, dir string, given map[string]plan.Given) (*plan.Plan, h
 	}
 	for _, v := range p.Variables {
 		if _, ok := given[v.Name]; !ok && v.Default == cty.NilVal {
-			return p, diags
+			return p, append(diags, p.CheckGiven(given)...)
 		}
 	}
 	_, more := p.Expand(plan.Inputs{Variables: given, RunName: "validate", RunID: NewID()})

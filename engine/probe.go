@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/launchplan/launch/plan"
@@ -139,15 +141,10 @@ func (p *prober) program(ctx context.Context, attempt int) error {
 	return errors.New("it " + describe(result, p.probe.Program.Timeout))
 }
 
-// output looks for the expression in what the process wrote since the last try.
+// output looks for the expression in what the process, or else the boot program, wrote since the last try.
 func (p *prober) output(ctx context.Context) error {
-	name := p.svc.note.Process
-	if name == "" {
-		name = p.svc.note.Boot
-	}
-	id := runners.ID{Service: runners.DirName(p.svc.address()), Name: name}
 	for {
-		out, err := p.svc.host.Output(ctx, id, p.offset, probeLog)
+		out, err := p.written(ctx)
 		if gap, ok := errors.AsType[*runners.LeftOutError](err); ok {
 			p.offset, p.rest = gap.Next, nil
 			continue
@@ -165,4 +162,21 @@ func (p *prober) output(ctx context.Context) error {
 		}
 		p.rest = append([]byte(nil), text[max(0, len(text)-tailBytes):]...) // a match may straddle two reads
 	}
+}
+
+// written reads more of the output. That of a boot program is no longer on its host when it has ended, but in its log.
+func (p *prober) written(ctx context.Context) ([]byte, error) {
+	if name := p.svc.note.Process; name != "" {
+		id := runners.ID{Service: runners.DirName(p.svc.address()), Name: name}
+		return p.svc.host.Output(ctx, id, p.offset, probeLog)
+	}
+	log, err := os.Open(LogPath(p.s.opts.Dir, p.s.run.ID, p.svc.address(), logName(p.svc.note.Boot)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	return io.ReadAll(io.NewSectionReader(log, p.offset, probeLog))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -27,10 +28,13 @@ type RunnerType struct {
 // says so; a field that points to a struct is a nested block. Strings, booleans,
 // numbers, lists and maps of strings are what a field can be; one that reads
 // itself from text (a duration) is a string. A nested block with the tag `launch:"pool"` makes a service a pool.
+// A *Config with a method Check says what is wrong with its values, which is told when the plan is checked.
 func Register[C any, R runners.Runner](name string, host plan.HostRule, open func(context.Context, C, runners.Env) (R, error)) RunnerType {
 	attributes, blocks := schema(reflect.TypeFor[C]())
 	return RunnerType{
-		RunnerType: plan.RunnerType{Name: name, Attributes: attributes, Blocks: blocks, Host: host, Pool: poolBlock(reflect.TypeFor[C]())},
+		RunnerType: plan.RunnerType{
+			Name: name, Attributes: attributes, Blocks: blocks, Host: host, Pool: poolBlock(reflect.TypeFor[C]()), Check: checkConfig[C],
+		},
 		open: func(ctx context.Context, config []byte, env runners.Env) (runners.Runner, error) {
 			var c C
 			if err := json.Unmarshal(config, &c); err != nil {
@@ -43,6 +47,26 @@ func Register[C any, R runners.Runner](name string, host plan.HostRule, open fun
 			return r, nil
 		},
 	}
+}
+
+// checkConfig says what is wrong with the values of a runner block.
+func checkConfig[C any](config cty.Value) error {
+	text, err := configJSON(config)
+	if err != nil {
+		return err
+	}
+	var c C
+	err = json.Unmarshal(text, &c)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s is a %s, and must be a whole one", wrong.Field, wrong.Value)
+	}
+	if err != nil {
+		return err
+	}
+	if c, ok := any(&c).(interface{ Check() error }); ok {
+		return c.Check()
+	}
+	return nil
 }
 
 func schema(t reflect.Type) (map[string]plan.RunnerAttribute, map[string]map[string]plan.RunnerAttribute) {

@@ -71,13 +71,11 @@ type runnerBlock struct {
 	rng        hcl.Range
 	attributes map[string]*expression
 	blocks     map[string]*runnerBlock
-	blockRange hcl.Range
 }
 
 type levelBlock struct {
 	name        string
 	rng         hcl.Range
-	nameRange   hcl.Range
 	index       int // in the order of the file
 	after       []*levelBlock
 	afterSet    bool // `after` was written
@@ -113,10 +111,9 @@ type input struct {
 }
 
 type serviceBlock struct {
-	name      string
-	rng       hcl.Range
-	nameRange hcl.Range
-	level     *levelBlock
+	name  string
+	rng   hcl.Range
+	level *levelBlock
 
 	count, forEach, enabled *expression
 	runner, on, host        *expression

@@ -101,7 +101,8 @@ func newMeter() cty.Value {
 	return cty.CapsuleVal(meterCapsuleType, &meter{left: maxLoops, room: maxMade})
 }
 
-// A metered collection of a for expression charges what is gone over.
+// A metered collection of a for expression charges what is gone over. Of a sensitive one each element is marked: hcl
+// marks what the whole loop makes, and the functions in it would not know what they must not quote.
 type metered struct {
 	hclsyntax.Expression
 }
@@ -128,7 +129,7 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 		budget.left = -1
 		return cty.DynamicVal, append(diags, failure(m.Range(), "Value too large", "This collection %v.", err))
 	}
-	return value, diags
+	return markElements(value), diags
 }
 
 // A madeInLoop value: what is made in each step of a for expression is charged too.

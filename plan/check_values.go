@@ -13,8 +13,15 @@ func (s *scope) checkValues() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, r := range s.module.runnerList {
 		e := &evaluation{scope: s, check: true}
-		e.runnerConfig(r)
+		e.checkRunner(r)
 		diags = append(diags, e.diags...)
+	}
+	for _, v := range s.module.variableList {
+		for _, check := range v.validations {
+			e := &evaluation{scope: s, check: true}
+			e.message(check.message)
+			diags = append(diags, e.diags...)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +36,7 @@ func (s *scope) checkValues() hcl.Diagnostics {
 	for _, o := range s.module.outputList {
 		value, moreDiags := s.output(o, nil)
 		diags = append(diags, moreDiags...)
-		if !o.sensitive && value.HasMarkDeep(sensitiveMark) {
+		if !o.sensitive && s.level == nil && value.HasMarkDeep(sensitiveMark) { // of a level, it is the user's to show
 			diags = append(diags, failure(o.value.Range(), "Sensitive output in the open",
 				"The value of output %q depends on something sensitive. Set sensitive = true on it, so that it is masked where it is shown.", o.name))
 		}
@@ -37,11 +44,19 @@ func (s *scope) checkValues() hcl.Diagnostics {
 	return diags
 }
 
+// message checks the error_message of a validation, which is a text.
+func (e *evaluation) message(x *expression) {
+	value, ok := e.anyValue(x, cty.String)
+	if plain, _ := value.Unmark(); ok && plain.IsKnown() && plain.IsNull() {
+		e.fail(x.Range(), "Null value", "\"error_message\" says what is wrong with a value, and must not be null.")
+	}
+}
+
 // checkLevel evaluates what makes a level, with nothing known of variables and services.
 func (s *scope) checkLevel(level *levelBlock) hcl.Diagnostics {
 	e := &evaluation{scope: s, check: true}
 	e.whole(level.parallelism, "parallelism", 1, MaxServices, 0)
-	e.shapes(level.enabled, cty.Bool, "enabled")
+	e.shape(level.enabled, cty.Bool, "enabled")
 	if level.module != nil {
 		e.inputs(level)
 	}
@@ -51,15 +66,6 @@ func (s *scope) checkLevel(level *levelBlock) hcl.Diagnostics {
 		diags = append(diags, s.checkService(b, nil, firstTime)...)
 	}
 	return diags
-}
-
-// shapes checks what decides on the layout.
-func (e *evaluation) shapes(x *expression, ty cty.Type, what string) cty.Value {
-	value, ok := e.anyValue(x, ty)
-	if ok && value.ContainsMarked() {
-		e.fail(x.Range(), "Sensitive value in the open", "%q shapes the plan, which everybody may see, so it cannot depend on a sensitive value.", what)
-	}
-	return value
 }
 
 // inputs checks what a level gives its plan.
@@ -101,30 +107,26 @@ func sortedInputs(level *levelBlock) []string {
 // checkShape checks how many instances a service has, and where they run.
 func (s *scope) checkShape(b *serviceBlock) hcl.Diagnostics {
 	e := &evaluation{scope: s, in: instance{block: b}, check: true}
-	e.shapes(b.enabled, cty.Bool, "enabled")
-	e.whole(b.count, "count", 0, MaxServices, 0)
-	each := e.shapes(b.forEach, cty.DynamicPseudoType, "for_each")
-	if ty := each.Type(); b.forEach != nil && (ty.IsPrimitiveType() || ty.IsListType() || ty.IsTupleType() || ty.IsSetType() && ty.ElementType() != cty.String && ty.ElementType() != cty.DynamicPseudoType) {
-		e.fail(b.forEach.Range(), "Map or set expected", "\"for_each\" takes a map or a set of texts, and this is %s. For a list of texts write toset([...]).", typeName(ty))
-	}
-	e.shapes(b.runner, cty.DynamicPseudoType, "runner")
-	runner, ok := e.anyValue(b.runner, cty.DynamicPseudoType)
+	e.shape(b.enabled, cty.Bool, "enabled")
+	e.count(b.count)
+	e.eachKeys(b.forEach)
+	runner, ok := e.shape(b.runner, cty.DynamicPseudoType, "runner")
 	switch {
 	case b.on != nil: // its host is the other service's
 	case b.runner == nil:
 		if diag := hostMistake(s.loader.types["local"], nil, b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}
-	case ok && runner.Type() == runnerCapsule() && runner.IsKnown() && !runner.IsNull():
+	case ok && runner.Type() == runnerCapsule() && !runner.IsNull():
 		block := runner.EncapsulatedValue().(*runnerBlock)
 		if diag := hostMistake(block.runnerType, block, b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}
-	case ok && runner.Type() != runnerCapsule() && runner.Type() != cty.DynamicPseudoType:
+	case runner.Type() != runnerCapsule() && runner.Type() != cty.DynamicPseudoType:
 		e.fail(b.runner.Range(), "Runner expected", "\"runner\" takes a runner of this plan: runner = runner.TYPE.NAME.")
 	}
 	e.in.hosts = true
-	if on, ok := e.anyValue(b.on, cty.DynamicPseudoType); ok && on.Type() != serviceCapsule() && on.Type() != cty.DynamicPseudoType {
+	if on, _ := e.shape(b.on, cty.DynamicPseudoType, "on"); on.Type() != serviceCapsule() && on.Type() != cty.DynamicPseudoType {
 		e.fail(b.on.Range(), "Service expected", "\"on\" takes one service of an earlier level: on = service.NAME, or one of several: on = service.NAME[count.index].")
 	}
 	return e.diags

@@ -53,7 +53,7 @@ func quickConvert(value cty.Value, ty cty.Type) (cty.Value, error) {
 }
 
 // quickArguments makes a function convert its arguments by quickConvert, which hcl
-// would do before it calls it.
+// would do before it calls it. It is discreet, as one without collections is then.
 func quickArguments(f function.Function) function.Function {
 	params, varParam := f.Params(), f.VarParam()
 	collections := varParam != nil && varParam.Type.IsCollectionType()
@@ -61,7 +61,7 @@ func quickArguments(f function.Function) function.Function {
 		collections = collections || p.Type.IsCollectionType()
 	}
 	if !collections {
-		return f
+		return discreet(f)
 	}
 	open := func(p function.Parameter) function.Parameter {
 		p.Type, p.AllowDynamicType, p.AllowUnknown, p.AllowMarked = cty.DynamicPseudoType, true, true, true
@@ -92,16 +92,18 @@ func quickArguments(f function.Function) function.Function {
 	spec.Type = func(args []cty.Value) (cty.Type, error) {
 		converted, err := convertAll(args)
 		if err != nil {
-			return cty.NilType, err
+			return cty.NilType, withoutSensitive(err, args)
 		}
-		return f.ReturnTypeForValues(converted)
+		ty, err := f.ReturnTypeForValues(converted)
+		return ty, withoutSensitive(err, converted)
 	}
 	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		converted, err := convertAll(args)
 		if err != nil {
-			return cty.NilVal, err
+			return cty.NilVal, withoutSensitive(err, args)
 		}
-		return f.Call(converted)
+		value, err := f.Call(converted)
+		return value, withoutSensitive(err, converted)
 	}
 	return function.New(spec)
 }

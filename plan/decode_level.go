@@ -13,7 +13,7 @@ func (l *loader) decodeLevel(m *module, block *hcl.Block) hcl.Diagnostics {
 		Blocks:     []hcl.BlockHeaderSchema{{Type: "service", LabelNames: []string{"name"}}},
 	})
 	level := &levelBlock{
-		name: block.Labels[0], rng: block.DefRange, nameRange: block.LabelRanges[0],
+		name: block.Labels[0], rng: block.DefRange,
 		index: len(m.levelList), inputs: map[string]*input{}, inputsRead: true, outputsUsed: map[*outputBlock]bool{},
 	}
 	if diag := checkName("level", level.name, block.LabelRanges[0]); diag != nil {

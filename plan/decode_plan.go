@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -25,7 +24,7 @@ func planSchema() *hcl.BodySchema {
 // decodeFile adds what a file declares to the module.
 func (l *loader) decodeFile(m *module, file planBody) hcl.Diagnostics {
 	content, diags := file.body.Content(planSchema())
-	diags = inOurWords(diags, nil)
+	diags = inOurWords(diags, planSchema(), nil)
 	if !file.main {
 		for _, attr := range inOrder(content.Attributes) {
 			diags = append(diags, failure(attr.NameRange, "Attribute outside of plan.hcl", "%q says something of the plan as a whole. Move it to plan.hcl.", attr.Name))
@@ -90,7 +89,6 @@ func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
 		Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
 	})
 	v := &variableBlock{Variable: Variable{Name: block.Labels[0], Type: cty.DynamicPseudoType, Range: block.DefRange}}
-	v.decl = v
 	if diag := checkName("variable", v.Name, block.LabelRanges[0]); diag != nil {
 		return append(diags, diag)
 	}
@@ -101,7 +99,7 @@ func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
 	m.variableList = append(m.variableList, v)
 
 	if attr := content.Attributes["type"]; attr != nil {
-		ty, defaults, moreDiags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
+		ty, defaults, moreDiags := variableType(attr.Expr)
 		diags = append(diags, moreDiags...)
 		if !moreDiags.HasErrors() {
 			v.Type, v.defaults = ty, defaults
@@ -225,7 +223,7 @@ func (l *loader) decodeRunner(m *module, block *hcl.Block) hcl.Diagnostics {
 			"There is no runner type %q.%s", shorten(kind), suggest(kind, keys(l.types)))}
 	}
 	r := &runnerBlock{
-		runnerType: runnerType, name: name, rng: block.DefRange, blockRange: block.DefRange,
+		runnerType: runnerType, name: name, rng: block.DefRange,
 		attributes: map[string]*expression{}, blocks: map[string]*runnerBlock{},
 	}
 	if first := m.runners[kind+"."+name]; first != nil {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -26,8 +25,8 @@ func serviceSchema() *hcl.BodySchema {
 
 func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) hcl.Diagnostics {
 	content, diags := blockContent(block, serviceSchema())
-	b := &serviceBlock{name: block.Labels[0], rng: block.DefRange, nameRange: block.LabelRanges[0], level: level}
-	if diag := checkName("service", b.name, b.nameRange); diag != nil {
+	b := &serviceBlock{name: block.Labels[0], rng: block.DefRange, level: level}
+	if diag := checkName("service", b.name, block.LabelRanges[0]); diag != nil {
 		return append(diags, diag)
 	}
 	if first := m.services[b.name]; first != nil {
@@ -189,7 +188,7 @@ func (b *serviceBlock) decodeExports(attr *hcl.Attribute) hcl.Diagnostics {
 			diags = append(diags, diag)
 			continue
 		}
-		ty, moreDiags := typeexpr.TypeConstraint(item.expr)
+		ty, moreDiags := exportType(item.expr)
 		diags = append(diags, moreDiags...)
 		if moreDiags.HasErrors() {
 			ty = cty.DynamicPseudoType
@@ -212,7 +211,7 @@ func (l *loader) decodeExport(b *serviceBlock, block *hcl.Block) hcl.Diagnostics
 	}
 	b.exports = append(b.exports, e)
 	if attr := content.Attributes["type"]; attr != nil {
-		ty, moreDiags := typeexpr.TypeConstraint(attr.Expr)
+		ty, moreDiags := exportType(attr.Expr)
 		diags = append(diags, moreDiags...)
 		if !moreDiags.HasErrors() {
 			e.typ = ty

@@ -95,6 +95,25 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	return converted, true
 }
 
+// leftOut says whether an attribute is not there, or null, which is the same.
+func (e *evaluation) leftOut(x *expression) bool {
+	if x == nil {
+		return true
+	}
+	quiet := *e
+	quiet.diags = nil // they were told when it was evaluated for a type
+	value, ok := quiet.anyValue(x, cty.DynamicPseudoType)
+	plain, _ := value.Unmark()
+	return ok && plain.IsKnown() && plain.IsNull()
+}
+
+// notNull reports null for what a block cannot do without: there would be nothing to run, or nothing to check.
+func (e *evaluation) notNull(x *expression, what string) {
+	if x != nil && e.leftOut(x) {
+		e.fail(x.Range(), "Null value", "%q must not be null here.%s", what, e.scope.whyNull(x, e.in))
+	}
+}
+
 // notKnown says which reference of x is the reason that its value is not known.
 func (s *scope) notKnown(x *expression, in instance) *hcl.Diagnostic {
 	d := failure(x.Range(), "Value not known yet", "This value is needed now, and depends on %s.", s.reason(x, in))
@@ -170,13 +189,19 @@ func (e *evaluation) whole(x *expression, what string, least, most, otherwise in
 			"%q is shown in messages and kept, so it cannot depend on a sensitive value.", what)
 		return otherwise
 	}
-	number := value.AsBigFloat()
-	n, accuracy := number.Int64()
+	if n, ok := e.wholeNumber(x, value, what, least, most); ok {
+		return n
+	}
+	return otherwise
+}
+
+func (e *evaluation) wholeNumber(x *expression, value cty.Value, what string, least, most int) (int, bool) {
+	n, accuracy := value.AsBigFloat().Int64()
 	if accuracy != 0 || n < int64(least) || n > int64(most) {
 		e.fail(x.Range(), "Number out of range", "%q must be a whole number from %d to %d.", what, least, most)
-		return otherwise
+		return 0, false
 	}
-	return int(n)
+	return int(n), true
 }
 
 // texts is a list of texts; null elements are a mistake.
@@ -210,19 +235,20 @@ func (e *evaluation) env(x *expression) map[string]string {
 		e.envNames(x)
 		return nil
 	}
+	sensitive := value.IsMarked() // its names, too
 	value, _ = value.UnmarkDeep()
 	env := map[string]string{}
 	for it := value.ElementIterator(); it.Next(); {
 		key, element := it.Element()
-		name := key.AsString()
+		name := text{key.AsString(), sensitive}
 		if !e.envName(x, name) || element.IsNull() {
 			continue
 		}
 		if strings.ContainsRune(element.AsString(), 0) {
-			e.fail(x.Range(), "NUL byte in a text", "The value of %s contains a NUL byte, which no program can be given.", name)
+			e.fail(x.Range(), "NUL byte in a text", "The value of %s contains a NUL byte, which no program can be given.", name.shown())
 			continue
 		}
-		env[name] = element.AsString()
+		env[name.value] = element.AsString()
 	}
 	return env
 }
@@ -244,23 +270,23 @@ func (e *evaluation) envNames(x *expression) {
 			}
 		}
 		if name != "" {
-			e.envName(x, name)
+			e.envName(x, text{value: name})
 		}
 	}
 }
 
-func (e *evaluation) envName(x *expression, name string) bool {
-	valid := name != ""
-	for i, r := range name {
+func (e *evaluation) envName(x *expression, name text) bool {
+	valid := name.value != ""
+	for i, r := range name.value {
 		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		valid = valid && (letter || i > 0 && r >= '0' && r <= '9')
 	}
 	switch {
 	case !valid:
 		e.fail(x.Range(), "Invalid environment name",
-			"%q cannot be the name of an environment variable: use letters, digits and _, not beginning with a digit.", shorten(name))
-	case strings.HasPrefix(name, "LAUNCH_"):
-		e.fail(x.Range(), "Reserved environment name", "%s: names that begin with LAUNCH_ are set by launch itself.", shorten(name))
+			"%q cannot be the name of an environment variable: use letters, digits and _, not beginning with a digit.", shorten(name.shown()))
+	case strings.HasPrefix(name.value, "LAUNCH_"):
+		e.fail(x.Range(), "Reserved environment name", "%s: names that begin with LAUNCH_ are set by launch itself.", shorten(name.shown()))
 		return false
 	}
 	return valid

@@ -2,8 +2,6 @@ package plan
 
 import (
 	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -139,21 +137,9 @@ func (s *scope) change(c *cell) {
 // decide evaluates what the layout depends on. It must be known ahead, and no secret.
 func (x *expansion) decide(s *scope, e *expression, in instance, ty cty.Type, what string) (cty.Value, bool) {
 	ev := &evaluation{scope: s, in: in}
-	value, ok := ev.anyValue(e, ty)
+	value, ok := ev.shape(e, ty, what)
 	x.diags = append(x.diags, ev.diags...)
-	switch {
-	case !ok:
-		return value, false
-	case value.ContainsMarked():
-		x.fail(e.Range(), "Sensitive value in the open", "%q shapes the plan, which everybody may see, so it cannot depend on a sensitive value.", what)
-	case !value.IsKnown() || value.Type() != cty.DynamicPseudoType && value.Type().IsPrimitiveType() && !value.IsWhollyKnown():
-		x.fail(e.Range(), "Value not known ahead", "%q must be known before anything is started, and depends on %s.", what, s.reason(e, in))
-	case value.IsNull() && what != "runner":
-		x.fail(e.Range(), "Null value", "%q must not be null.", what)
-	default:
-		return value, true
-	}
-	return value, false
+	return value, ok
 }
 
 // enabled says whether a level or service is there. One whose mistake was reported counts as there.
@@ -207,71 +193,23 @@ func (x *expansion) service(s *scope, b *serviceBlock, level *Level) {
 
 // instances gives the index of each instance of a service.
 func (x *expansion) instances(s *scope, g *group) ([]string, bool) {
-	b := g.block
-	switch {
+	e := &evaluation{scope: s}
+	defer func() { x.diags = append(x.diags, e.diags...) }()
+	switch b := g.block; {
 	case b.count != nil:
-		value, ok := x.decide(s, b.count, instance{}, cty.Number, "count")
-		if !ok {
-			return nil, false
-		}
-		n, accuracy := value.AsBigFloat().Int64()
-		if accuracy != 0 || n < 0 || n > MaxServices {
-			x.fail(b.count.Range(), "Number out of range", "\"count\" must be a whole number from 0 to %d.", MaxServices)
-			return nil, false
-		}
+		n, ok := e.count(b.count)
 		keys := make([]string, n)
 		for i := range keys {
 			keys[i] = strconv.Itoa(i)
 		}
-		return keys, true
+		return keys, ok
 	case b.forEach != nil:
-		return x.eachKeys(s, g)
+		keys, elements, ok := e.eachKeys(b.forEach)
+		g.values = elements
+		return keys, ok
 	default:
 		return []string{""}, true
 	}
-}
-
-// eachKeys takes for_each apart: a map or object, or a set of texts.
-func (x *expansion) eachKeys(s *scope, g *group) ([]string, bool) {
-	e := g.block.forEach
-	value, ok := x.decide(s, e, instance{}, cty.DynamicPseudoType, "for_each")
-	if !ok {
-		return nil, false
-	}
-	ty := value.Type()
-	isSet := ty.IsSetType() && ty.ElementType() == cty.String
-	if !isSet && !ty.IsMapType() && !ty.IsObjectType() {
-		x.fail(e.Range(), "Map or set expected", "\"for_each\" takes a map or a set of texts, and this is %s. For a list of texts write toset([...]).", typeName(ty))
-		return nil, false
-	}
-	if isSet && !value.IsWhollyKnown() {
-		x.fail(e.Range(), "Value not known ahead", "\"for_each\" must be known before anything is started, and depends on %s.", s.reason(e, instance{}))
-		return nil, false
-	}
-	if value.LengthInt() > MaxServices {
-		x.fail(e.Range(), "Too many services", "\"for_each\" has more than %d elements.", MaxServices)
-		return nil, false
-	}
-	var keys []string
-	for it := value.ElementIterator(); it.Next(); {
-		key, element := it.Element()
-		if isSet {
-			key = element
-		}
-		if key.IsNull() || !validKey(key.AsString()) {
-			x.fail(e.Range(), "Invalid key", "A key of \"for_each\" becomes part of a service's address: it must be a text of 1 to %d characters without brackets, quotes, spaces or control characters.", maxName)
-			return nil, false
-		}
-		keys = append(keys, key.AsString())
-		g.values = append(g.values, element)
-	}
-	return keys, true
-}
-
-func validKey(key string) bool {
-	return key != "" && len(key) <= maxName && !strings.ContainsFunc(key, func(r rune) bool {
-		return !unicode.IsPrint(r) || unicode.IsSpace(r) || strings.ContainsRune("[]\"'", r)
-	})
 }
 
 // checkLaidOut evaluates all of a scope once more, now that its variables are known.

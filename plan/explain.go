@@ -22,12 +22,20 @@ func (s *scope) explainLocked(x *expression, in instance, diags hcl.Diagnostics)
 		if strings.HasPrefix(d.Summary, "Attempt to ") && strings.HasSuffix(d.Summary, " null value") {
 			s.explainNull(x, d)
 		}
-		d.Detail = strings.NewReplacer("..", ".", "?.", "?").Replace(d.Detail)
+		d.Detail = oneStop(d.Detail)
 		if strings.Contains(d.Detail, "null") {
 			d.Detail += s.whyNullLocked(x, in)
 		}
 	}
 	return s.scrub(diags)
+}
+
+// oneStop ends a message with one stop: hcl adds one to what functions say.
+func oneStop(message string) string {
+	if strings.HasSuffix(message, "?.") || strings.HasSuffix(message, "..") && !strings.HasSuffix(message, "...") {
+		return strings.TrimSuffix(message, ".")
+	}
+	return message
 }
 
 // explainNull says which service or level is null because it is left out.

@@ -175,11 +175,13 @@ func (f *planFiles) walk(name string) ([]string, error) {
 	return names, nil
 }
 
+var errNoFile = errors.New("it does not exist")
+
 // plainPathError leaves out the operation and the path, which the message around it gives.
 func plainPathError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("it does not exist")
+		return errNoFile
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("it may not be read")
 	}

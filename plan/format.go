@@ -9,6 +9,9 @@ import (
 // Format gives a plan file its usual layout. A file that cannot be parsed is left
 // alone, and the diagnostics say why.
 func Format(filename string, src []byte) ([]byte, hcl.Diagnostics) {
+	if diags := checkEncoding(src, filename); diags.HasErrors() {
+		return src, diags
+	}
 	if diags := checkNesting(src, filename); diags.HasErrors() {
 		return src, diags
 	}

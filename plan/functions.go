@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -33,9 +34,9 @@ func (l *loader) commonFunctions() map[string]function.Function {
 		"endswith":    textTest(strings.HasSuffix, "suffix"),
 		"strcontains": textTest(strings.Contains, "part"),
 
-		"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
+		"chunklist": stdlib.ChunklistFunc, "coalesce": coalesceFunc(), "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": distinctFunc(), "element": stdlib.ElementFunc,
-		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": lookupFunc(),
+		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": stdlib.LookupFunc,
 		"merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
 		"setintersection": stdlib.SetIntersectionFunc, "setproduct": bounded(setProductFunc()), "setsubtract": stdlib.SetSubtractFunc,
 		"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sum": sumFunc(), "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
@@ -55,7 +56,9 @@ func (l *loader) commonFunctions() map[string]function.Function {
 	maps.Copy(fs, networkFunctions())
 	maps.Copy(fs, l.machineFunctions())
 	for name, f := range fs {
-		fs[name] = quickArguments(f)
+		if name != "try" && name != "can" { // they take expressions, and what these say is discreet
+			fs[name] = quickArguments(f)
+		}
 	}
 	return fs
 }
@@ -123,11 +126,11 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 			return "", err
 		}
 		if !utf8.Valid(content) {
-			return "", fmt.Errorf("%s is not UTF-8 text: use filebase64, or \"source\" of a file block", shorten(name))
+			return "", fmt.Errorf("%q is not UTF-8 text: use filebase64, or \"source\" of a file block", shorten(name))
 		}
 		return string(content), nil
 	}
-	return map[string]function.Function{
+	fs := map[string]function.Function{
 		"file": textFunc(readText),
 		"filebase64": textFunc(func(name string) (string, error) {
 			content, err := l.readValue(files, name)
@@ -141,22 +144,36 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 			Params: []function.Parameter{{Name: "path", Type: cty.String}},
 			Type:   function.StaticReturnType(cty.Bool),
 			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				_, err := files.file(args[0].AsString())
-				return cty.BoolVal(err == nil), nil
+				name := args[0].AsString()
+				info, err := files.stat(name)
+				if errors.Is(err, errNoFile) || err == nil && !info.Mode().IsRegular() {
+					return cty.False, nil
+				}
+				if err == nil {
+					_, err = files.file(name) // it counts as read, so that a resumed run finds it
+				}
+				if err != nil {
+					return cty.NilVal, fmt.Errorf("cannot look at %q of the plan in %s: %w", shorten(name), files.dir, err)
+				}
+				return cty.True, nil
 			},
 		}),
 		"fileset":      l.fileSetFunc(files),
 		"templatefile": l.templateFileFunc(files, readText),
 	}
+	for name, f := range fs {
+		fs[name] = discreet(f)
+	}
+	return fs
 }
 
 func (l *loader) readValue(files *planFiles, name string) ([]byte, error) {
 	file, err := files.file(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s of the plan in %s: %w", shorten(name), files.dir, err)
+		return nil, fmt.Errorf("cannot read %q of the plan in %s: %w", shorten(name), files.dir, err)
 	}
 	if len(file.content) > maxFileValue {
-		return nil, fmt.Errorf("%s is larger than %d MiB: send it with \"source\" of a file block", shorten(name), maxFileValue>>20)
+		return nil, fmt.Errorf("%q is larger than %d MiB: send it with \"source\" of a file block", shorten(name), maxFileValue>>20)
 	}
 	return file.content, nil
 }
@@ -168,21 +185,20 @@ func (l *loader) fileSetFunc(files *planFiles) function.Function {
 		Type:   function.StaticReturnType(cty.Set(cty.String)),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			dir, pattern := args[0].AsString(), args[1].AsString()
+			if err := checkPattern(pattern); err != nil {
+				return cty.NilVal, function.NewArgError(1, err)
+			}
 			names, err := files.walk(dir)
 			if err != nil {
-				return cty.NilVal, fmt.Errorf("cannot list %s of the plan: %w", shorten(dir), err)
+				return cty.NilVal, fmt.Errorf("cannot list %q of the plan in %s: %w", shorten(dir), files.dir, err)
 			}
 			var found []cty.Value
 			for _, name := range names {
-				matched, err := matchPath(pattern, name)
-				if err != nil {
-					return cty.NilVal, fmt.Errorf("%q is not a pattern", shorten(pattern))
-				}
-				if !matched {
+				if !matchPath(pattern, name) {
 					continue
 				}
 				if _, err := files.file(path.Join(dir, name)); err != nil {
-					return cty.NilVal, fmt.Errorf("cannot read %s of the plan: %w", shorten(name), err)
+					return cty.NilVal, fmt.Errorf("cannot read %q of the plan in %s: %w", shorten(path.Join(dir, name)), files.dir, err)
 				}
 				found = append(found, cty.StringVal(name))
 			}
@@ -194,23 +210,52 @@ func (l *loader) fileSetFunc(files *planFiles) function.Function {
 	})
 }
 
-// matchPath is path.Match where a leading "**/" stands for any directories.
-func matchPath(pattern, name string) (bool, error) {
-	rest, anywhere := strings.CutPrefix(pattern, "**/")
-	if !anywhere {
-		return path.Match(pattern, name)
+// checkPattern refuses what matches nothing, which a plan would take for an answer.
+func checkPattern(pattern string) error {
+	if strings.ContainsAny(pattern, "{}") {
+		return fmt.Errorf("%q has braces, which stand for themselves: join several patterns with setunion(fileset(...), fileset(...))", shorten(pattern))
 	}
-	for {
-		matched, err := path.Match(rest, name)
-		if matched || err != nil {
-			return matched, err
-		}
-		_, after, ok := strings.Cut(name, "/")
-		if !ok {
-			return false, nil
-		}
-		name = after
+	if strings.Count(pattern, "**") > maxAnywhere {
+		return fmt.Errorf("%q has \"**\" more than %d times", shorten(pattern), maxAnywhere)
 	}
+	for part := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(part, ""); err != nil {
+			return fmt.Errorf("%q is not a pattern", shorten(pattern))
+		}
+		if part == ".." {
+			return fmt.Errorf("%q leads out of the directory", shorten(pattern))
+		}
+	}
+	return nil
+}
+
+// maxAnywhere is how many "**" a pattern may have: each one multiplies what there is to try.
+const maxAnywhere = 4
+
+// matchPath is path.Match where "**" stands for any directories, none included, and at the end for all that is below.
+func matchPath(pattern, name string) bool {
+	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
+}
+
+func matchParts(patterns, names []string) bool {
+	switch {
+	case len(patterns) == 0:
+		return len(names) == 0
+	case patterns[0] != "**":
+		if len(names) == 0 {
+			return false
+		}
+		matched, err := path.Match(patterns[0], names[0])
+		return matched && err == nil && matchParts(patterns[1:], names[1:])
+	case len(patterns) == 1:
+		return true
+	}
+	for i := range names {
+		if matchParts(patterns[1:], names[i:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // templateFileFunc renders a template of the plan. It sees the variables it is given, nothing else.

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"net/netip"
 	"strconv"
 
@@ -22,7 +23,10 @@ func networkFunctions() map[string]function.Function {
 				if err != nil {
 					return cty.NilVal, function.NewArgErrorf(0, "not a range of addresses, such as 10.0.0.0/16")
 				}
-				n, _ := args[1].AsBigFloat().Int64()
+				n, err := wholeArgument(args, 1)
+				if err != nil {
+					return cty.NilVal, err
+				}
 				address, err := hostInPrefix(prefix, n)
 				if err != nil {
 					return cty.NilVal, function.NewArgError(1, err)
@@ -49,8 +53,14 @@ func networkFunctions() map[string]function.Function {
 				if err != nil {
 					return cty.NilVal, function.NewArgErrorf(0, "not a range of addresses, such as 10.0.0.0/16")
 				}
-				bits, _ := args[1].AsBigFloat().Int64()
-				number, _ := args[2].AsBigFloat().Int64()
+				bits, err := wholeArgument(args, 1)
+				if err != nil {
+					return cty.NilVal, err
+				}
+				number, err := wholeArgument(args, 2)
+				if err != nil {
+					return cty.NilVal, err
+				}
 				subnet, err := subnetOf(prefix, bits, number)
 				if err != nil {
 					return cty.NilVal, err
@@ -59,6 +69,14 @@ func networkFunctions() map[string]function.Function {
 			},
 		}),
 	}
+}
+
+func wholeArgument(args []cty.Value, i int) (int64, error) {
+	n, accuracy := args[i].AsBigFloat().Int64()
+	if accuracy != big.Exact {
+		return 0, function.NewArgErrorf(i, "not a whole number below 2^63")
+	}
+	return n, nil
 }
 
 // hostInPrefix is the nth address of a range; negative numbers count from its end.

@@ -220,9 +220,26 @@ func lengthFunc() function.Function {
 	})
 }
 
-// lookupFunc is cty's, with the default optional.
-func lookupFunc() function.Function {
-	return stdlib.LookupFunc
+// coalesceFunc is cty's, which takes an empty text for a value: a variable of the environment can be set to nothing.
+func coalesceFunc() function.Function {
+	return function.New(&function.Spec{
+		VarParam: stdlib.CoalesceFunc.VarParam(),
+		Type:     stdlib.CoalesceFunc.ReturnTypeForValues,
+		Impl: func(args []cty.Value, ty cty.Type) (cty.Value, error) {
+			for _, arg := range args {
+				value, err := convert.Convert(arg, ty)
+				switch {
+				case err != nil:
+					return cty.NilVal, err
+				case !value.IsKnown():
+					return cty.UnknownVal(ty), nil
+				case !value.IsNull() && (value.Type() != cty.String || value.AsString() != ""):
+					return value, nil
+				}
+			}
+			return cty.NilVal, errors.New("all of them are null or empty texts")
+		},
+	})
 }
 
 // indexOfFunc finds the place of an element in a list.
@@ -328,35 +345,6 @@ func truthFunc(all bool) function.Function {
 				return cty.UnknownVal(cty.Bool), nil
 			}
 			return cty.BoolVal(all), nil
-		},
-	})
-}
-
-func sensitiveFunc() function.Function {
-	return markFunc(func(v cty.Value) cty.Value { return v.Mark(sensitiveMark) })
-}
-
-func nonsensitiveFunc() function.Function {
-	return markFunc(func(v cty.Value) cty.Value { v, _ = v.UnmarkDeep(); return v })
-}
-
-func markFunc(change func(cty.Value) cty.Value) function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
-		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
-		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return change(args[0]), nil },
-	})
-}
-
-func isSensitiveFunc() function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
-		Type:   function.StaticReturnType(cty.Bool),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			if !args[0].IsWhollyKnown() && !args[0].HasMarkDeep(sensitiveMark) {
-				return cty.UnknownVal(cty.Bool), nil
-			}
-			return cty.BoolVal(args[0].HasMarkDeep(sensitiveMark)), nil
 		},
 	})
 }

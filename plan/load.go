@@ -265,7 +265,7 @@ func checkEncoding(src []byte, shown string) hcl.Diagnostics {
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError,
 			Summary:  "Not UTF-8",
-			Detail:   fmt.Sprintf("The file %s is not text in UTF-8, the encoding of plans. Save it in UTF-8.", shown),
+			Detail:   fmt.Sprintf("The file %s is not text in UTF-8. Save it in that encoding.", shown),
 			Subject:  &hcl.Range{Filename: shown, Start: pos, End: pos},
 		}}
 	}

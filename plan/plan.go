@@ -39,6 +39,8 @@ type RunnerType struct {
 	Attributes map[string]RunnerAttribute
 	// Blocks may be given once each within the runner block.
 	Blocks map[string]map[string]RunnerAttribute
+	// Check says what is wrong with the values of a runner block, once all of them are known. nil: nothing ever is.
+	Check func(config cty.Value) error
 	// Host says whether a service on this runner has a `host`.
 	Host HostRule
 	// Pool names the block with which a service is a group of machines that EC2, say, looks after: none of them
@@ -79,8 +81,6 @@ type Variable struct {
 	Description string
 	Sensitive   bool
 	Range       hcl.Range
-
-	decl *variableBlock
 }
 
 // Sources returns the files that were read, for rendering diagnostics.

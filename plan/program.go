@@ -30,7 +30,7 @@ func (e *evaluation) program(b *programBlock) *Program {
 		p.User = user
 	}
 	args, argsKnown := e.texts(b.args)
-	argsKnown = argsKnown || b.args == nil
+	argsKnown = argsKnown || e.leftOut(b.args)
 	switch {
 	case b.program != nil:
 		e.planProgram(b, p, args, &argsKnown)
@@ -38,6 +38,9 @@ func (e *evaluation) program(b *programBlock) *Program {
 		e.scriptProgram(b, p, args, &argsKnown)
 	case b.command != nil:
 		args, argsKnown = e.texts(b.command)
+		if !argsKnown {
+			e.notNull(b.command, "command")
+		}
 		if argsKnown && (len(args) == 0 || args[0].value == "") {
 			e.fail(b.command.Range(), "Empty command", "\"command\" must name a program: command = [\"program\", \"argument\"].")
 		}
@@ -58,6 +61,7 @@ var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$`)
 func (e *evaluation) planProgram(b *programBlock, p *Program, args []text, known *bool) {
 	name, ok := e.plainText(b.program, "program")
 	if !ok {
+		e.notNull(b.program, "program")
 		*known = false
 		return
 	}
@@ -74,10 +78,12 @@ func (e *evaluation) planProgram(b *programBlock, p *Program, args []text, known
 func (e *evaluation) scriptProgram(b *programBlock, p *Program, args []text, known *bool) {
 	script, ok := e.text(b.script)
 	if !ok {
+		e.notNull(b.script, "script")
 		*known = false
 		return
 	}
-	p.Payload = e.scope.loader.payloads.script(script.value)
+	// A plan file with the line ends of Windows gives its texts to a shell that takes the \r for a part of each word.
+	p.Payload = e.scope.loader.payloads.script(strings.ReplaceAll(script.value, "\r\n", "\n"))
 	shown := script.shown()
 	if first, _, more := strings.Cut(strings.TrimSpace(shown), "\n"); more {
 		shown = first + " …"
@@ -175,6 +181,7 @@ func (e *evaluation) probe(b *probeBlock) *Probe {
 func (e *evaluation) tcpProbe(b *probeBlock, p *Probe) bool {
 	address, ok := e.text(b.tcp)
 	if !ok {
+		e.notNull(b.tcp, "tcp")
 		return false
 	}
 	host, port, err := net.SplitHostPort(address.value)
@@ -196,6 +203,7 @@ func (e *evaluation) httpProbe(b *httpBlock, p *Probe) bool {
 	}
 	address, ok := e.text(b.url)
 	if !ok {
+		e.notNull(b.url, "url")
 		return false
 	}
 	u, err := url.Parse(address.value)
@@ -205,12 +213,13 @@ func (e *evaluation) httpProbe(b *httpBlock, p *Probe) bool {
 	}
 	p.HTTP.URL = address.value
 	p.Display = "http " + address.shown()
-	return bodyKnown || b.body == nil
+	return bodyKnown || e.leftOut(b.body)
 }
 
 func (e *evaluation) logProbe(b *probeBlock, p *Probe) bool {
 	pattern, ok := e.text(b.log)
 	if !ok {
+		e.notNull(b.log, "log")
 		return false
 	}
 	if p.Log = e.pattern(b.log, pattern); p.Log != nil {

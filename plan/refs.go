@@ -17,9 +17,8 @@ type expression struct {
 
 // A reference is what an expression says of something outside of it: var.x, service.web[0].address.
 type reference struct {
-	root      string // "var", "service", ...
-	name      string // "x", "web"; "" where there is none
-	nameRange hcl.Range
+	root      string        // "var", "service", ...
+	name      string        // "x", "web"; "" where there is none
 	rest      hcl.Traversal // what comes after the name
 	traversal hcl.Traversal
 }
@@ -70,10 +69,10 @@ func newReference(traversal hcl.Traversal) *reference {
 	}
 	switch step := traversal[1].(type) {
 	case hcl.TraverseAttr:
-		ref.name, ref.nameRange = step.Name, step.SrcRange
+		ref.name = step.Name
 	case hcl.TraverseIndex:
 		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
-			ref.name, ref.nameRange = step.Key.AsString(), step.SrcRange
+			ref.name = step.Key.AsString()
 		}
 	}
 	ref.rest = traversal[2:]
@@ -81,7 +80,6 @@ func newReference(traversal hcl.Traversal) *reference {
 		// runner.TYPE.NAME: both steps together are the name.
 		if step, ok := traversal[2].(hcl.TraverseAttr); ok {
 			ref.name += "." + step.Name
-			ref.nameRange = hcl.RangeBetween(ref.nameRange, step.SrcRange)
 			ref.rest = traversal[3:]
 		}
 	}

@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/zclconf/go-cty/cty"
+import (
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+)
 
 // runner evaluates a runner block, once for each scope.
 func (x *expansion) runner(s *scope, b *runnerBlock) *Runner {
@@ -13,6 +17,34 @@ func (x *expansion) runner(s *scope, b *runnerBlock) *Runner {
 	s.runners[b] = r
 	return r
 }
+
+// checkRunner checks the values of a runner block: each one by itself, and what the runner says of all of them. A run
+// that exists was checked when it was booted.
+func (e *evaluation) checkRunner(b *runnerBlock) {
+	config := e.runnerConfig(b)
+	later := e.scope.tree != nil && e.scope.tree.in.Later
+	if b.runnerType.Check == nil || later || e.failed() || !e.known(b) {
+		return
+	}
+	if err := b.runnerType.Check(config); err != nil {
+		e.fail(b.rng, "Invalid runner", "The runner %s.%s cannot be used: %s.", b.runnerType.Name, b.name, e.scope.withoutSecrets(oneLine(err)))
+	}
+}
+
+// known says whether every value of a runner block is.
+func (e *evaluation) known(b *runnerBlock) bool {
+	for _, block := range append([]*runnerBlock{b}, values(b.blocks)...) {
+		for _, x := range block.attributes {
+			if value, ok := e.anyValue(x, cty.DynamicPseudoType); !ok || !value.IsWhollyKnown() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// oneLine joins the lines of an error that is made of several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func (e *evaluation) runnerConfig(b *runnerBlock) cty.Value {
 	values := e.runnerAttributes(b, b.runnerType.Attributes)

@@ -3,10 +3,12 @@ package plan
 import (
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -164,14 +166,92 @@ func (s *scope) keepSecrets(ctx *hcl.EvalContext, value cty.Value) {
 // scrub takes secrets out of what hcl and functions say of a mistake: some quote
 // their arguments. mu is held.
 func (s *scope) scrub(diags hcl.Diagnostics) hcl.Diagnostics {
-	if s.tree == nil || len(s.tree.secrets.strings) == 0 {
-		return diags
-	}
 	for _, d := range diags {
-		d.Summary, d.Detail = s.scrubText(d.Summary), s.scrubText(d.Detail)
-		d.EvalContext = nil
+		quoted := quotedBy(d)
+		if s.tree != nil {
+			quoted = append(quoted, s.tree.secrets.list()...)
+		}
+		d.Summary, d.Detail = hide(d.Summary, quoted), hide(d.Detail, quoted)
+		if len(quoted) > 0 || sensitiveContext(d.EvalContext) {
+			d.EvalContext = nil // whose values are shown with the message
+		}
 	}
 	return diags
+}
+
+// quotedBy are the sensitive texts in the value that a mistake is about: the argument of a function, a key that is there
+// twice. In a loop over something sensitive that is each text: what hcl takes out of a set is not marked, nor is a key.
+func quotedBy(d *hcl.Diagnostic) []string {
+	if d.Expression == nil || d.EvalContext == nil {
+		return nil
+	}
+	inLoop := d.EvalContext.Parent() != nil && sensitiveContext(d.EvalContext)
+	about := []hcl.Expression{d.Expression}
+	if call, ok := d.Expression.(*hclsyntax.FunctionCallExpr); ok {
+		for _, arg := range call.Args {
+			about = append(about, arg)
+		}
+	}
+	var quoted []string
+	for _, x := range about {
+		value, diags := x.Value(d.EvalContext)
+		if diags.HasErrors() {
+			continue
+		}
+		if inLoop {
+			value = value.Mark(sensitiveMark)
+		}
+		quoted = append(quoted, sensitiveTexts(value)...)
+	}
+	return quoted
+}
+
+// sensitiveContext says whether something sensitive can be seen from where an expression stands: what a for expression
+// takes out of a sensitive list is not marked itself.
+func sensitiveContext(ctx *hcl.EvalContext) bool {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		for _, value := range ctx.Variables {
+			if value.ContainsMarked() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sensitiveTexts are those in the sensitive parts of values, however short, and the names there.
+func sensitiveTexts(values ...cty.Value) []string {
+	var texts []string
+	var set secretSet
+	for _, value := range values {
+		set.walk(value, false, func(text string) { texts = append(texts, text) })
+		_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
+			if ty := v.Type(); v.IsMarked() && v.IsKnown() && !v.IsNull() && (ty.IsMapType() || ty.IsObjectType()) {
+				plain, _ := v.Unmark()
+				texts = append(texts, keys(plain.AsValueMap())...)
+			}
+			return true, nil
+		})
+	}
+	return texts
+}
+
+// hide takes secrets out of a message, which may quote them, cut them short, or both. Of those that stand in many other
+// texts only what is quoted is taken.
+func hide(message string, secrets []string) string {
+	sort.SliceStable(secrets, func(i, j int) bool { return len(secrets[i]) > len(secrets[j]) })
+	for _, secret := range secrets {
+		for _, shown := range []string{secret, shorten(secret)} {
+			quoted := strconv.Quote(shown)
+			if len(secret) < MinSecret {
+				message = strings.ReplaceAll(message, quoted, `"(sensitive)"`)
+				continue
+			}
+			message = strings.ReplaceAll(message, shown, "(sensitive)")
+			message = strings.ReplaceAll(message, quoted[1:len(quoted)-1], "(sensitive)")
+		}
+	}
+	return message
 }
 
 // withoutSecrets is scrubText for those who do not hold mu.
@@ -186,8 +266,5 @@ func (s *scope) scrubText(text string) string {
 	if s.tree == nil {
 		return text
 	}
-	for _, secret := range s.tree.secrets.list() {
-		text = strings.ReplaceAll(text, secret, "(sensitive)")
-	}
-	return text
+	return hide(text, s.tree.secrets.list())
 }

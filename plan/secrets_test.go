@@ -2,9 +2,9 @@ package plan
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
-	"os"
-	"path/filepath"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +14,6 @@ import (
 )
 
 const secretPlan = `
-variable "password" {
-  type      = string
-  sensitive = true
-}
 locals {
   url = "db://user:${var.password}@host"
 }
@@ -46,7 +42,7 @@ output "url" {
 `
 
 func TestSecrets(t *testing.T) {
-	tree := expand(t, secretPlan, map[string]string{"password": "hunter22"}, nil)
+	tree := expand(t, secretVariables("password")+secretPlan, map[string]string{"password": "hunter22"}, nil)
 	db := tree.Services[0]
 	prepared, diags := db.Prepare()
 	if diags.HasErrors() {
@@ -100,17 +96,18 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// secretVariables declares sensitive texts.
+func secretVariables(names ...string) string {
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "variable %q {\n  type      = string\n  sensitive = true\n}\n", name)
+	}
+	return b.String()
+}
+
 // What is a secret in a secret of several lines: each line of a key, and none of a file that was made with one.
 func TestSecretLines(t *testing.T) {
-	tree := expand(t, `
-variable "key" {
-  type      = string
-  sensitive = true
-}
-variable "password" {
-  type      = string
-  sensitive = true
-}
+	tree := expand(t, secretVariables("key", "password")+`
 level "one" {
   service "s" {
     boot {
@@ -151,30 +148,13 @@ level "one" {
 
 // Whoever gives a secret that is not masked is told so.
 func TestShortSecret(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "plan.hcl"), []byte(`
-variable "pin" {
-  type      = string
-  sensitive = true
-  default   = "123"
-}
-variable "none" {
-  type      = string
-  sensitive = true
-  default   = ""
-}
+	p := load(t, secretVariables("pin", "none")+`
 output "all" {
   value     = [var.pin, var.none]
   sensitive = true
 }
-`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, diags := Load(dir, Options{})
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	_, diags = p.Expand(Inputs{})
+`, nil)
+	_, diags := p.Expand(Inputs{Variables: map[string]Given{"pin": {Raw: "123"}, "none": {Raw: ""}}})
 	if len(diags) != 1 || diags[0].Severity != hcl.DiagWarning || !strings.Contains(diags[0].Detail, "var.pin has fewer than 4") || strings.Contains(diags[0].Detail, "123") {
 		t.Errorf("diagnostics %v; want a warning of var.pin", diags)
 	}
@@ -199,201 +179,104 @@ level "one" {
 	}
 }
 
-// A function that quotes its arguments in an error does not tell secrets.
+// Nothing that is said of a mistake tells a secret: neither as it was given, nor what was made of it, cut short or escaped,
+// nor the values that hcl shows with a message.
 func TestSecretsInMessages(t *testing.T) {
-	for _, x := range []string{`tonumber(var.p)`, `parseint(var.p, 10)`, `jsondecode(var.p)`, `file(var.p)`, `regex(var.p, "x")`, `{ a = 1 }[var.p]`, `cidrhost(var.p, 1)`} {
-		p := load(t, `
-variable "p" {
-  type      = string
+	long := strings.Repeat("hunter22", 12)
+	for _, x := range []string{
+		`tonumber(var.p)`, `parseint(var.p, 10)`, `jsondecode(var.p)`, `file(var.p)`, `regex(var.p, "x")`, `{ a = 1 }[var.p]`, `cidrhost(var.p, 1)`,
+		`tonumber(upper(var.p))`, `tonumber("${var.pin}")`, `file("dir/${var.long}")`, `executable(base64encode(var.p))`, `tonumber(var.escaped)`,
+		`{ for x in ["a", "a"] : upper(var.p) => x }`, `[for x in var.list : tonumber(upper(x))]`, `[for k, x in var.map : tonumber(upper(k))]`,
+		`[for x in toset(var.list) : tonumber(upper(x))]`, `"%{ for x in toset(var.list) }${tonumber(upper(x))}%{ endfor }"`, `[for x in var.pins : x + 1]`,
+		`try(tonumber(upper(var.p)), file(var.long))`, `templatefile("number.tmpl", { x = upper(var.p) })`,
+		`templatefile("number.tmpl", { (upper(var.p)) = 1 })`, `tonumber(upper(keys(var.map)[0]))`,
+	} {
+		p := load(t, secretVariables("p", "pin", "long", "escaped")+`
+variable "list" {
+  type      = list(string)
+  sensitive = true
+}
+variable "pins" {
+  type      = list(string)
+  sensitive = true
+}
+variable "map" {
+  type      = map(string)
   sensitive = true
 }
 output "x" {
   value     = `+x+`
   sensitive = true
 }
-`, nil)
-		_, diags := p.Expand(Inputs{Variables: map[string]Given{"p": {Raw: "(hunter22", From: "--var"}}})
+`, map[string]string{"main/number.tmpl": "${tonumber(x)}"})
+		given := map[string]Given{}
+		for name, raw := range map[string]string{
+			"p": "(hunter22", "pin": "h2r", "long": long, "escaped": "hunter22\"\\\n",
+			"list": `["hunter22"]`, "map": `{ "hunter22" = "hunter22" }`, "pins": `["h2r"]`,
+		} {
+			given[name] = Given{Raw: raw, From: "--var"}
+		}
+		_, diags := p.Expand(Inputs{Variables: given})
 		if !diags.HasErrors() {
 			t.Errorf("%s gives no error", x)
 		}
 		for _, d := range diags {
-			if strings.Contains(d.Summary+d.Detail, "hunter22") {
-				t.Errorf("%s: the message tells the secret: %s", x, d.Detail)
+			var shown strings.Builder
+			if err := hcl.NewDiagnosticTextWriter(&shown, nil, 0, false).WriteDiagnostic(d); err != nil {
+				t.Fatal(err)
+			}
+			for _, secret := range []string{"hunter22", "(HUNTER22", base64.StdEncoding.EncodeToString([]byte("(hunter22")), "h2r"} {
+				if strings.Contains(strings.ToLower(shown.String()), strings.ToLower(secret)) {
+					t.Errorf("%s: the message tells the secret: %s", x, shown.String())
+				}
 			}
 		}
 	}
 }
 
-// TestSecretFromTheEnvironment: a run does not keep it, so later commands ask for it, and do without where they can.
-func TestSecretFromTheEnvironment(t *testing.T) {
-	main := `
-variable "home" {
-  default   = env("HOME")
-  sensitive = true
-  validation {
-    condition     = var.home != null
-    error_message = "A home is needed."
-  }
-}
+// The name of an environment variable can be made of a secret, too.
+func TestSecretNameInEnvironment(t *testing.T) {
+	p := load(t, secretVariables("name")+`
 level "one" {
-  service "a" {
-    boot { command = ["a", var.home] }
-    terminate { command = ["end"] }
-  }
-}
-`
-	captured := expand(t, main, nil, nil).Captured()
-	if diff := cmp.Diff([]string{"home"}, captured.Sensitive); diff != "" || len(captured.Env) > 0 {
-		t.Errorf("captured %+v, want home to be withheld", captured)
-	}
-	options := testOptions(append(commonFiles(), SnapshotFile{Dir: "/plans/main", Path: "plan.hcl", Mode: 0o644, Content: []byte(main)}))
-	options.LookupEnv = captured.LookupEnv
-	p, diags := Load("/plans/main", options)
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	later, diags := p.Expand(Inputs{Later: true, Withheld: captured.Sensitive})
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	if diff := cmp.Diff([]string{"home"}, later.Missing()); diff != "" {
-		t.Errorf("missing (-want +got):\n%s", diff)
-	}
-	if _, diags := later.Services[0].Prepare(); !strings.Contains(diags.Error(), "give it with --var home=VALUE") {
-		t.Errorf("Prepare = %v, want it to ask for home", diags)
-	}
-	if ending, diags := later.Services[0].Ending(); diags.HasErrors() || ending.Terminate == nil {
-		t.Errorf("Ending = %+v, %v", ending, diags)
-	}
-}
-
-// A later command is not given a secret again: only what needs it is an error, also where there is a default.
-func TestLaterWithoutSecrets(t *testing.T) {
-	p := load(t, `
-variable "token" {
-  type      = string
-  sensitive = true
-}
-variable "salt" {
-  default   = "standard"
-  sensitive = true
-}
-level "one" {
-  service "a" {
-    boot { command = ["a", var.token] }
-    terminate { command = ["end"] }
-  }
-  service "b" {
-    boot { command = ["b", var.salt] }
-  }
-  service "c" {
-    attributes = { deps = { place = self.address, pepper = local.pepper } }
-    boot { command = ["c", self.deps.pepper] }
-  }
-}
-locals { pepper = "x${var.salt}" }
-level "two" {
-  service "d" {
-    boot { command = ["d", service.c.deps.pepper] }
+  service "s" {
+    boot {
+      command = ["true"]
+      env     = { (var.name) = "x" }
+    }
   }
 }
 `, nil)
-	tree, diags := p.Expand(Inputs{Later: true, Withheld: []string{"token", "salt"}})
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	for _, svc := range tree.Services {
-		tree.Learn(svc, Known{Address: "10.0.0.1", WorkDir: "/w"})
-	}
-	for i, name := range []string{"token", "salt", "salt", "salt"} {
-		if _, diags := tree.Services[i].Prepare(); !strings.Contains(diags.Error(), "give it with --var "+name+"=VALUE") {
-			t.Errorf("Prepare = %v, want it to ask for %s", diags, name)
-		}
-	}
-	if ending, diags := tree.Services[0].Ending(); diags.HasErrors() || ending.Terminate == nil {
-		t.Errorf("Ending = %+v, %v", ending, diags)
+	_, diags := p.Expand(Inputs{Variables: map[string]Given{"name": {Raw: "hunter-22"}}})
+	if !diags.HasErrors() || strings.Contains(diags.Error(), "hunter-22") {
+		t.Errorf("Expand = %v, want a message without the name", diags)
 	}
 }
 
-// What is missing for a service is found wherever it comes from, and nothing else is asked for.
-func TestLacks(t *testing.T) {
-	p := load(t, `
-variable "token" {
-  type      = string
-  sensitive = true
-}
-variable "salt" {
-  type      = string
-  sensitive = true
-}
-locals {
-  all  = { salt = var.salt, port = 80 }
-  deep = "x${local.all.salt}"
-}
-level "one" {
-  service "plain" {
-    boot { command = ["a", "${local.all.port}"] }
-    terminate { command = ["end", "${self.address}"] }
-  }
-  service "ends" {
-    boot { command = ["b"] }
-    terminate { command = ["end", var.token] }
-  }
-  service "probed" {
-    attributes = { pepper = local.deep, open = "o" }
-    ready { command = ["check", var.token] }
+// What a level is given of a secret stays one in its outputs, which its own plan need not know.
+func TestSecretInput(t *testing.T) {
+	inner := `
+variable "url" { type = string }
+output "dashboard" { value = "${var.url}/dashboard" }
+level "core" {
+  service "app" {
+    boot { command = ["app", var.url] }
   }
 }
-level "two" {
-  service "open" {
-    boot { command = ["d", service.probed.open, service.probed.address] }
-  }
-  service "pepper" {
-    boot { command = ["d", service.probed.pepper] }
-    gone { command = ["d", service.probed.pepper] }
-  }
-}
+`
+	for _, sensitive := range []string{"true", "false"} {
+		p := load(t, secretVariables("password")+`
 level "inner" {
   plan   = "../inner"
-  inputs = { word = local.deep }
+  inputs = { url = "db://${var.password}@host" }
 }
-level "after" {
-  service "outputs" {
-    boot { command = ["e", level.inner.word] }
-  }
+output "dashboard" {
+  value     = level.inner.dashboard
+  sensitive = `+sensitive+`
 }
-`, map[string]string{"inner/plan.hcl": `
-variable "word" { type = string }
-output "word" {
-  value     = var.word
-  sensitive = true
-}
-level "in" {
-  service "s" {
-    file "f" { content = var.word }
-    boot { command = ["s"] }
-  }
-}
-`})
-	tree, diags := p.Expand(Inputs{Later: true, Withheld: []string{"token", "salt"}})
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	type lack struct{ BringUp, End []string }
-	got := map[string]lack{}
-	for _, svc := range tree.Services {
-		got[svc.Address] = lack{svc.LacksToBringUp(), svc.LacksToEnd()}
-	}
-	want := map[string]lack{
-		"one.plain":     {},
-		"one.ends":      {End: []string{"token"}},
-		"one.probed":    {BringUp: []string{"salt", "token"}},
-		"two.open":      {},
-		"two.pepper":    {BringUp: []string{"salt"}, End: []string{"salt"}},
-		"inner.in.s":    {BringUp: []string{"salt"}},
-		"after.outputs": {BringUp: []string{"salt"}},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what services lack (-want +got):\n%s", diff)
+`, map[string]string{"inner/plan.hcl": inner})
+		_, diags := p.Expand(Inputs{Variables: map[string]Given{"password": {Raw: "hunter22"}}})
+		if diags.HasErrors() != (sensitive == "false") || diags.HasErrors() && diags[0].Subject.Filename != "main/plan.hcl" {
+			t.Errorf("sensitive = %s: Expand = %v", sensitive, diags)
+		}
 	}
 }

@@ -43,6 +43,9 @@ func (s *Service) Target() (string, hcl.Diagnostics) {
 
 func (e *evaluation) target(b *serviceBlock) string {
 	host, ok := e.plainText(b.host, "host")
+	if s := e.in.service; !ok && b.host != nil && s != nil && s.Runner.kind.Host == NeedsHost {
+		e.notNull(b.host, "host")
+	}
 	if ok && (host == "" || len(host) > maxHost) {
 		e.fail(b.host.Range(), "Invalid host", "A host is a name or an address, and cannot be %q.", shorten(host))
 	}
@@ -104,9 +107,12 @@ func (e *evaluation) files(b *serviceBlock) []File {
 		mode := e.mode(f)
 		switch {
 		case f.content != nil:
-			if content, ok := e.content(f.content); ok {
-				files = append(files, File{Path: f.name, Mode: mode, Content: []byte(content)})
+			content, ok := e.content(f.content)
+			if !ok {
+				e.notNull(f.content, "content")
+				continue
 			}
+			files = append(files, File{Path: f.name, Mode: mode, Content: []byte(content)})
 		case f.source != nil:
 			files = append(files, e.source(f, mode)...)
 		}
@@ -141,6 +147,7 @@ func (e *evaluation) mode(f *fileBlock) uint32 {
 func (e *evaluation) source(f *fileBlock, mode uint32) []File {
 	name, ok := e.plainText(f.source, "source")
 	if !ok {
+		e.notNull(f.source, "source")
 		return nil
 	}
 	files := e.scope.module.files

@@ -23,6 +23,8 @@ type Inputs struct {
 	// Withheld names the sensitive variables that were given when the run was booted. Later, their
 	// defaults are not their values.
 	Withheld []string
+
+	partial bool // a variable that is not given is unknown
 }
 
 // Given is a variable's value as the operator gave it.
@@ -46,7 +48,10 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 			"Variable file too large", "A variable file may have %d MiB.", maxFileValue>>20)}
 	}
 	var file *hcl.File
-	diags := checkNesting(src, filename)
+	diags := checkEncoding(src, filename)
+	if !diags.HasErrors() {
+		diags = checkNesting(src, filename)
+	}
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -90,6 +95,13 @@ func within(diags hcl.Diagnostics, size int) hcl.Diagnostics {
 
 func isJSON(filename string, src []byte) bool {
 	return strings.HasSuffix(filename, ".json") || strings.HasPrefix(strings.TrimSpace(string(src)), "{")
+}
+
+// CheckGiven checks those variables that are given, also where the plan needs others.
+func (p *Plan) CheckGiven(given map[string]Given) hcl.Diagnostics {
+	t := &Tree{plan: p, in: Inputs{Variables: given, partial: true}}
+	t.root = newScope(p.loader, p.root, t, &t.mu)
+	return tidy(t.root.give(given))
 }
 
 // give sets the root plan's variables.
@@ -192,6 +204,9 @@ func (s *scope) rootValue(v *variableBlock) (cty.Value, hcl.Diagnostics) {
 		if v.Sensitive && s.tree.in.Later && (v.Default == cty.NilVal || slices.Contains(s.tree.in.Withheld, v.Name)) {
 			return cty.UnknownVal(v.Type), nil
 		}
+		if v.Default == cty.NilVal && s.tree.in.partial {
+			return cty.UnknownVal(v.Type), nil
+		}
 		if v.Default == cty.NilVal {
 			return cty.UnknownVal(v.Type), hcl.Diagnostics{failure(v.Range, "Missing variable",
 				"The plan needs a value for variable %q.%s Give it with --var %s=VALUE, in a file with --var-file, or as LAUNCH_VAR_%s.", v.Name, sentence(v.Description), v.Name, v.Name)}
@@ -265,13 +280,18 @@ func (s *scope) validate(v *variableBlock, check validation, c *cell) hcl.Diagno
 	if value.True() {
 		return nil
 	}
-	message := "Its value is not valid."
-	if text, diags := s.evaluate(check.message, instance{}, nil); !diags.HasErrors() && isPlainString(text) {
-		message = text.AsString()
+	message := "Its value is not valid. (What the plan says of that cannot be shown.)"
+	if text, diags := s.evaluate(check.message, instance{}, nil); !diags.HasErrors() {
+		if text, err := toText(text); err == nil && isPlainString(text) {
+			message = text.AsString()
+		}
 	}
 	at := check.condition.Range()
 	if s.level != nil {
-		at = s.level.inputs[v.Name].rng
+		at = s.level.planExpr.Range() // it is the default that does not hold
+		if given := s.level.inputs[v.Name]; given != nil {
+			at = given.rng
+		}
 	}
 	return hcl.Diagnostics{failure(at, "Invalid value for a variable", "Variable %q: %s", v.Name, message)}
 }

@@ -92,7 +92,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 		return usagef("--until %s: the plan has no such level; it has %s", set.Until, someOf(levelNames(tree)))
 	}
 	if opts.dryRun {
-		return showDryRun(stdout, tree, asJSON)
+		return showDryRun(stdout, levelsUntil(tree, set.Until), asJSON)
 	}
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()

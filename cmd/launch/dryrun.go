@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/plan"
 )
 
@@ -15,20 +17,42 @@ type previewJSON struct {
 	Values  map[string]string `json:"values"`
 }
 
+// levelsUntil are the levels that bringing up one of them takes, itself included; "" is all of them.
+func levelsUntil(tree *plan.Tree, until string) []*plan.Level {
+	if until == "" {
+		return tree.Levels
+	}
+	wanted := map[*plan.Level]bool{}
+	var want func(*plan.Level)
+	want = func(lv *plan.Level) {
+		if wanted[lv] {
+			return
+		}
+		wanted[lv] = true
+		for _, before := range lv.After {
+			want(before)
+		}
+	}
+	want(engine.FindLevel(tree, until))
+	return slices.DeleteFunc(slices.Clone(tree.Levels), func(lv *plan.Level) bool { return !wanted[lv] })
+}
+
 // showDryRun tells what a boot would do with every service, as far as it is known now.
-func showDryRun(w io.Writer, tree *plan.Tree, asJSON bool) error {
+func showDryRun(w io.Writer, levels []*plan.Level, asJSON bool) error {
 	if asJSON {
 		all := []previewJSON{}
-		for _, svc := range tree.Services {
-			p := previewJSON{Level: svc.Level.Name, Service: svc.Address, Values: map[string]string{}}
-			for _, line := range svc.Preview() {
-				p.Values[line.Name] = line.Value
+		for _, lv := range levels {
+			for _, svc := range lv.Services {
+				p := previewJSON{Level: lv.Name, Service: svc.Address, Values: map[string]string{}}
+				for _, line := range svc.Preview() {
+					p.Values[line.Name] = line.Value
+				}
+				all = append(all, p)
 			}
-			all = append(all, p)
 		}
 		return writeJSON(w, all)
 	}
-	for _, lv := range tree.Levels {
+	for _, lv := range levels {
 		if lv.Group {
 			continue
 		}

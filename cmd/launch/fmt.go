@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,7 +32,10 @@ Directories stand for all *.hcl files in them and below; without arguments it is
 the present one. With "-", standard input is formatted to standard output.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == "-" {
-				return formatStream(cmd.InOrStdin(), cmd.OutOrStdout())
+				return formatStream(cmd.InOrStdin(), check, cmd.OutOrStdout())
+			}
+			if slices.Contains(args, "-") {
+				return usagef("\"-\", the standard input, is formatted by itself: name no files beside it")
 			}
 			if len(args) == 0 {
 				args = []string{"."}
@@ -43,7 +47,7 @@ the present one. With "-", standard input is formatted to standard output.`,
 	return cmd
 }
 
-func formatStream(r io.Reader, w io.Writer) error {
+func formatStream(r io.Reader, check bool, w io.Writer) error {
 	src, err := readAll(r, "the input", maxPlanFile)
 	if err != nil {
 		return err
@@ -52,9 +56,18 @@ func formatStream(r io.Reader, w io.Writer) error {
 	if diags.HasErrors() {
 		return &engine.PlanError{Diagnostics: diags, Sources: map[string]*hcl.File{"<stdin>": {Bytes: src}}}
 	}
-	_, err = w.Write(formatted)
-	return err
+	if !check {
+		_, err = w.Write(formatted)
+		return err
+	}
+	if !bytes.Equal(src, formatted) {
+		return errUnusual
+	}
+	return nil
 }
+
+// errUnusual ends a check without a word: the files were named.
+var errUnusual = toldError{errors.New("not in the usual layout")}
 
 // formatFiles formats what can be formatted, and reports what cannot at the end, all of it.
 func formatFiles(args []string, check bool, stdout io.Writer) error {
@@ -81,7 +94,7 @@ func formatFiles(args []string, check bool, stdout io.Writer) error {
 	case broken.Diagnostics.HasErrors():
 		return broken
 	case check && changed > 0:
-		return toldError{errors.New("not in the usual layout")}
+		return errUnusual
 	}
 	return nil
 }

@@ -257,7 +257,7 @@ func TestMetadataUnset(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.config.MetadataHops = 2
-	if err := w.config.check(); err == nil || !strings.Contains(err.Error(), `metadata = "unset"`) {
+	if err := w.config.Check(); err == nil || !strings.Contains(err.Error(), `metadata = "unset"`) {
 		t.Errorf("check = %v", err)
 	}
 }

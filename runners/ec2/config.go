@@ -78,8 +78,8 @@ func (c Config) machine(region, userData string) Config {
 // defaultUser is the user of Amazon's own images.
 const defaultUser = "ec2-user"
 
-// check says what is wrong with a configuration, all of it.
-func (c *Config) check() error {
+// Check says what is wrong with a configuration, all of it.
+func (c *Config) Check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	oneOf := func(name, value string, allowed ...string) {

@@ -58,7 +58,7 @@ type Runner struct {
 
 // New makes a Runner. It makes no call, but it needs to find a region.
 func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, error) {
-	if err := config.check(); err != nil {
+	if err := config.Check(); err != nil {
 		return nil, err
 	}
 	config = Home(config, env.Ledger.List(kindRegion))

@@ -45,6 +45,12 @@ const (
 	policyAcceptNew = "accept-new"
 )
 
+// Check says what is wrong with a configuration.
+func (c *Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults checks c and fills in what it leaves open.
 func (c Config) withDefaults() (Config, error) {
 	if c.HostKeyPolicy == "" {

@@ -1,0 +1,109 @@
+package plan
+
+import (
+	"errors"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+func sensitiveFunc() function.Function {
+	return markFunc(func(v cty.Value) cty.Value { return v.Mark(sensitiveMark) })
+}
+
+func nonsensitiveFunc() function.Function {
+	return markFunc(func(v cty.Value) cty.Value { v, _ = v.UnmarkDeep(); return v })
+}
+
+func markFunc(change func(cty.Value) cty.Value) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return change(args[0]), nil },
+	})
+}
+
+func isSensitiveFunc() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+		Type:   function.StaticReturnType(cty.Bool),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if !args[0].IsWhollyKnown() && !args[0].HasMarkDeep(sensitiveMark) {
+				return cty.UnknownVal(cty.Bool), nil
+			}
+			return cty.BoolVal(args[0].HasMarkDeep(sensitiveMark)), nil
+		},
+	})
+}
+
+// markElements marks each element of a marked collection as well. Those of a set cannot be.
+func markElements(value cty.Value) cty.Value {
+	plain, marks := value.Unmark()
+	if len(marks) == 0 || !plain.IsKnown() || plain.IsNull() || !plain.CanIterateElements() || plain.LengthInt() == 0 {
+		return value
+	}
+	switch ty := plain.Type(); {
+	case ty.IsListType(), ty.IsTupleType():
+		elements := plain.AsValueSlice()
+		for i, element := range elements {
+			elements[i] = element.WithMarks(marks)
+		}
+		if ty.IsListType() {
+			return cty.ListVal(elements).WithMarks(marks)
+		}
+		return cty.TupleVal(elements).WithMarks(marks)
+	case ty.IsMapType(), ty.IsObjectType():
+		elements := plain.AsValueMap()
+		for name, element := range elements {
+			elements[name] = element.WithMarks(marks)
+		}
+		if ty.IsMapType() {
+			return cty.MapVal(elements).WithMarks(marks)
+		}
+		return cty.ObjectVal(elements).WithMarks(marks)
+	}
+	return value
+}
+
+// discreet makes a function tell of its mistakes without the sensitive ones of its arguments: many quote what they were
+// given, which can be made of a secret and so be none that is known.
+func discreet(f function.Function) function.Function {
+	open := func(p function.Parameter) function.Parameter {
+		p.AllowUnknown, p.AllowDynamicType, p.AllowMarked = true, true, true
+		return p
+	}
+	spec := &function.Spec{Description: f.Description()}
+	for _, p := range f.Params() {
+		spec.Params = append(spec.Params, open(p))
+	}
+	if f.VarParam() != nil {
+		p := open(*f.VarParam())
+		spec.VarParam = &p
+	}
+	spec.Type = func(args []cty.Value) (cty.Type, error) {
+		ty, err := f.ReturnTypeForValues(args)
+		return ty, withoutSensitive(err, args)
+	}
+	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		value, err := f.Call(args)
+		return value, withoutSensitive(err, args)
+	}
+	return function.New(spec)
+}
+
+// withoutSensitive takes what is sensitive of a function's arguments out of its error.
+func withoutSensitive(err error, args []cty.Value) error {
+	if err == nil {
+		return nil
+	}
+	quoted := sensitiveTexts(args...)
+	if len(quoted) == 0 {
+		return err
+	}
+	hidden := errors.New(hide(err.Error(), quoted))
+	var argErr function.ArgError
+	if errors.As(err, &argErr) {
+		return function.NewArgError(argErr.Index, hidden)
+	}
+	return hidden
+}
