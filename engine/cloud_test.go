@@ -128,6 +128,9 @@ func (p *provider) Inspect(_ context.Context, service string) error {
 	p.step(false)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.chance(20) {
+		return &runners.UntoldError{Err: errors.New("the cloud does not answer")}
+	}
 	if m := p.machines[service]; m == nil || m.dead {
 		return fmt.Errorf("%s: %w", service, runners.ErrGone)
 	}

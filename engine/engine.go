@@ -67,6 +67,7 @@ type Session struct {
 	set      Settings
 	withheld bool                  // some service has sensitive exports, which the store does not keep
 	working  sync.Once             // the run's status says that it is being brought up
+	untold   sync.Once             // it was told that some runner cannot tell how its hosts are
 	given    map[string]plan.Given // sensitive variables, for laying out earlier generations
 	former   map[int]*generation   // of the plan, that services come from
 	// unfinished says that the present plan was not carried out whole before this command.

@@ -69,10 +69,22 @@ func (s *Session) connectTo(ctx context.Context, svc *service, target string) (r
 	if err != nil {
 		return nil, err
 	}
-	if p := provisioner(r); p != nil {
-		if err := p.Inspect(ctx, svc.address()); err != nil {
-			return nil, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
-		}
+	where := runners.Target{Service: svc.address(), Host: target}
+	p := provisioner(r)
+	if p == nil {
+		return r.Connect(ctx, where)
 	}
-	return r.Connect(ctx, runners.Target{Service: svc.address(), Host: target})
+	err = p.Inspect(ctx, svc.address())
+	if _, untold := errors.AsType[*runners.UntoldError](err); untold { // its host may be well all the same
+		s.untold.Do(func() { s.Note(svc.address(), err.Error()+"; what is running is connected to all the same") })
+		host, cerr := r.Connect(ctx, where)
+		if cerr != nil {
+			return nil, fmt.Errorf("%w; %w", err, cerr)
+		}
+		return host, nil
+	}
+	if err != nil {
+		return nil, &goneError{fmt.Errorf("its host is not as it should be: %w", err)}
+	}
+	return r.Connect(ctx, where)
 }

@@ -206,8 +206,8 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	if misfit || unreachable && svc.host == nil && !pool {
 		if err := s.releaseHost(ctx, svc); ctx.Err() != nil {
 			return nil
-		} else if err != nil && misfit {
-			return s.fail(svc, fromError(svc, PhaseTerminate, err)) // only its former runner may know of it
+		} else if err != nil && (misfit || s.wasMade(ctx, svc)) {
+			return s.fail(svc, fromError(svc, PhaseTerminate, err)) // it may go on, and only its former runner may know of it
 		} else if err != nil {
 			s.Note(svc.address(), err.Error())
 		}

@@ -30,18 +30,17 @@ func (e *LeftError) Error() string {
 	if e.Forced {
 		is, next = "terminated, but something is left", "launch does not come back to it: `launch history "+e.Run+"` tells what to look at"
 	}
-	var parts []string
+	var parts, names []string
 	for _, f := range e.Left {
-		parts = append(parts, f.Service)
+		names = append(names, f.Service)
 	}
-	text := fmt.Sprintf("run %s is %s: %d of its services could not be ended whole", e.Run, is, len(e.Left))
-	if len(parts) > 0 {
-		text += " (" + strings.Join(parts, ", ") + ")"
+	if len(names) > 0 {
+		parts = append(parts, fmt.Sprintf("%d of its services could not be ended whole (%s)", len(names), strings.Join(names, ", ")))
 	}
 	for _, err := range e.Rest {
-		text += "; " + err.Error()
+		parts = append(parts, err.Error())
 	}
-	return text + "; " + next
+	return fmt.Sprintf("run %s is %s: %s; %s", e.Run, is, strings.Join(parts, "; "), next)
 }
 
 // Terminate ends everything that the run started, in the reverse order of its

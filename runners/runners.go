@@ -342,8 +342,8 @@ type Provisioner interface {
 	Fits(want Want) error
 
 	// Inspect tells whether the service's host is as it should be; the error is
-	// why not: ErrGone where nothing runs there any more, else that it is not well, or
-	// that it cannot be told.
+	// why not: ErrGone where nothing runs there any more, an *UntoldError where
+	// that cannot be told, else that it is not well.
 	Inspect(ctx context.Context, service string) error
 
 	// Release ends the services' hosts and returns when they are gone, with what
@@ -360,6 +360,12 @@ var ErrNoHost = errors.New("it has no host of its runner")
 
 // ErrGone means that a host of a Provisioner is known to run no more.
 var ErrGone = errors.New("its host is gone")
+
+// An UntoldError means that how a host of a Provisioner is cannot be told: who knows does not answer, or may not.
+type UntoldError struct{ Err error }
+
+func (e *UntoldError) Error() string { return e.Err.Error() }
+func (e *UntoldError) Unwrap() error { return e.Err }
 
 // A Want asks for a host for a service.
 type Want struct {

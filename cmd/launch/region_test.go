@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -48,6 +49,35 @@ func TestAdoptedRunStaysInItsRegion(t *testing.T) {
 	other("adopt", "shop", plan, "--region", "us-west-2").want(0, "is adopted")
 	other("terminate", "shop").want(0)
 	w.env = append(w.env, "AWS_REGION=us-west-2")
+	w.ended(cloud, 1)
+}
+
+// What another endpoint does not know is not taken for gone, nor started there again.
+func TestOtherEndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	w.launch("boot", w.machinePlan(cloud, original), "-n", "shop").want(0)
+	w.edit(`UPDATE resources SET data = json_set(data, '$.asked', '2020-01-01T00:00:00Z') WHERE kind = 'instance'`)
+	home := w.env
+	another := w.cloud(ec2test.Options{})
+	told := "the calls go to the endpoint " + another.URL + ", and the run began with the endpoint " + cloud.URL
+	w.launch("status", "shop").want(0) // its machine answers
+	w.launch("repair", "shop").want(0, told, "2 ready").not("brought up again")
+	keys, err := filepath.Glob(filepath.Join(w.state, "runs", "*", "ec2-key"))
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	w.must(os.Rename(keys[0], keys[0]+".hidden")) // it does not let launch in
+	w.launch("status", "shop").want(1, told)
+	w.launch("repair", "shop").want(1, told)
+	w.must(os.Rename(keys[0]+".hidden", keys[0]))
+	w.launch("terminate", "shop").want(1, told)
+	if made := another.Report().Calls["RunInstances"]; made > 0 {
+		t.Errorf("%d calls started instances there", made)
+	}
+	w.env = home
+	w.launch("terminate", "shop").want(0)
 	w.ended(cloud, 1)
 }
 

@@ -114,10 +114,16 @@ func TestTerminateOnANamedInstance(t *testing.T) {
 			}
 			w.launch("terminate", "left").want(0)
 			w.launch("purge", "left").want(0)
+			before := folders(t, work)
 			w.launch("boot", plan, "-n", "late").want(0)
 			cloud.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeInstances": {Code: "UnauthorizedOperation", Status: 403}}})
-			w.launch("terminate", "late").want(1, "may not do that", "was not ended")
+			w.launch("terminate", "late").want(1, "one.web terminated", "run late is not terminated: look for instances of the run: these credentials may not do that")
 			cloud.SetFaults(ec2test.Faults{})
+			w.launch("terminate", "late").want(0)
+			if left := folders(t, work); left != before {
+				t.Errorf("on the instance there is %s, and was %s", left, before)
+			}
+			w.launch("boot", plan, "-n", "late").want(0)
 			w.must(cloud.Impair(id))
 			w.launch("terminate", "late").want(1, id+" is impaired", "was not ended")
 			w.must(cloud.Kill(id))

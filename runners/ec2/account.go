@@ -3,7 +3,6 @@ package ec2
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +19,8 @@ const kindAccount = "account"
 // identityTime bounds the question whose the credentials are: where there is no answer, launch goes on without.
 const identityTime = 10 * time.Second
 
-// account tells what is gone from what other credentials cannot see: to an account, the instances of another one do not
-// exist. It asks once, and only where something is not there.
+// account tells what is gone from what cannot be seen: to an account, the instances of another one do not exist, nor do
+// those of another cloud. It asks once, and only where something is not there.
 type account struct {
 	once  sync.Once
 	wrong error
@@ -29,11 +28,11 @@ type account struct {
 
 // accountRow is the row of an account that an answer has told of; none where it is known, or not told.
 func (r *Runner) accountRow(id string) []runners.Resource {
-	known := func(res runners.Resource) bool { return res.Key == homeKey(r.config) }
-	if id == "" || slices.ContainsFunc(r.env.Ledger.List(kindAccount), known) {
+	row := runners.Resource{Kind: kindAccount, Key: homeKey(r.config), ID: id, Status: "live"}
+	if id == "" || r.inLedger(row) {
 		return nil
 	}
-	return []runners.Resource{{Kind: kindAccount, Key: homeKey(r.config), ID: id, Status: "live"}}
+	return []runners.Resource{row}
 }
 
 // accountOf is the account that an ARN names.
@@ -45,27 +44,50 @@ func accountOf(name string) string {
 	return a.AccountID
 }
 
-// otherAccount is an error where the credentials are those of another account than the one in which the run has what
-// it made.
+// otherAccount is an error where what is asked knows nothing of what the run made: the calls go to another endpoint than
+// when it began, or the credentials are those of another account.
 func (r *Runner) otherAccount(ctx context.Context) error {
 	r.account.once.Do(func() {
-		if aws.ToString(r.cloud.identity.Options().BaseEndpoint) != aws.ToString(r.cloud.ec2.Options().BaseEndpoint) {
-			return // who answers knows the accounts of another cloud
-		}
-		for _, res := range r.env.Ledger.List(kindAccount) {
-			if res.Key != homeKey(r.config) {
-				continue
-			}
-			ctx, cancel := context.WithTimeout(ctx, identityTime)
-			defer cancel()
-			who, err := call(ctx, r.cloud, r.cloud.identity.GetCallerIdentity, &sts.GetCallerIdentityInput{})
-			if err != nil {
-				continue // a cloud that has no such service
-			}
-			if id := clean(aws.ToString(who.Account)); id != "" && id != res.ID {
-				r.account.wrong = fmt.Errorf("these credentials are for the account %s, and the run has its machines in %s: set AWS_PROFILE, or the credentials, for that one", id, res.ID)
-			}
+		if r.account.wrong = r.otherEndpoint(); r.account.wrong == nil {
+			r.account.wrong = r.otherCredentials(ctx)
 		}
 	})
 	return r.account.wrong
+}
+
+func (r *Runner) otherEndpoint() error {
+	for _, res := range r.env.Ledger.List(kindEndpoint) {
+		if now := r.cloud.endpoint(); r.config.Endpoint == "" && res.Key == homeKey(r.config) && res.ID != now {
+			return fmt.Errorf("the calls go to %s, and the run began with %s: set AWS_ENDPOINT_URL, or what else names the endpoint, as it was", endpointName(now), endpointName(res.ID))
+		}
+	}
+	return nil
+}
+
+func endpointName(endpoint string) string {
+	if endpoint == ofAWS {
+		return "AWS itself"
+	}
+	return "the endpoint " + clean(endpoint)
+}
+
+func (r *Runner) otherCredentials(ctx context.Context) error {
+	if aws.ToString(r.cloud.identity.Options().BaseEndpoint) != aws.ToString(r.cloud.ec2.Options().BaseEndpoint) {
+		return nil // who answers knows the accounts of another cloud
+	}
+	for _, res := range r.env.Ledger.List(kindAccount) {
+		if res.Key != homeKey(r.config) {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, identityTime)
+		defer cancel()
+		who, err := call(ctx, r.cloud, r.cloud.identity.GetCallerIdentity, &sts.GetCallerIdentityInput{})
+		if err != nil {
+			continue // a cloud that has no such service
+		}
+		if id := clean(aws.ToString(who.Account)); id != "" && id != res.ID {
+			return fmt.Errorf("these credentials are for the account %s, and the run has its machines in %s: set AWS_PROFILE, or the credentials, for that one", id, res.ID)
+		}
+	}
+	return nil
 }

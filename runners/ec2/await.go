@@ -184,11 +184,11 @@ func (r *Runner) Inspect(ctx context.Context, service string) error {
 	s, err := r.fleet.look(ctx, h.ID, true, gather)
 	switch {
 	case err != nil:
-		return explain(err, "look at the instance %s", h.ID)
+		return &runners.UntoldError{Err: explain(err, "look at the instance %s", h.ID)}
 	case s.instance == nil && time.Since(h.Asked) < consistency && !h.Existing:
 		return nil // not known everywhere yet
 	case s.instance == nil && r.otherAccount(ctx) != nil:
-		return r.otherAccount(ctx)
+		return &runners.UntoldError{Err: r.otherAccount(ctx)}
 	case s.instance == nil:
 		return &endedError{fmt.Sprintf("the instance %s is gone", h.ID)}
 	case s.impaired != "":

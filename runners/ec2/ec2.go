@@ -41,7 +41,8 @@ type Runner struct {
 	reach  *reach
 	made   func() (string, error) // see madeOf, with the runner block's user data
 
-	atHome     atomic.Bool    // the ledger has the region, see record
+	resumed    bool           // an earlier command has asked for something
+	atHome     atomic.Bool    // the ledger knows where the run began, see record
 	account    account        // whose the credentials are
 	background sync.WaitGroup // of calls that nothing but Close waits for
 
@@ -67,6 +68,7 @@ func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, e
 		return nil, err
 	}
 	r := &Runner{config: config, env: env, cloud: c, failed: map[string]error{}, failedBefore: map[string]string{}}
+	r.resumed = len(env.Ledger.List(kindBatch))+len(env.Ledger.List(kindPool)) > 0
 	if r.reach, err = newReach(ctx, config, env); err != nil {
 		return nil, err
 	}

@@ -118,9 +118,9 @@ func (r *Runner) inspectPool(ctx context.Context, service string) error {
 	g, err := r.group(ctx, name)
 	switch {
 	case err != nil:
-		return err
+		return &runners.UntoldError{Err: err}
 	case g == nil && r.otherAccount(ctx) != nil:
-		return r.otherAccount(ctx)
+		return &runners.UntoldError{Err: r.otherAccount(ctx)}
 	case g == nil || aws.ToString(g.Status) != "":
 		return fmt.Errorf("the Auto Scaling group %s is gone", name)
 	case int(aws.ToInt32(g.DesiredCapacity)) != r.config.Pool.Size:

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/launchplan/launch/runners"
 )
@@ -30,17 +33,39 @@ func HomeRow(c Config, region string) runners.Resource {
 
 func homeKey(c Config) string { return cmp.Or(c.Profile, "default") }
 
-// record puts rows into the ledger, and with the first of them the region, where the configuration does not say it.
-func (r *Runner) record(ctx context.Context, rows ...runners.Resource) error {
-	first := r.config.Region == "" && !r.atHome.Load()
-	if first {
+// kindEndpoint is the endpoint that calls went to when the run began, where the configuration names none; its key is the
+// profile. Unlike the region it is not gone back to: it may have moved.
+const kindEndpoint = "endpoint"
+
+// ofAWS stands for the endpoint that the SDK knows for a region.
+const ofAWS = "AWS"
+
+// homeRows are what a later command has to know of where the run began, as far as the configuration does not say it.
+func (r *Runner) homeRows() (rows []runners.Resource) {
+	if r.config.Region == "" {
 		rows = append(rows, HomeRow(r.config, r.cloud.region))
+	}
+	if r.config.Endpoint == "" {
+		rows = append(rows, runners.Resource{Kind: kindEndpoint, Key: homeKey(r.config), ID: r.cloud.endpoint(), Status: "live"})
+	}
+	return rows
+}
+
+func (c *cloud) endpoint() string { return cmp.Or(aws.ToString(c.ec2.Options().BaseEndpoint), ofAWS) }
+
+// record puts rows into the ledger, and with the first of them where the run has begun.
+func (r *Runner) record(ctx context.Context, rows ...runners.Resource) error {
+	if !r.atHome.Load() {
+		rows = append(rows, slices.DeleteFunc(r.homeRows(), r.inLedger)...)
 	}
 	if err := r.env.Ledger.Put(ctx, rows...); err != nil {
 		return fmt.Errorf("record what was asked of EC2: %w", err)
 	}
-	if first {
-		r.atHome.Store(true)
-	}
+	r.atHome.Store(true)
 	return nil
+}
+
+// inLedger says whether there is a row of this kind and key.
+func (r *Runner) inLedger(row runners.Resource) bool {
+	return slices.ContainsFunc(r.env.Ledger.List(row.Kind), func(known runners.Resource) bool { return known.Key == row.Key })
 }

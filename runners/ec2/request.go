@@ -27,6 +27,11 @@ const (
 func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 	r.requesting.Lock()
 	defer r.requesting.Unlock()
+	if r.resumed { // what is not seen there is not missing
+		if err := r.otherAccount(ctx); err != nil {
+			return err
+		}
+	}
 	r.reload()
 	if err := r.settle(ctx, true); err != nil {
 		return err
