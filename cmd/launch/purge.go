@@ -52,7 +52,12 @@ func runPurge(ctx context.Context, g *globalOptions, name string, olderThan time
 		if max(0, time.Since(r.Since)) < olderThan { // a clock may have been set back
 			continue
 		}
-		if err = forget(ctx, eng, r); err != nil {
+		err = forget(ctx, eng, r)
+		if name == "" && (errors.Is(err, state.ErrNoRun) || exitCode(err) == exitBusy) {
+			err = nil // another command was here first
+			continue
+		}
+		if err != nil {
 			break
 		}
 		forgotten = append(forgotten, newRunView(r))
