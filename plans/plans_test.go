@@ -30,7 +30,7 @@ func TestReadmes(t *testing.T) {
 // Whoever boots one of our plans is warned of nothing.
 func TestNoWarnings(t *testing.T) {
 	box := sandbox.New(t)
-	for _, plan := range []string{"plans/lightweight", "plans/dispatch", "plans/full"} {
+	for _, plan := range []string{"plans/lightweight", "plans/dispatch", copyOfFull(t, box)} {
 		if out := box.Must(t, "launch validate "+plan); out != "the plan is valid\n" {
 			t.Errorf("%s:\n%s", plan, out)
 		}
@@ -198,7 +198,8 @@ func TestBootKilled(t *testing.T) {
 			box.Must(t, `mkfifo $HOME/progress
 				launch boot plans/lightweight -n sys > $HOME/progress 2>&1 & boot=$!
 				sed "/`+after+`/q" < $HOME/progress > $HOME/shown
-				kill -9 $boot`)
+				kill -9 $boot
+				wait $boot || true`) // until its lock is gone with it
 			box.Must(t, "launch resume sys")
 			o := outputsOf(t, box, "sys")
 			box.Set("EPUHARNESS_STATE", o.StateDirectory)
