@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -156,5 +157,31 @@ func TestStoreIsALink(t *testing.T) {
 	}
 	if to, err := os.Readlink(filepath.Join(lost, storeName)); err != nil {
 		t.Errorf("the link became %s, %v", to, err)
+	}
+}
+
+// An interrupt in the middle of a read takes nothing from under what is written after it.
+func TestReadInterrupted(t *testing.T) {
+	db, err := Open(t.Context(), closedStore(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	err = db.EachService(ctx, runID, func(Service) error {
+		cancel()
+		<-ctx.Done()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the read ended with %v", err)
+	}
+	for range 100 { // those who begin when it has come
+		if _, err := db.Runs(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Writer(runID).Write(t.Context(), Change{Event: Event{Kind: "note"}}); err != nil {
+		t.Error(err)
 	}
 }

@@ -150,12 +150,20 @@ func query[T any](ctx context.Context, db *DB, scan func(*sql.Rows) (T, error), 
 
 // each is query for more rows than should be in memory at once: take has one after the other, and its error ends that.
 func each[T any](ctx context.Context, db *DB, scan func(*sql.Rows) (T, error), take func(T) error, row, text string, args ...any) error {
-	rows, err := db.sql.QueryContext(ctx, text, args...)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// A connection whose query is interrupted is given up, and with the last one SQLite removes the log. So ctx is asked
+	// between the rows.
+	rows, err := db.sql.QueryContext(context.WithoutCancel(ctx), text, args...)
 	if err != nil {
 		return db.problem(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		one, err := scan(rows)
 		if err != nil {
 			if ours := errors.Unwrap(err); ours != nil { // without database/sql's words around it
