@@ -50,13 +50,17 @@ func exitCode(err error) int {
 // report tells the operator why the command ends as it does.
 func report(w io.Writer, err error) int {
 	code := exitCode(err)
+	if err == nil {
+		return code
+	}
+	lines := distinct(strings.Split(err.Error(), "\n"))
 	var (
 		planE *engine.PlanError
 		told  toldError
 		usage usageError
 	)
 	switch {
-	case err == nil, errors.As(err, &told):
+	case errors.As(err, &told):
 	case errors.As(err, &planE):
 		writeDiagnostics(w, planE.Diagnostics, planE.Sources)
 		fmt.Fprintf(w, "launch: %s\n", planE.Summary())
@@ -65,8 +69,10 @@ func report(w io.Writer, err error) int {
 		if usage.cmd != nil {
 			fmt.Fprintf(w, "See `%s --help`.\n", usage.cmd.CommandPath())
 		}
+	case code == exitInterrupted && len(lines) == 1 && strings.HasSuffix(lines[0], context.Canceled.Error()):
+		fmt.Fprintf(w, "launch: %v\n", engine.ErrInterrupted) // in which read it was is of no use
 	default:
-		fmt.Fprintf(w, "launch: %s\n", strings.Join(distinct(strings.Split(err.Error(), "\n")), "\n"))
+		fmt.Fprintf(w, "launch: %s\n", strings.Join(lines, "\n"))
 	}
 	return code
 }
