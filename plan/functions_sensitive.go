@@ -91,16 +91,19 @@ func discreet(f function.Function) function.Function {
 	return function.New(spec)
 }
 
-// withoutSensitive takes what is sensitive of a function's arguments out of its error.
+// withoutSensitive takes what is sensitive of a function's arguments out of its error, and what is of no use.
 func withoutSensitive(err error, args []cty.Value) error {
 	if err == nil {
 		return nil
+	}
+	if _, ok := errors.AsType[function.PanicError](err); ok { // it would show Go's stack; cty's log and pow do so where no number is the result
+		return errors.New("it has no result for these arguments")
 	}
 	quoted := sensitiveTexts(args...)
 	if len(quoted) == 0 {
 		return err
 	}
-	hidden := errors.New(hide(err.Error(), quoted))
+	hidden := errors.New(hideParts(hide(err.Error(), quoted), quoted))
 	var argErr function.ArgError
 	if errors.As(err, &argErr) {
 		return function.NewArgError(argErr.Index, hidden)

@@ -190,6 +190,7 @@ func TestSecretsInMessages(t *testing.T) {
 		`[for x in toset(var.list) : tonumber(upper(x))]`, `"%{ for x in toset(var.list) }${tonumber(upper(x))}%{ endfor }"`, `[for x in var.pins : x + 1]`,
 		`try(tonumber(upper(var.p)), file(var.long))`, `templatefile("number.tmpl", { x = upper(var.p) })`,
 		`templatefile("number.tmpl", { (upper(var.p)) = 1 })`, `tonumber(upper(keys(var.map)[0]))`,
+		`try({ for x in ["a", "a"] : upper(var.p) => x })`, `try(1 + "a", try({ for x in ["a", "a"] : upper(var.p) => x }))`,
 	} {
 		p := load(t, secretVariables("p", "pin", "long", "escaped")+`
 variable "list" {
@@ -230,6 +231,21 @@ output "x" {
 					t.Errorf("%s: the message tells the secret: %s", x, shown.String())
 				}
 			}
+		}
+	}
+}
+
+// What a function quotes can be a part of a secret only.
+func TestPartsOfSecretsInMessages(t *testing.T) {
+	for x, want := range map[string]string{
+		`jsondecode(var.p)`:       `invalid character '(sensitive)' looking for beginning of value`,
+		`regex("[${var.p}", "x")`: "missing closing ] in (sensitive)",
+		`format("%${var.p}", 1)`:  `(sensitive)`,
+	} {
+		p := load(t, secretVariables("p")+"output \"x\" {\n  value     = "+x+"\n  sensitive = true\n}\n", nil)
+		_, diags := p.Expand(Inputs{Variables: map[string]Given{"p": {Raw: "QQ-hunter22", From: "--var"}}})
+		if !diags.HasErrors() || !strings.Contains(diags.Error(), want) || strings.Contains(diags.Error(), "Q") {
+			t.Errorf("%s: %v, want one that says %s, without Q", x, diags, want)
 		}
 	}
 }
