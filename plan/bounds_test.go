@@ -26,6 +26,17 @@ func TestValuesThatGrow(t *testing.T) {
 		"texts written out":       `"` + strings.Repeat("${local.big}", 20) + `"`,
 		"document":                `jsondecode("[${join(",", local.big_list)}${local.big}]")`,
 		"distinct":                `distinct(concat(local.big_list, local.big_list, local.big_list, local.big_list, local.big_list, local.big_list))`,
+		"document in YAML":        `yamldecode(join("\n", [for i in local.big_list : "- ${local.small}"]))`,
+		"brackets in YAML":        `yamldecode(join("", [for i in range(1001) : "[" ]))`,
+		"lists in YAML":           `yamldecode("${join("", [for i in range(101) : "- "])}x")`,
+		"YAML that nests":         `yamldecode(join("\n", [for i in range(101) : "${join("", [for j in range(i) : " "])}a:"]))`,
+		"aliases of aliases":      `yamldecode("a0: &a0 x\n${join("", [for i in range(40) : "a${i + 1}: &a${i + 1} [*a${i}, *a${i}]\n"])}")`,
+		"aliases merged":          `yamldecode("a: &a {${join(",", [for i in range(1000) : "k${i}: 1"])}}\nb: &b [${join(",", [for i in range(1000) : "*a"])}]\n${join("", [for i in range(1000) : "- {<<: *b}\n"])}")`,
+		"indented YAML":           `yamlencode([[[[[[[[[[[[[[[[[[[[replace(local.big, "x", " ")]]]]]]]]]]]]]]]]]]]])`,
+		"gzip":                    `base64gunzip(base64gzip("${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}${local.big}"))`,
+		"template as a text":      `templatestring(local.big, {})`,
+		"transposed":              `transpose({ (local.big) = local.big_list })`,
+		"format of a date":        `formatdate(local.big, "2026-01-31T09:30:00Z")`,
 		"loops within each other": `length([for a in range(1000) : [for b in range(1000) : 1]])`,
 	}
 	src := "locals {\n  small = " + big + "\n  big = join(\"\", [for i in range(300) : local.small])\n  big_list = flatten([for i in range(3) : range(1000)])\n}\n"
