@@ -118,6 +118,15 @@ func TestFunctionsThatRefuse(t *testing.T) {
 	}
 }
 
+// The first expression that has a value is evaluated, each one once: this would take years otherwise.
+func TestTryWithinTry(t *testing.T) {
+	nested := strings.Repeat("try(", 80) + "1" + strings.Repeat(")", 80)
+	tree := expand(t, `output "x" { value = [try(1 + "a", { }.x, "b"), try(null, 1), `+nested+"] }\n", nil, nil)
+	if got, want := outputs(t, tree)["x"], `["b",null,1]`; got != want {
+		t.Errorf("outputs %s, want %s", got, want)
+	}
+}
+
 // What is not known yet makes unknown what depends on it, and nothing else.
 func TestFunctionsOfUnknownValues(t *testing.T) {
 	tree := expand(t, `
