@@ -79,6 +79,7 @@ func TestFunctionsThatRefuse(t *testing.T) {
 	tests := []struct{ x, want string }{
 		{`yamldecode("--- 1\n--- 2")`, `unexpected extra content after value`},
 		{`yamldecode("!foo {a: 1}")`, `can't interpret mapping as "!foo"`},
+		{`yamldecode("!!int x${join("", range(1000))}")`, `cannot parse "…" as`},
 		{`yamldecode(".inf")`, `holds a number that is out of range`},
 		{`matchkeys(["a"], ["b", "c"], ["b"])`, `there are 2 and 1`},
 		{`matchkeys(["a"], [{ a = 1 }], ["x"])`, `of the same type`},
@@ -106,6 +107,7 @@ func TestFunctionsThatRefuse(t *testing.T) {
 		{`templatestring("$${x}", {})`, `the template line 1 refers to "x", which it is not given`},
 		{`templatestring("$${", {})`, `the template line 1`},
 		{`templatestring("$${templatestring(\"a\", {})}", {})`, `There is no function named "templatestring"`},
+		{`parseint(join("", [for i in range(1000) : "long"]), 10)`, `cannot parse "…" as a base 10 integer`},
 		{`log(0, 0)`, `it has no result for these arguments`},
 		{`filemd5("nothing")`, `it does not exist`},
 	}

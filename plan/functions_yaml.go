@@ -18,7 +18,7 @@ import (
 const (
 	maxYAML         = 256 << 10
 	maxYAMLBrackets = 1000
-	maxYAMLMerges   = 200_000_000 // aliases, times aliases, times bytes
+	maxYAMLMerges   = 40_000_000 // aliases, times aliases, times bytes
 )
 
 func yamlDecodeFunc() function.Function {

@@ -263,22 +263,24 @@ func hide(message string, secrets []string) string {
 	return message
 }
 
-// hideParts takes out of a message whatever it quotes that is a part of a secret: the character at which a document is none,
-// a verb of a format.
-func hideParts(message string, secrets []string) string {
-	quoted := regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)+\"|'(?:[^'\\\\]|\\\\.)+'|`[^`]+`")
+// hideQuoted takes out of a message whatever it quotes that is a part of a secret, such as the character at which a document
+// is none or a verb of a format, and what is too long to be read.
+func hideQuoted(message string, secrets []string) string {
+	const most = 200
+	quoted := regexp.MustCompile(`"(?:[^"\\]|\\.)+"|'(?:[^'\\]|\\[^ ]{1,9})'|` + "`[^`]+`")
 	return quoted.ReplaceAllStringFunc(message, func(part string) string {
-		inner := part[1 : len(part)-1]
+		mark, inner := part[:1], part[1:len(part)-1]
 		plain, err := strconv.Unquote(part)
 		if err != nil {
 			plain = inner
 		}
 		plain = strings.TrimSuffix(plain, "…")
-		hidden := slices.ContainsFunc(secrets, func(secret string) bool {
-			return strings.Contains(secret, plain) || strings.Contains(secret, inner)
-		})
-		if hidden {
-			return part[:1] + "(sensitive)" + part[len(part)-1:]
+		isPart := func(secret string) bool { return strings.Contains(secret, plain) || strings.Contains(secret, inner) }
+		switch {
+		case slices.ContainsFunc(secrets, isPart):
+			return mark + "(sensitive)" + mark
+		case len(part) > most:
+			return mark + "…" + mark
 		}
 		return part
 	})

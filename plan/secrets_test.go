@@ -242,6 +242,7 @@ output "x" {
 func TestPartsOfSecretsInMessages(t *testing.T) {
 	for x, want := range map[string]string{
 		`jsondecode(var.p)`:                         `invalid character '(sensitive)' looking for beginning of value`,
+		`yamldecode("!${var.p}'s {}")`:              `can't interpret mapping as "(sensitive)"`,
 		`regex("[${var.p}", "x")`:                   "missing closing ] in (sensitive)",
 		`formatdate(var.p, "2026-01-31T09:30:00Z")`: `invalid date format verb "(sensitive)"`,
 		`format("%${var.p}", 1)`:                    `(sensitive)`,
