@@ -63,8 +63,8 @@ func checkYAML(document []byte) error {
 	if regexp.MustCompile(fmt.Sprintf("(- +){%d}", maxNesting+1)).Match(document) {
 		return fmt.Errorf("the document nests deeper than %d", maxNesting)
 	}
-	aliases := bytes.Count(document, []byte("*"))
-	merges := bytes.Contains(document, []byte("<<")) || bytes.Contains(document, []byte("merge"))
+	aliases := len(regexp.MustCompile(`\*[0-9A-Za-z_-]`).FindAllIndex(document, -1))
+	merges := bytes.Contains(document, []byte("<<")) || bytes.ContainsAny(document, `\!`) // in which "<<" can be written otherwise
 	if merges && aliases*aliases > maxYAMLMerges/len(document) {
 		return errors.New("the document has too many aliases for one that merges maps by \"<<\"")
 	}
