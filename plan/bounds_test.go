@@ -9,6 +9,10 @@ import (
 // What a few bytes of a plan can blow up is refused before it is made.
 func TestValuesThatGrow(t *testing.T) {
 	big := `"` + strings.Repeat("x", 4<<10) + `"`
+	bomb, err := base64Gzip(strings.Repeat("x", maxTexts+1))
+	if err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]string{
 		"template in a loop":      `[for i in range(1000) : "${local.big}${i}"]`,
 		"template loop":           "\"%{ for i in range(1000) }${local.big}%{ endfor }\"",
@@ -26,6 +30,18 @@ func TestValuesThatGrow(t *testing.T) {
 		"texts written out":       `"` + strings.Repeat("${local.big}", 20) + `"`,
 		"document":                `jsondecode("[${join(",", local.big_list)}${local.big}]")`,
 		"distinct":                `distinct(concat(local.big_list, local.big_list, local.big_list, local.big_list, local.big_list, local.big_list))`,
+		"document in YAML":        `yamldecode(join("\n", [for i in local.big_list : "- ${local.small}"]))`,
+		"brackets in YAML":        `yamldecode(join("", [for i in range(1001) : "[" ]))`,
+		"lists in YAML":           `yamldecode("${join("", [for i in range(101) : "- "])}x")`,
+		"YAML that nests":         `yamldecode(join("\n", [for i in range(101) : "${join("", [for j in range(i) : " "])}a:"]))`,
+		"aliases of aliases":      `yamldecode("a0: &a0 x\n${join("", [for i in range(40) : "a${i + 1}: &a${i + 1} [*a${i}, *a${i}]\n"])}")`,
+		"aliases merged":          `yamldecode("a: &a {${join(",", [for i in range(1000) : "k${i}: 1"])}}\nb: &b [${join(",", [for i in range(1000) : "*a"])}]\n${join("", [for i in range(900) : "- {<<: *b}\n"])}")`,
+		"merged by escapes":       `yamldecode("a: &a {${join(",", [for i in range(1000) : "k${i}: 1"])}}\nb: &b [${join(",", [for i in range(1000) : "*a"])}]\n${join("", [for i in range(900) : "- {\"\\x3c<\": *b}\n"])}")`,
+		"indented YAML":           `yamlencode([[[[[[[[[[[[[[[[[[[[replace(local.big, "x", " ")]]]]]]]]]]]]]]]]]]]])`,
+		"gzip":                    `base64gunzip("` + bomb + `")`,
+		"template as a text":      `templatestring(local.big, {})`,
+		"transposed":              `transpose({ (local.big) = local.big_list })`,
+		"format of a date":        `formatdate(local.big, "2026-01-31T09:30:00Z")`,
 		"loops within each other": `length([for a in range(1000) : [for b in range(1000) : 1]])`,
 	}
 	src := "locals {\n  small = " + big + "\n  big = join(\"\", [for i in range(300) : local.small])\n  big_list = flatten([for i in range(3) : range(1000)])\n}\n"

@@ -25,7 +25,52 @@ func diskSource(dir string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return root.FS(), nil
+	return &diskFS{FS: root.FS(), dir: dir}, nil
+}
+
+// A diskFS is a directory out of which no link leads. Of links that go by way of outside, absolute ones and those like
+// "../plan/x", the root says that they lead out before it knows where they end: those are looked up by where that is.
+type diskFS struct {
+	fs.FS // of an os.Root: what it opens is in the directory, whatever happens to links meanwhile
+	dir   string
+}
+
+// Open implements fs.FS.
+func (d *diskFS) Open(name string) (fs.File, error) {
+	file, err := d.FS.Open(name)
+	if end, within := d.linkEnd(name, err); within {
+		return d.FS.Open(end)
+	}
+	return file, err
+}
+
+// Stat implements fs.StatFS.
+func (d *diskFS) Stat(name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(d.FS, name)
+	if end, within := d.linkEnd(name, err); within {
+		return fs.Stat(d.FS, end)
+	}
+	return info, err
+}
+
+// linkEnd is the path within the directory at which links end that were taken for leading out, and whether they do not.
+func (d *diskFS) linkEnd(name string, err error) (end string, within bool) {
+	if !leadsOut(err) {
+		return "", false
+	}
+	dir, dirErr := filepath.EvalSymlinks(d.dir)
+	end, endErr := filepath.EvalSymlinks(filepath.Join(d.dir, name))
+	if dirErr != nil || endErr != nil {
+		return "", false
+	}
+	end, err = filepath.Rel(dir, end)
+	return filepath.ToSlash(end), err == nil && filepath.IsLocal(end)
+}
+
+// leadsOut says whether an os.Root refused a path.
+func leadsOut(err error) bool {
+	var pathErr *fs.PathError
+	return errors.As(err, &pathErr) && strings.Contains(pathErr.Err.Error(), "escapes")
 }
 
 // planFiles reads the files of one plan directory. What was read once is kept:
@@ -185,11 +230,11 @@ func plainPathError(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("it may not be read")
 	}
+	if leadsOut(err) {
+		return errors.New("it leads out of the plan's directory")
+	}
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
-		if strings.Contains(pathErr.Err.Error(), "escapes") {
-			return errors.New("it leads out of the plan's directory")
-		}
 		return pathErr.Err
 	}
 	return err

@@ -171,6 +171,48 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// A link may go by way of outside, as long as it ends in the plan. A resumed run finds what it led to.
+func TestLinksWithinThePlan(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plan")
+	if err := os.MkdirAll(filepath.Join(dir, "shared"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"shared/x":  "shared",
+		"plan.hcl":  `output "x" { value = [file("absolute"), file("around"), file("inside"), file("folder/x"), fileexists("folder/x")] }` + "\n",
+		"other.txt": "other",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{
+		"absolute": filepath.Join(dir, "shared/x"), "around": "../plan/other.txt", "inside": "shared/x", "folder": filepath.Join(dir, "shared"),
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, diags := Load(dir, Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	tree, diags := p.Expand(Inputs{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if diff := cmp.Diff(map[string]string{"x": `["shared","other","shared","shared",true]`}, outputs(t, tree)); diff != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	kept, err := tree.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, diags := Load(dir, testOptions(kept)); diags.HasErrors() || again == nil {
+		t.Errorf("from the snapshot: %v", diags)
+	}
+}
+
 func TestPlanFileThatIsNone(t *testing.T) {
 	dir := t.TempDir()
 	if p, diags := Load(dir, Options{}); p != nil || !strings.Contains(diags.Error(), "it has no plan.hcl") {

@@ -9,9 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -36,23 +34,24 @@ func (l *loader) commonFunctions() map[string]function.Function {
 
 		"chunklist": stdlib.ChunklistFunc, "coalesce": coalesceFunc(), "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": bounded(stdlib.ConcatFunc), "contains": stdlib.ContainsFunc, "distinct": distinctFunc(), "element": stdlib.ElementFunc,
-		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": stdlib.LookupFunc,
-		"merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
+		"flatten": bounded(stdlib.FlattenFunc), "index": indexOfFunc(), "keys": stdlib.KeysFunc, "length": lengthFunc(), "lookup": lookupFunc(),
+		"matchkeys": matchKeysFunc(), "merge": stdlib.MergeFunc, "one": oneFunc(), "range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc,
 		"setintersection": stdlib.SetIntersectionFunc, "setproduct": bounded(setProductFunc()), "setsubtract": stdlib.SetSubtractFunc,
-		"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sum": sumFunc(), "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+		"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sum": sumFunc(),
+		"transpose": bounded(transposeFunc()), "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
 		"alltrue": allTrueFunc(), "anytrue": anyTrueFunc(),
 
 		"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 		"tonumber": bounded(stdlib.MakeToFunc(cty.Number)), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
-		"try": tryfunc.TryFunc, "can": tryfunc.CanFunc,
+		"try": tryFunc(), "can": tryfunc.CanFunc,
 		"sensitive": sensitiveFunc(), "nonsensitive": nonsensitiveFunc(), "issensitive": isSensitiveFunc(),
 
-		"base64decode": base64DecodeFunc(), "base64encode": textFunc(func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }),
-		"csvdecode": bounded(shortText(stdlib.CSVDecodeFunc, 0)), "jsondecode": bounded(jsonDecodeFunc()), "jsonencode": bounded(stdlib.JSONEncodeFunc), "urlencode": urlEncodeFunc(),
 		"basename": textFunc(func(s string) (string, error) { return path.Base(s), nil }),
 		"dirname":  textFunc(func(s string) (string, error) { return path.Dir(s), nil }),
 	}
+	maps.Copy(fs, encodingFunctions())
 	maps.Copy(fs, hashFunctions())
+	maps.Copy(fs, timeFunctions())
 	maps.Copy(fs, networkFunctions())
 	maps.Copy(fs, l.machineFunctions())
 	for name, f := range fs {
@@ -121,7 +120,7 @@ func textTest(test func(text, part string) bool, part string) function.Function 
 // fileFunctions read files of one plan.
 func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 	readText := func(name string) (string, error) {
-		content, err := l.readValue(files, name)
+		content, err := readValue(files, name)
 		if err != nil {
 			return "", err
 		}
@@ -133,12 +132,8 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 	fs := map[string]function.Function{
 		"file": textFunc(readText),
 		"filebase64": textFunc(func(name string) (string, error) {
-			content, err := l.readValue(files, name)
+			content, err := readValue(files, name)
 			return base64.StdEncoding.EncodeToString(content), err
-		}),
-		"filesha256": textFunc(func(name string) (string, error) {
-			content, err := l.readValue(files, name)
-			return sha256Hex(content), err
 		}),
 		"fileexists": function.New(&function.Spec{
 			Params: []function.Parameter{{Name: "path", Type: cty.String}},
@@ -158,8 +153,18 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 				return cty.True, nil
 			},
 		}),
-		"fileset":      l.fileSetFunc(files),
-		"templatefile": l.templateFileFunc(files, readText),
+		"fileset":        l.fileSetFunc(files),
+		"templatefile":   l.templateFileFunc(files, readText),
+		"templatestring": l.templateStringFunc(),
+	}
+	for name, of := range digests() {
+		fs["file"+name] = textFunc(func(path string) (string, error) {
+			file, err := readFile(files, path)
+			if err != nil {
+				return "", err
+			}
+			return of(file.content), nil
+		})
 	}
 	for name, f := range fs {
 		fs[name] = discreet(f)
@@ -167,10 +172,18 @@ func (l *loader) fileFunctions(files *planFiles) map[string]function.Function {
 	return fs
 }
 
-func (l *loader) readValue(files *planFiles, name string) ([]byte, error) {
+func readFile(files *planFiles, name string) (*planFile, error) {
 	file, err := files.file(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %q of the plan in %s: %w", shorten(name), files.dir, err)
+	}
+	return file, nil
+}
+
+func readValue(files *planFiles, name string) ([]byte, error) {
+	file, err := readFile(files, name)
+	if err != nil {
+		return nil, err
 	}
 	if len(file.content) > maxFileValue {
 		return nil, fmt.Errorf("%q is larger than %d MiB: send it with \"source\" of a file block", shorten(name), maxFileValue>>20)
@@ -256,114 +269,4 @@ func matchParts(patterns, names []string) bool {
 		}
 	}
 	return false
-}
-
-// templateFileFunc renders a template of the plan. It sees the variables it is given, nothing else.
-func (l *loader) templateFileFunc(files *planFiles, readText func(string) (string, error)) function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{
-			{Name: "path", Type: cty.String},
-			{Name: "variables", Type: cty.DynamicPseudoType, AllowMarked: true, AllowUnknown: true},
-		},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			if !args[0].IsKnown() || args[0].IsMarked() {
-				return cty.String, nil
-			}
-			_, err := l.renderTemplate(args, files, readText)
-			return cty.String, err
-		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			return l.renderTemplate(args, files, readText)
-		},
-	})
-}
-
-func (l *loader) renderTemplate(args []cty.Value, files *planFiles, readText func(string) (string, error)) (cty.Value, error) {
-	name := args[0].AsString()
-	template, err := l.template(files, name, readText)
-	if err != nil {
-		return cty.NilVal, err
-	}
-	vars, marks := args[1].Unmark()
-	if ty := vars.Type(); !ty.IsObjectType() && !ty.IsMapType() && ty != cty.DynamicPseudoType {
-		return cty.NilVal, function.NewArgErrorf(1, "the variables of a template are an object: { name = value }")
-	}
-	if !vars.IsKnown() {
-		return cty.UnknownVal(cty.String).WithMarks(marks), nil
-	}
-	if vars.IsNull() {
-		return cty.NilVal, function.NewArgErrorf(1, "the variables of a template must not be null")
-	}
-	ctx := &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{meterName: newMeter()}}
-	for it := vars.ElementIterator(); it.Next(); {
-		key, value := it.Element()
-		if !hclsyntax.ValidIdentifier(key.AsString()) {
-			return cty.NilVal, function.NewArgErrorf(1, "%q cannot be the name of a variable in a template", shorten(key.AsString()))
-		}
-		ctx.Variables[key.AsString()] = value.WithMarks(marks)
-	}
-	for _, traversal := range template.variables {
-		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
-			return cty.NilVal, fmt.Errorf("%s refers to %q, which it is not given.%s",
-				place(traversal.SourceRange()), shorten(traversal.RootName()), suggest(traversal.RootName(), withoutMeter(keys(ctx.Variables))))
-		}
-	}
-	value, diags := template.body.Value(ctx)
-	if diags.HasErrors() {
-		first := diags.Errs()[0].(*hcl.Diagnostic)
-		return cty.NilVal, fmt.Errorf("%s: %s: %s", place(*first.Subject), first.Summary, first.Detail)
-	}
-	if err := checkSize(value); err != nil {
-		return cty.NilVal, fmt.Errorf("the text made of %s %w", shorten(name), err)
-	}
-	text, err := toText(value)
-	if err != nil {
-		return cty.NilVal, fmt.Errorf("%s does not give a text", shorten(name))
-	}
-	return text, nil
-}
-
-func withoutMeter(names []string) []string {
-	var kept []string
-	for _, name := range names {
-		if name != meterName {
-			kept = append(kept, name)
-		}
-	}
-	return kept
-}
-
-// A parsedTemplate is a template of a plan.
-type parsedTemplate struct {
-	body      hcl.Expression
-	variables []hcl.Traversal
-}
-
-// template parses a file, once.
-func (l *loader) template(files *planFiles, name string, readText func(string) (string, error)) (*parsedTemplate, error) {
-	key := programKey{files, name}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if t := l.templates[key]; t != nil {
-		return t, nil
-	}
-	text, err := readText(name)
-	if err != nil {
-		return nil, err
-	}
-	src := []byte(text)
-	tokens, _ := hclsyntax.LexTemplate(src, name, hcl.InitialPos)
-	diags := checkTokens(tokens)
-	var body hclsyntax.Expression
-	if !diags.HasErrors() {
-		body, diags = hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
-	}
-	if diags.HasErrors() {
-		first := diags.Errs()[0].(*hcl.Diagnostic)
-		return nil, fmt.Errorf("%s: %s: %s", place(*first.Subject), first.Summary, first.Detail)
-	}
-	t := &parsedTemplate{body: body, variables: body.Variables()}
-	meterLoops(body)
-	l.templates[key] = t
-	return t, nil
 }

@@ -68,6 +68,21 @@ func networkFunctions() map[string]function.Function {
 				return cty.StringVal(subnet), nil
 			},
 		}),
+		"cidrsubnets": function.New(&function.Spec{
+			Params:   []function.Parameter{{Name: "prefix", Type: cty.String}},
+			VarParam: &function.Parameter{Name: "newbits", Type: cty.Number},
+			Type:     function.StaticReturnType(cty.List(cty.String)),
+			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+				return subnetsOf(args)
+			},
+		}),
+		"cidrcontains": function.New(&function.Spec{
+			Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "address", Type: cty.String}},
+			Type:   function.StaticReturnType(cty.Bool),
+			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+				return prefixContains(args)
+			},
+		}),
 	}
 }
 
@@ -118,4 +133,65 @@ func subnetOf(prefix netip.Prefix, bits, number int64) (string, error) {
 	}
 	address, _ := netip.AddrFromSlice(bytes)
 	return address.String() + "/" + strconv.FormatInt(length, 10), nil
+}
+
+// subnetsOf are ranges of a prefix one after the other, each at the next place where one of its length can begin.
+func subnetsOf(args []cty.Value) (cty.Value, error) {
+	prefix, err := netip.ParsePrefix(args[0].AsString())
+	if err != nil {
+		return cty.NilVal, function.NewArgErrorf(0, "not a range of addresses, such as 10.0.0.0/16")
+	}
+	subnets := make([]cty.Value, 0, len(args)-1)
+	next := prefix.Masked().Addr()
+	for i := 1; i < len(args); i++ {
+		bits, err := wholeArgument(args, i)
+		if err != nil {
+			return cty.NilVal, err
+		}
+		const most = 32 // as in Terraform
+		if bits < 1 || bits > most || int64(prefix.Bits())+bits > int64(prefix.Addr().BitLen()) {
+			return cty.NilVal, function.NewArgErrorf(i, "%s cannot be extended by %d bits", prefix, bits)
+		}
+		subnet := netip.PrefixFrom(next, prefix.Bits()+int(bits)).Masked()
+		if subnet.Addr() != next && next.IsValid() {
+			next = after(subnet)
+			subnet = netip.PrefixFrom(next, subnet.Bits())
+		}
+		if !prefix.Contains(next) {
+			return cty.NilVal, function.NewArgErrorf(i, "%s has no room left for a range that is %d bits longer", prefix, bits)
+		}
+		subnets = append(subnets, cty.StringVal(subnet.String()))
+		next = after(subnet)
+	}
+	if len(subnets) == 0 {
+		return cty.ListValEmpty(cty.String), nil
+	}
+	return cty.ListVal(subnets), nil
+}
+
+// after is the first address that comes after a range. It is not valid where there is none.
+func after(prefix netip.Prefix) netip.Addr {
+	last, _ := hostInPrefix(prefix, -1)
+	return last.Next()
+}
+
+// prefixContains says whether an address, or all of a range, is in a range.
+func prefixContains(args []cty.Value) (cty.Value, error) {
+	prefix, err := netip.ParsePrefix(args[0].AsString())
+	if err != nil {
+		return cty.NilVal, function.NewArgErrorf(0, "not a range of addresses, such as 10.0.0.0/16")
+	}
+	inner, err := netip.ParsePrefix(args[1].AsString())
+	if err != nil {
+		address, err := netip.ParseAddr(args[1].AsString())
+		if err != nil || address.Zone() != "" {
+			return cty.NilVal, function.NewArgErrorf(1, "neither an address nor a range of addresses")
+		}
+		address = address.Unmap()
+		inner = netip.PrefixFrom(address, address.BitLen())
+	}
+	if prefix.Addr().Is4() != inner.Addr().Is4() {
+		return cty.NilVal, errors.New("one of them is of IPv4 and the other one of IPv6")
+	}
+	return cty.BoolVal(inner.Bits() >= prefix.Bits() && prefix.Contains(inner.Masked().Addr())), nil
 }

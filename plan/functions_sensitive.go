@@ -91,19 +91,23 @@ func discreet(f function.Function) function.Function {
 	return function.New(spec)
 }
 
-// withoutSensitive takes what is sensitive of a function's arguments out of its error.
+// withoutSensitive takes what is sensitive of a function's arguments out of its error, and what is of no use.
 func withoutSensitive(err error, args []cty.Value) error {
+	const most = 1000 // bytes of a message in which nothing needs to be cut
 	if err == nil {
 		return nil
 	}
-	quoted := sensitiveTexts(args...)
-	if len(quoted) == 0 {
+	if _, ok := errors.AsType[function.PanicError](err); ok { // it would show Go's stack; cty's log and pow do so where no number is the result
+		return errors.New("it has no result for these arguments")
+	}
+	secrets := sensitiveTexts(args...)
+	if len(secrets) == 0 && len(err.Error()) <= most {
 		return err
 	}
-	hidden := errors.New(hide(err.Error(), quoted))
+	told := errors.New(hideQuoted(hide(err.Error(), secrets), secrets))
 	var argErr function.ArgError
 	if errors.As(err, &argErr) {
-		return function.NewArgError(argErr.Index, hidden)
+		return function.NewArgError(argErr.Index, told)
 	}
-	return hidden
+	return told
 }

@@ -1,18 +1,10 @@
 package plan
 
 import (
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -166,19 +158,6 @@ func setProductFunc() function.Function {
 			if n *= arg.LengthInt(); n > most {
 				return fmt.Errorf("there are more than %d combinations", most)
 			}
-		}
-		return nil
-	})
-}
-
-// jsonDecodeFunc bounds how deep a document nests: the decoder recurses.
-func jsonDecodeFunc() function.Function {
-	return guarded(stdlib.JSONDecodeFunc, func(args []cty.Value) error {
-		if len(args[0].AsString()) > maxTakenApart {
-			return fmt.Errorf("the document has more than %d KiB", maxTakenApart>>10)
-		}
-		if nestsDeeper([]byte(args[0].AsString()), maxNesting) {
-			return fmt.Errorf("the document nests deeper than %d", maxNesting)
 		}
 		return nil
 	})
@@ -347,42 +326,4 @@ func truthFunc(all bool) function.Function {
 			return cty.BoolVal(all), nil
 		},
 	})
-}
-
-func base64DecodeFunc() function.Function {
-	return textFunc(func(s string) (string, error) {
-		decoded, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			return "", errors.New("the text is not base64")
-		}
-		if !utf8.Valid(decoded) {
-			return "", errors.New("what was decoded is not UTF-8 text")
-		}
-		return string(decoded), nil
-	})
-}
-
-func urlEncodeFunc() function.Function {
-	return textFunc(func(s string) (string, error) { return url.QueryEscape(s), nil })
-}
-
-func sha256Hex(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
-}
-
-func hashFunctions() map[string]function.Function {
-	hash := func(sum func([]byte) []byte) function.Function {
-		return textFunc(func(s string) (string, error) { return hex.EncodeToString(sum([]byte(s))), nil })
-	}
-	return map[string]function.Function{
-		"md5":    hash(func(b []byte) []byte { s := md5.Sum(b); return s[:] }),
-		"sha1":   hash(func(b []byte) []byte { s := sha1.Sum(b); return s[:] }),
-		"sha256": hash(func(b []byte) []byte { s := sha256.Sum256(b); return s[:] }),
-		"sha512": hash(func(b []byte) []byte { s := sha512.Sum512(b); return s[:] }),
-		"base64sha256": textFunc(func(s string) (string, error) {
-			sum := sha256.Sum256([]byte(s))
-			return base64.StdEncoding.EncodeToString(sum[:]), nil
-		}),
-	}
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -108,6 +109,12 @@ func FuzzEvaluate(f *testing.F) {
 		"<<EOT\n%{ for x in local.list ~}\n${x}\n%{ endfor ~}\nEOT\n", `service.a[*].address`, `service.a[0].url`, `indent(4, "a\nb")`,
 		`parseint("ff", 16)`, `one(toset(["a"]))`, `sum([1, 2])`, `range(0, 10, 3)`, `nonsensitive(local.secret)`, `log(0, 0)`, `abs(-1)`,
 		`zipmap(["a"], [1])`, `chunklist([1, 2, 3], 2)`, `lookup({ a = 1 }, "b", 2)`, `flatten([[1], [2, [3]]])`, `csvdecode("a,b\n1,2")`,
+		`yamlencode({ a = [1, null, "b\n c"], d = local.secret })`, `yamldecode("a: &x [1, ~, yes]\nb: *x\nc: {<<: {d: e}}\n")`, `yamldecode(local.secret)`,
+		`matchkeys(["a", "b"], [1, 2], ["2"])`, `transpose({ a = ["x", "y"], b = ["y"] })`, `lookup(local.object, "c")`, `lookup({ a = service.a[0].url }, "a")`,
+		`cidrsubnets("10.0.0.0/8", 4, 8, 32)`, `cidrcontains("fd00::/8", "fd00::1")`, `templatestring("<$${x}%%{ for y in x }$${y}%%{ endfor }>", { x = ["y"] })`,
+		`formatdate("YYYY-MM-DD'T'hh:mm:ss AA ZZZ", "2026-01-31T09:30:00Z")`, `timeadd("2026-01-31T09:30:00Z", "-1h5m")`, `timecmp("2026-01-31T09:30:00Z", "2026-01-31T10:30:00+01:00")`,
+		`base64gunzip(base64gzip("hello"))`, `textdecodebase64(textencodebase64("x", "UTF-16LE"), "UTF-16LE")`, `urldecode("a+b%26")`, `uuidv5("dns", "x")`,
+		`base64sha512("x")`, `filebase64sha512("greeting.tmpl")`, `filemd5(local.secret)`,
 	} {
 		f.Add(x)
 	}
@@ -132,10 +139,12 @@ output "x" {
 `)
 		files := append(commonFiles(), SnapshotFile{Dir: "/plans/main", Path: "plan.hcl", Mode: 0o644, Content: src})
 		p, diags := Load("/plans/main", testOptions(files))
+		checkPanics(t, diags)
 		if p == nil || diags.HasErrors() {
 			return
 		}
-		tree, _ := p.Expand(Inputs{RunName: "run", RunID: "id"})
+		tree, diags := p.Expand(Inputs{RunName: "run", RunID: "id"})
+		checkPanics(t, diags)
 		if tree == nil {
 			return
 		}
@@ -145,8 +154,19 @@ output "x" {
 				tree.Learn(s, Known{Address: "127.0.0.1", WorkDir: "/work", Exports: exports})
 			}
 		}
-		tree.Outputs()
+		_, diags = tree.Outputs()
+		checkPanics(t, diags)
 	})
+}
+
+// checkPanics fails where a function panicked, which cty makes an error of.
+func checkPanics(t *testing.T, diags hcl.Diagnostics) {
+	t.Helper()
+	for _, d := range diags {
+		if strings.Contains(d.Detail, "panic in function") {
+			t.Error(d.Detail)
+		}
+	}
 }
 
 // FuzzParseExports: whatever a boot program leaves, it is read or refused, and read again from what is recorded.

@@ -10,6 +10,8 @@ func TestMessages(t *testing.T) {
 		{`fileset("..", "*")`, `Call to function "fileset" failed: cannot list ".." of the plan in /plans/main: it lies outside of the plan's directory.`},
 		{`{ for x in ["a", "a"] : x => 1 }`, `Two different items produced the key "a" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.`},
 		{`templatefile("greeting.tmpl", { nam = "x" })`, `Call to function "templatefile" failed: greeting.tmpl line 1 refers to "name", which it is not given. Did you mean "nam"?`},
+		{`try(1 + "a", try({ }.x))`, "Call to function \"try\" failed: no expression has a value:\n- Invalid operand (main/plan.hcl line 1)\n  Unsuitable value for right operand: a number is required.\n" +
+			"- Error in function call (main/plan.hcl line 1)\n  Call to function \"try\" failed: no expression has a value:\n  - Unsupported attribute (main/plan.hcl line 1)\n    This object does not have an attribute named \"x\"."},
 		{`fileset(".", "*.{sh,py}")`, `Invalid value for "pattern" parameter: "*.{sh,py}" has braces, which stand for themselves: join several patterns with setunion(fileset(...), fileset(...)).`},
 		{`fileexists("../x")`, `Call to function "fileexists" failed: cannot look at "../x" of the plan in /plans/main: it lies outside of the plan's directory.`},
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -180,30 +181,38 @@ func (s *scope) scrub(diags hcl.Diagnostics) hcl.Diagnostics {
 }
 
 // quotedBy are the sensitive texts in the value that a mistake is about: the argument of a function, a key that is there
-// twice. In a loop over something sensitive that is each text: what hcl takes out of a set is not marked, nor is a key.
+// twice.
 func quotedBy(d *hcl.Diagnostic) []string {
 	if d.Expression == nil || d.EvalContext == nil {
 		return nil
 	}
-	inLoop := d.EvalContext.Parent() != nil && sensitiveContext(d.EvalContext)
-	about := []hcl.Expression{d.Expression}
-	if call, ok := d.Expression.(*hclsyntax.FunctionCallExpr); ok {
-		for _, arg := range call.Args {
-			about = append(about, arg)
+	return quotedIn(d.Expression, d.EvalContext)
+}
+
+// quotedIn are the sensitive texts of an expression. One that fails itself, as an argument of try does, is quoted with
+// what is wrong with it. In a loop over something sensitive that is each text: what hcl takes out of a set is not marked,
+// nor is a key.
+func quotedIn(x hcl.Expression, ctx *hcl.EvalContext) []string {
+	value, diags := x.Value(ctx)
+	if diags.HasErrors() {
+		var quoted []string
+		for _, d := range diags {
+			if d.Expression != x {
+				quoted = append(quoted, quotedBy(d)...)
+				continue
+			}
+			if call, ok := x.(*hclsyntax.FunctionCallExpr); ok {
+				for _, arg := range call.Args {
+					quoted = append(quoted, quotedIn(arg, ctx)...)
+				}
+			}
 		}
+		return quoted
 	}
-	var quoted []string
-	for _, x := range about {
-		value, diags := x.Value(d.EvalContext)
-		if diags.HasErrors() {
-			continue
-		}
-		if inLoop {
-			value = value.Mark(sensitiveMark)
-		}
-		quoted = append(quoted, sensitiveTexts(value)...)
+	if ctx.Parent() != nil && sensitiveContext(ctx) {
+		value = value.Mark(sensitiveMark)
 	}
-	return quoted
+	return sensitiveTexts(value)
 }
 
 // sensitiveContext says whether something sensitive can be seen from where an expression stands: what a for expression
@@ -252,6 +261,29 @@ func hide(message string, secrets []string) string {
 		}
 	}
 	return message
+}
+
+// hideQuoted takes out of a message whatever it quotes that is a part of a secret, such as the character at which a document
+// is none or a verb of a format, and what is too long to be read.
+func hideQuoted(message string, secrets []string) string {
+	const most = 200
+	quoted := regexp.MustCompile(`"(?:[^"\\]|\\.)+"|'(?:[^'\\]|\\[^ ]{1,9})'|` + "`[^`]+`")
+	return quoted.ReplaceAllStringFunc(message, func(part string) string {
+		mark, inner := part[:1], part[1:len(part)-1]
+		plain, err := strconv.Unquote(part)
+		if err != nil {
+			plain = inner
+		}
+		plain = strings.TrimSuffix(plain, "…")
+		isPart := func(secret string) bool { return strings.Contains(secret, plain) || strings.Contains(secret, inner) }
+		switch {
+		case slices.ContainsFunc(secrets, isPart):
+			return mark + "(sensitive)" + mark
+		case len(part) > most:
+			return mark + "…" + mark
+		}
+		return part
+	})
 }
 
 // withoutSecrets is scrubText for those who do not hold mu.

@@ -190,6 +190,10 @@ func TestSecretsInMessages(t *testing.T) {
 		`[for x in toset(var.list) : tonumber(upper(x))]`, `"%{ for x in toset(var.list) }${tonumber(upper(x))}%{ endfor }"`, `[for x in var.pins : x + 1]`,
 		`try(tonumber(upper(var.p)), file(var.long))`, `templatefile("number.tmpl", { x = upper(var.p) })`,
 		`templatefile("number.tmpl", { (upper(var.p)) = 1 })`, `tonumber(upper(keys(var.map)[0]))`,
+		`try({ for x in ["a", "a"] : upper(var.p) => x })`, `try(1 + "a", try({ for x in ["a", "a"] : upper(var.p) => x }))`,
+		`templatestring("$${${var.p}}", {})`, `templatestring("$${substr(x, 0, 1) + 1}", { x = var.p })`, `lookup({ a = 1 }, upper(var.p))`,
+		`timeadd(var.p, "1h")`, `timeadd("2026-01-31T09:30:00Z", upper(var.p))`, `formatdate(upper(var.p), "2026-01-31T09:30:00Z")`, `uuidv5(var.long, "x")`,
+		`yamldecode("a: !${var.p}")`, `yamldecode("!${upper(var.p)} {}")`, `yamldecode("*${substr(var.p, 1, 8)}")`, `textencodebase64("x", upper(var.p))`, `cidrcontains(var.p, var.p)`,
 	} {
 		p := load(t, secretVariables("p", "pin", "long", "escaped")+`
 variable "list" {
@@ -230,6 +234,23 @@ output "x" {
 					t.Errorf("%s: the message tells the secret: %s", x, shown.String())
 				}
 			}
+		}
+	}
+}
+
+// What a function quotes can be a part of a secret only.
+func TestPartsOfSecretsInMessages(t *testing.T) {
+	for x, want := range map[string]string{
+		`jsondecode(var.p)`:                         `invalid character '(sensitive)' looking for beginning of value`,
+		`yamldecode("!${var.p}'s {}")`:              `can't interpret mapping as "(sensitive)"`,
+		`regex("[${var.p}", "x")`:                   "missing closing ] in (sensitive)",
+		`formatdate(var.p, "2026-01-31T09:30:00Z")`: `invalid date format verb "(sensitive)"`,
+		`format("%${var.p}", 1)`:                    `(sensitive)`,
+	} {
+		p := load(t, secretVariables("p")+"output \"x\" {\n  value     = "+x+"\n  sensitive = true\n}\n", nil)
+		_, diags := p.Expand(Inputs{Variables: map[string]Given{"p": {Raw: "QQ-hunter22", From: "--var"}}})
+		if !diags.HasErrors() || !strings.Contains(diags.Error(), want) || strings.Contains(diags.Error(), "Q") {
+			t.Errorf("%s: %v, want one that says %s, without Q", x, diags, want)
 		}
 	}
 }
