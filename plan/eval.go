@@ -20,6 +20,7 @@ type evaluation struct {
 	// again says that the service was checked before: without variables by Load, or
 	// another instance of it. Only what may be different now is left to do.
 	again repeat
+	nulls []*expression // that value found to be null
 	diags hcl.Diagnostics
 }
 
@@ -48,6 +49,7 @@ func (e *evaluation) value(x *expression, ty cty.Type) (value cty.Value, ok bool
 		return value, false
 	}
 	if plain, _ := value.Unmark(); plain.IsKnown() && plain.IsNull() {
+		e.nulls = append(e.nulls, x)
 		return value, false
 	}
 	if !value.IsWhollyKnown() {
@@ -95,16 +97,9 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	return converted, true
 }
 
-// leftOut says whether an attribute is not there, or null, which is the same.
+// leftOut says whether an attribute that was evaluated is not there, or null, which is the same.
 func (e *evaluation) leftOut(x *expression) bool {
-	if x == nil {
-		return true
-	}
-	quiet := *e
-	quiet.diags = nil // they were told when it was evaluated for a type
-	value, ok := quiet.anyValue(x, cty.DynamicPseudoType)
-	plain, _ := value.Unmark()
-	return ok && plain.IsKnown() && plain.IsNull()
+	return x == nil || slices.Contains(e.nulls, x)
 }
 
 // notNull reports null for what a block cannot do without: there would be nothing to run, or nothing to check.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,11 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	if err != nil {
 		return err
 	}
-	found, err := findRunsThings(ctx, blocks, where, name)
+	places, err := adoptPlaces(ctx, blocks, where)
+	if err != nil {
+		return err
+	}
+	found, err := findRunsThings(ctx, places, name)
 	if err != nil {
 		return err
 	}
@@ -78,9 +83,9 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 		return err
 	}
 	var resources []runners.Resource
-	for _, b := range blocks {
-		if b.Region == "" { // it stays where it was found, whatever region later commands have in their environment
-			resources = append(resources, ec2.HomeRow(b, found[0].Region))
+	for i, b := range blocks {
+		if b.Region == "" { // it stays where it was looked for, whatever region later commands have in their environment
+			resources = append(resources, ec2.HomeRow(b, places[i].Region))
 		}
 	}
 	keyLost := false
@@ -125,8 +130,9 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	return nil
 }
 
-// findRunsThings finds what the cloud has of one run, in the places that the plan's runner blocks name.
-func findRunsThings(ctx context.Context, blocks []ec2.Config, where cloudOptions, name string) ([]cloudThing, error) {
+// adoptPlaces are where a plan's runner blocks have their machines, one for each. What was asked for holds where a block
+// says nothing of a region, and in place of its profile and endpoint.
+func adoptPlaces(ctx context.Context, blocks []ec2.Config, where cloudOptions) ([]ec2.Config, error) {
 	if len(blocks) == 0 {
 		return nil, usagef("the plan has no service on EC2: only those can be found by their tags")
 	}
@@ -134,11 +140,23 @@ func findRunsThings(ctx context.Context, blocks []ec2.Config, where cloudOptions
 	if where.region != "" && !slices.ContainsFunc(blocks, inRegion) { // the run would make new ones in place of those that are there
 		return nil, usagef("the plan's runner blocks name the region %s, not %s: a run is adopted where its plan has it", blocks[0].Region, where.region)
 	}
-	if where != (cloudOptions{}) {
-		blocks = []ec2.Config{{Region: where.region, Profile: where.profile, Endpoint: where.endpoint}}
+	places := make([]ec2.Config, len(blocks))
+	for i, b := range blocks {
+		place := ec2.Config{Region: cmp.Or(b.Region, where.region), Profile: cmp.Or(where.profile, b.Profile), Endpoint: cmp.Or(where.endpoint, b.Endpoint)}
+		region, err := ec2.RegionOf(ctx, place)
+		if err != nil {
+			return nil, err
+		}
+		place.Region = region
+		places[i] = place
 	}
+	return places, nil
+}
+
+// findRunsThings finds what the cloud has of one run.
+func findRunsThings(ctx context.Context, places []ec2.Config, name string) ([]cloudThing, error) {
 	var found []cloudThing
-	err := inPlaces(ctx, blocks, func(f ec2.Found, place ec2.Config) {
+	err := inPlaces(ctx, places, func(f ec2.Found, place ec2.Config) {
 		if f.Run == name || f.RunID == name {
 			found = append(found, cloudThing{ID: f.ID, Region: f.Region, Run: f.Run, RunID: f.RunID, found: f, config: place})
 		}

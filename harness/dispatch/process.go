@@ -131,10 +131,13 @@ func (c *Core) match() {
 	}
 	m := c.matching(slices.ContainsFunc(queue, func(p *process) bool { return p.wanted.NodeExclusive != "" }))
 	for _, p := range queue {
-		if _, later := c.throttled[p.wanted.ID]; later || c.vacating(p) {
+		if _, later := c.throttled[p.wanted.ID]; later {
 			continue
 		}
 		if m.Full() && p.wanted.State == wire.Waiting && (p.wanted.Queueing.Waits(p.wanted.Starts) || c.system.wanted.BootMode) {
+			continue
+		}
+		if c.vacating(p) { // looked at last: of thousands that wait, few are
 			continue
 		}
 		def, ok := find(c.definitions, p.wanted.Definition)

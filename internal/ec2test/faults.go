@@ -157,7 +157,7 @@ func (s *Server) authenticate(r *http.Request) error {
 	}
 	_, credential, ok := strings.Cut(rest, "Credential=")
 	scope := strings.Split(strings.SplitN(credential, ",", 2)[0], "/")
-	if !ok || len(scope) != 5 || scope[2] != region || scope[4] != "aws4_request" {
+	if !ok || len(scope) != 5 || scope[2] != s.opt.Region || scope[4] != "aws4_request" {
 		return refused // an endpoint is that of one region
 	}
 	if signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date")); err != nil || s.clock().Sub(signed).Abs() > signedWithin {

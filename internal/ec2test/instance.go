@@ -255,7 +255,7 @@ func (s *Server) describeAs(i *instance, st instanceState, now time.Time) xmlIns
 		return x // a terminated instance has no network any more
 	}
 	x.Subnet, x.VPC, x.Private = i.subnet, vpcID, i.private.String()
-	x.PrivateDNS = fmt.Sprintf("ip-%s.%s.compute.internal", dashed(i.private), region)
+	x.PrivateDNS = fmt.Sprintf("ip-%s.%s.compute.internal", dashed(i.private), s.opt.Region)
 	x.Interfaces.Items = []xmlInterface{{fmt.Sprintf("eni-%017x", i.seq), i.subnet, x.Private}}
 	for _, g := range s.securityGroups() {
 		for _, id := range i.groups {
@@ -267,7 +267,7 @@ func (s *Server) describeAs(i *instance, st instanceState, now time.Time) xmlIns
 	x.Volumes.Items = []xmlVolume{{rootDevice, fmt.Sprintf("vol-%017x", i.seq), "attached"}}
 	if st == stateRunning && i.public.IsValid() { // assigned on the way to running
 		x.Public = i.public.String()
-		x.DNS = fmt.Sprintf("ec2-%s.%s.compute.amazonaws.com", dashed(i.public), region)
+		x.DNS = fmt.Sprintf("ec2-%s.%s.compute.amazonaws.com", dashed(i.public), s.opt.Region)
 	}
 	if s.faults.OnlyIPv6 { // one that gets to the machine, which has IPv4 addresses
 		x.Private, x.Public, x.IPv6 = "", "", netip.AddrFrom16(i.private.As16()).String()

@@ -245,7 +245,7 @@ func (s *Server) groupsInOrder() []*scalingGroup {
 func (s *Server) describeGroup(g *scalingGroup, now time.Time) xmlGroup {
 	template := xmlGroupTemplate{g.template.id, g.template.name, "1"}
 	x := xmlGroup{
-		Name: g.name, ARN: "arn:aws:autoscaling:" + region + ":" + s.opt.Account + ":autoScalingGroup:1:autoScalingGroupName/" + g.name,
+		Name: g.name, ARN: "arn:aws:autoscaling:" + s.opt.Region + ":" + s.opt.Account + ":autoScalingGroup:1:autoScalingGroupName/" + g.name,
 		Template: template, Smallest: g.smallest, Largest: g.largest, Want: g.want, Cooldown: 300,
 		Zones: members[string]{[]string{"us-west-2a"}}, Health: g.health, Created: timestamp(g.created), Subnets: g.subnets,
 	}

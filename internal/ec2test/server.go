@@ -43,6 +43,7 @@ type Options struct {
 	OtherVPC bool     // there is a second VPC, not the default one, with groups of the same names
 	Profiles []string // names of IAM instance profiles that exist
 
+	Region      string // where the endpoint is: it takes calls that are signed for it alone; "" means us-west-2
 	Account     string // whose everything is; "" means 123456789012
 	AccessKeyID string // whose signature is accepted; "" means any
 	OpenSSH     bool   // each machine is a real sshd process, not a server in this one
@@ -130,6 +131,9 @@ func fillDefaults(opt *Options) {
 	}
 	if opt.Forget == 0 {
 		opt.Forget = time.Hour
+	}
+	if opt.Region == "" {
+		opt.Region = "us-west-2"
 	}
 	if opt.Account == "" {
 		opt.Account = "123456789012"
@@ -219,15 +223,12 @@ func (s *Server) Env() []string {
 	}
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.URL,
-		"AWS_REGION=" + region,
+		"AWS_REGION=" + s.opt.Region,
 		"AWS_ACCESS_KEY_ID=" + key,
 		"AWS_SECRET_ACCESS_KEY=secret-of-the-test-endpoint",
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 }
-
-// region is where the endpoint is: it takes calls that are signed for it alone.
-const region = "us-west-2"
 
 // A handler changes and reads the model under s.mu.
 type handler func(s *Server, p params) (answer, error)

@@ -3,6 +3,7 @@ package ec2
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,8 +14,11 @@ import (
 	"github.com/launchplan/launch/runners"
 )
 
-// kindAccount is the AWS account in which the run has what it made; its key is the profile.
+// kindAccount is the AWS account in which the run has what it made; its key says whose it is, see accountKey.
 const kindAccount = "account"
+
+// accountKey is the profile, and the endpoint where the configuration names one: each cloud has its own accounts.
+func accountKey(c Config) string { return strings.TrimSpace(homeKey(c) + " " + c.Endpoint) }
 
 // identityTime bounds the question whose the credentials are: where there is no answer, launch goes on without.
 const identityTime = 10 * time.Second
@@ -28,7 +32,7 @@ type account struct {
 
 // accountRow is the row of an account that an answer has told of; none where it is known, or not told.
 func (r *Runner) accountRow(id string) []runners.Resource {
-	row := runners.Resource{Kind: kindAccount, Key: homeKey(r.config), ID: id, Status: "live"}
+	row := runners.Resource{Kind: kindAccount, Key: accountKey(r.config), ID: id, Status: "live"}
 	if id == "" || r.inLedger(row) {
 		return nil
 	}
@@ -76,7 +80,7 @@ func (r *Runner) otherCredentials(ctx context.Context) error {
 		return nil // who answers knows the accounts of another cloud
 	}
 	for _, res := range r.env.Ledger.List(kindAccount) {
-		if res.Key != homeKey(r.config) {
+		if res.Key != accountKey(r.config) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, identityTime)

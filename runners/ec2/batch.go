@@ -110,6 +110,11 @@ func (r *Runner) intend(ctx context.Context, t *template, services []string, all
 		}
 		batches, all = append(batches, b), append(all, row)
 	}
+	r.mu.Lock()
+	for _, b := range batches {
+		r.intended[b.token] = true
+	}
+	r.mu.Unlock()
 	return batches, r.put(ctx, all, rows...)
 }
 

@@ -41,6 +41,7 @@ type Runner struct {
 	reach  *reach
 	made   func() (string, error) // see madeOf, with the runner block's user data
 
+	opened     time.Time
 	resumed    bool           // an earlier command has asked for something
 	atHome     atomic.Bool    // the ledger knows where the run began, see record
 	account    account        // whose the credentials are
@@ -50,9 +51,10 @@ type Runner struct {
 	asked      asked      // services whose Await found nobody asking for them
 	keyMade    time.Time  // when this command imported the run's key pair; requesting guards it
 
-	mu     sync.Mutex
-	held   map[string]held  // by service: what the ledger says it has in this region
-	failed map[string]error // by service: why it got none
+	mu       sync.Mutex
+	held     map[string]held  // by service: what the ledger says it has in this region
+	failed   map[string]error // by service: why it got none
+	intended map[string]bool  // tokens of this runner's batches
 
 	failedBefore map[string]string // by service, of pools: see failureBefore
 }
@@ -67,7 +69,10 @@ func New(ctx context.Context, config Config, env runners.Env) (runners.Runner, e
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{config: config, env: env, cloud: c, failed: map[string]error{}, failedBefore: map[string]string{}}
+	r := &Runner{
+		config: config, env: env, cloud: c, opened: time.Now(),
+		failed: map[string]error{}, intended: map[string]bool{}, failedBefore: map[string]string{},
+	}
 	r.resumed = len(env.Ledger.List(kindBatch))+len(env.Ledger.List(kindPool)) > 0
 	if r.reach, err = newReach(ctx, config, env); err != nil {
 		return nil, err

@@ -257,6 +257,8 @@ func adviceOn(err error) string {
 		return "AWS does not accept these credentials; check AWS_PROFILE, AWS_ACCESS_KEY_ID or the login they come from, that they are for this region, and this machine's clock"
 	case k == wrongTime:
 		return "this machine's clock and that of AWS differ; set it right and try again"
+	case k == inUse:
+		return "it is busy at the moment; try again later"
 	case lacksAction(err):
 		return "this cloud cannot do that"
 	case about(err, "metadataoption"):

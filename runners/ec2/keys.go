@@ -170,9 +170,10 @@ func (r *Runner) hostKey() (*keyFile, error) {
 // deleteKeyPairs removes the run's key pair from this region, and the keys.
 func (r *Runner) deleteKeyPairs(ctx context.Context) error {
 	for _, res := range r.env.Ledger.List(kindKeyPair) {
-		if res.Key != r.cloud.region || res.Status == "gone" {
+		if res.Key != r.cloud.region || res.Status == "gone" && r.config.KeyName != "" {
 			continue
 		}
+		// Also where it is gone: another runner block may have it in another account, and a region of the same name.
 		_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteKeyPair, &ec2.DeleteKeyPairInput{KeyName: aws.String(r.keyPairName())})
 		if err != nil && kindOf(err) != notFound {
 			return explain(err, "delete the key pair %s", r.keyPairName())

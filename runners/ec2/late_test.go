@@ -132,16 +132,31 @@ func TestBusyGroup(t *testing.T) {
 	if _, err := r.Await(t.Context(), runners.Want{Service: "workers"}); err != nil {
 		t.Fatal(err)
 	}
-	w.SetFaults(ec2test.Faults{
+	busy := ec2test.Faults{
 		Refuse:      map[string]ec2test.Error{"DeleteAutoScalingGroup": {Code: "ScalingActivityInProgress"}},
 		RefuseTimes: map[string]int{"DeleteAutoScalingGroup": 2},
-	})
+	}
+	w.SetFaults(busy)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if errs := r.Release(ctx, []string{"workers"}); len(errs) > 0 {
 		t.Error(errs)
 	}
 	w.mustBe(map[string]int{"terminated": 1}, 1)
+
+	// Who cleans is told.
+	w.ledger = newLedger()
+	if _, err := w.runner().Await(t.Context(), runners.Want{Service: "workers"}); err != nil {
+		t.Fatal(err)
+	}
+	found, err := Find(t.Context(), w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.SetFaults(busy)
+	if errs := End(t.Context(), w.config, found); errs[w.runner().poolName("workers")] == nil {
+		t.Errorf("End = %v", errs)
+	}
 }
 
 // Whatever the refusal of several is called, each of them is tried.

@@ -321,7 +321,7 @@ func (r *Runner) endPool(ctx context.Context, name, service string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, fmt.Errorf("it was not gone after %v", endTimeout))
 	defer cancel()
 	patience := r.patience(service, "Auto Scaling")
-	if err := r.cloud.deleteGroup(ctx, name); err != nil { // also one that cannot be seen yet
+	if err := r.cloud.deleteGroup(ctx, name); err != nil && kindOf(err) != inUse { // also one that cannot be seen yet
 		return err
 	}
 	for begin := time.Now(); ; {
@@ -350,6 +350,9 @@ func (r *Runner) leftOfPool(ctx context.Context, name, service string) (bool, er
 		if aws.ToString(g.Status) == "" {
 			err = r.cloud.deleteGroup(ctx, name)
 		}
+		if kindOf(err) == inUse {
+			err = nil // it is asked again
+		}
 		return true, err
 	}
 	member := func(i *types.Instance) bool {
@@ -364,11 +367,11 @@ func (r *Runner) leftOfPool(ctx context.Context, name, service string) (bool, er
 }
 
 // deleteGroup asks for the end of a group and its instances. It is no error where the group is gone, which is told as a
-// bad parameter, or busy: then it has to be asked again.
+// bad parameter. Where it is busy, it has to be asked again.
 func (c *cloud) deleteGroup(ctx context.Context, name string) error {
 	_, err := call(ctx, c, c.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(name), ForceDelete: aws.Bool(true)})
 	switch kindOf(err) {
-	case badParameter, notFound, inUse:
+	case badParameter, notFound:
 		return nil
 	}
 	return explain(err, "delete the Auto Scaling group %s", name)

@@ -31,6 +31,16 @@ func HomeRow(c Config, region string) runners.Resource {
 	return runners.Resource{Kind: kindRegion, Key: homeKey(c), ID: region, Status: "live"}
 }
 
+// RegionOf is the region that a configuration leads to: its own, else that of its profile or of the environment.
+func RegionOf(ctx context.Context, c Config) (string, error) {
+	api, err := openCloud(ctx, c, func(string) {})
+	if err != nil {
+		return "", err
+	}
+	defer api.close()
+	return api.region, nil
+}
+
 func homeKey(c Config) string { return cmp.Or(c.Profile, "default") }
 
 // kindEndpoint is the endpoint that calls went to when the run began, where the configuration names none; its key is the

@@ -47,7 +47,7 @@ func (r *Runner) openBatches() ([]*batch, error) {
 		if err := json.Unmarshal([]byte(res.Data), &b.batchRecord); err != nil {
 			return nil, fmt.Errorf("read the record of the call %s: %w", res.Key, err)
 		}
-		if b.Region == r.cloud.region {
+		if b.Region == r.cloud.region && !r.underWay(b) {
 			open = append(open, b)
 		}
 	}
@@ -58,6 +58,13 @@ func (r *Runner) openBatches() ([]*batch, error) {
 		}
 	}
 	return open, nil
+}
+
+// underWay says whether a call is one of this command's other runners, which records what comes of it.
+func (r *Runner) underWay(b *batch) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return b.Asked.After(r.opened) && !r.intended[b.token]
 }
 
 func (r *Runner) settleBatch(ctx context.Context, t *template, b *batch) error {

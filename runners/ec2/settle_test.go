@@ -1,12 +1,17 @@
 package ec2
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http/httptest"
+	"net/http/httputil"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -248,4 +253,43 @@ func TestPlace(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// What another runner block of the run is asking for at the moment is not taken for a call that was cut off.
+func TestTwoBlocksAskAtOnce(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	asked, answer := make(chan struct{}), make(chan struct{})
+	endpoint := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		body, err := io.ReadAll(p.In.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		p.Out.Body = io.NopCloser(bytes.NewReader(body))
+		p.Out.URL.Scheme, p.Out.URL.Host = "http", strings.TrimPrefix(w.URL, "http://")
+		if strings.Contains(string(body), "Action=RunInstances") && strings.Contains(string(body), "t3.micro") {
+			close(asked)
+			<-answer
+		}
+	}})
+	t.Cleanup(endpoint.Close)
+	w.config.Endpoint = endpoint.URL
+	first := w.runner()
+	w.config.InstanceType = "t3.small"
+	second := w.runner()
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := first.Request(t.Context(), wants(1)); err != nil {
+			t.Error(err)
+		}
+	})
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), consistency/4) // it would look for what cannot be seen
+	defer cancel()
+	if err := second.Request(ctx, []runners.Want{{Service: "db"}}); err != nil {
+		t.Error(err)
+	}
+	close(answer)
+	both.Wait()
+	w.config.Endpoint = w.URL
+	w.end(append(wants(1), runners.Want{Service: "db"}))
 }
