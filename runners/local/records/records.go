@@ -34,7 +34,7 @@ type Record struct {
 	Name    string          `json:"name,omitempty"`
 	At      time.Time       `json:"at"`
 	Begun   *Begun          `json:"program,omitempty"` // of Intent
-	Process *proc.Identity  `json:"process,omitempty"` // of Intent: only Boot; of Start
+	Process *proc.Identity  `json:"process,omitempty"` // of Intent: only Boot; of Start; of End where Left
 	Result  *runners.Result `json:"result,omitempty"`  // of End
 	Left    bool            `json:"left,omitempty"`    // of End: processes of its group were left
 }
@@ -57,7 +57,7 @@ type Program struct {
 	ID      runners.ID
 	Begun   Begun
 	Boot    string
-	Process proc.Identity // PID 0: no start record
+	Process proc.Identity // PID 0: not written down
 	Started time.Time
 	Result  *runners.Result // nil: no end record
 	Left    bool
@@ -197,6 +197,9 @@ func apply(known map[runners.ID]*Program, order *[]*Program, r Record) error {
 		delete(known, p.ID)
 	case r.What == End && r.Result != nil:
 		p.Result, p.Left = r.Result, r.Left
+		if r.Process != nil {
+			p.Process = *r.Process
+		}
 	default:
 		return fmt.Errorf("a record %q that cannot be understood", r.What)
 	}
