@@ -68,11 +68,6 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// Group returns the living processes of a process group.
-func Group(pgid int) []Process {
-	return slices.DeleteFunc(All(), func(p Process) bool { return p.Group != pgid || p.Zombie })
-}
-
 // InSessions returns the living processes of some sessions.
 func InSessions(sids map[int]bool) []Process {
 	if len(sids) == 0 {

@@ -78,12 +78,10 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestFoundByItsSessionAndGroup(t *testing.T) {
+func TestFoundByItsSession(t *testing.T) {
 	pid := sleeper(t).Process.Pid
-	for where, found := range map[string][]Process{"session": InSessions(map[int]bool{pid: true}), "group": Group(pid)} {
-		if len(found) != 1 || found[0].Identity() != Identify(pid) {
-			t.Errorf("in its %s: %+v", where, found)
-		}
+	if found := InSessions(map[int]bool{pid: true}); len(found) != 1 || found[0].Identity() != Identify(pid) || found[0].Group != pid {
+		t.Errorf("in its session: %+v", found)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync"
 	"syscall"
 	"time"
 
@@ -69,6 +70,7 @@ func marked(marker string) (leader proc.Identity, group int) {
 
 // adopt takes over what the records of a dead supervisor tell about.
 func (s *supervisor) adopt(known []*records.Program) {
+	census := sync.OnceValue(s.census.take) // the same for all: none of them is ended yet
 	for i, k := range known {
 		known[i] = nil // there are thousands, and one copy is enough
 		if k.Result != nil && !k.Left {
@@ -102,7 +104,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 		}
 		if (k.Result == nil || k.Left) && p.pid != 0 && p.process.Boot == proc.BootID() && s.groupLives(p) {
 			s.left[p] = struct{}{}
-			s.forgetEmpty(p)
+			s.forgetEmpty(p, census)
 		}
 	}
 }

@@ -321,7 +321,7 @@ func (s *supervisor) stop(p *program, stop *runners.Stop) error {
 	if err := s.endGroup(p, *stop); err != nil {
 		return err
 	}
-	s.forgetEmpty(p)
+	s.forgetEmpty(p, s.census.take)
 	return nil
 }
 

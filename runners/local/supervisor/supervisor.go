@@ -56,6 +56,7 @@ type supervisor struct {
 	nothing *life         // theirs
 	forks   chan struct{} // a token for each program that may be between fork and exec
 	reaper  *reaper
+	census  census
 	leave   context.CancelFunc
 	work    sync.WaitGroup // every goroutine but Main's own
 
@@ -200,14 +201,8 @@ func (s *supervisor) watch(ctx context.Context) {
 		if time.Since(began) > firstClient {
 			s.lonely = false
 		}
-		left := make([]*program, 0, len(s.left))
-		for p := range s.left {
-			left = append(left, p)
-		}
 		s.mu.Unlock()
-		for _, p := range left {
-			s.forgetEmpty(p)
-		}
+		s.forgetGone()
 		s.saveUnsaved()
 		s.restoreSocket(ctx)
 		s.leaveIfIdle()
