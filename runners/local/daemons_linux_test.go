@@ -47,7 +47,7 @@ func TestManyDaemons(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	pid := s.runner.supervisor.running().pid
+	pid := s.runner.supervisor.running(s.ctx).pid
 	processes := len(proc.All())
 	before := reads(t, pid)
 	s.awaitTick()

@@ -47,7 +47,7 @@ func TestEndIsRecordedWithoutLaunch(t *testing.T) {
 	s := newStage(t)
 	up, over := s.fifo(), s.fifo()
 	cmd := s.launch(fmt.Sprintf("echo $$ >%s; read x <%s; exit 9", up, over))
-	supervisorPID := s.runner.supervisor.running().pid
+	supervisorPID := s.runner.supervisor.running(s.ctx).pid
 	s.runner.Close()
 	s.wait(up)
 	cmd.Process.Kill()
@@ -295,11 +295,11 @@ func TestIntentOnly(t *testing.T) {
 		s := newStage(t)
 		s.write(s.intent(proc.BootID()))
 		s.wantLost("whether that ran is not known")
-		before := s.runner.supervisor.running().pid
+		before := s.runner.supervisor.running(s.ctx).pid
 		if err := s.Stop(s.ctx, name("boot"), runners.Stop{Signal: "SIGTERM"}); err != nil {
 			t.Errorf("Stop: %v", err)
 		}
-		if conn := s.runner.supervisor.running(); conn == nil || conn.pid != before {
+		if conn := s.runner.supervisor.running(s.ctx); conn == nil || conn.pid != before {
 			t.Error("Stop of a program without a process ended the supervisor")
 		}
 	})

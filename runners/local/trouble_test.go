@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -53,7 +54,7 @@ func TestDeletedSocket(t *testing.T) {
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	if conn.pid != s.runner.supervisor.running().pid {
+	if conn.pid != s.runner.supervisor.running(s.ctx).pid {
 		t.Error("there are two supervisors")
 	}
 	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
@@ -78,7 +79,7 @@ func TestDeepStateDirectory(t *testing.T) {
 func TestSupervisorLeaves(t *testing.T) {
 	s := newStage(t)
 	s.want(s.run(sh("boot", "true")), runners.Exited, 0)
-	pid := s.runner.supervisor.running().pid
+	pid := s.runner.supervisor.running(s.ctx).pid
 	s.runner.Close()
 	if syscall.Kill(pid, 0) == nil {
 		t.Error("the supervisor is there after Close, with nothing to do")
@@ -87,7 +88,7 @@ func TestSupervisorLeaves(t *testing.T) {
 	// It stays for what a boot program left, and sees it end.
 	fifo := s.fifo()
 	s.want(s.run(sh("daemon", "(read x <$1) >/dev/null 2>&1 & ", fifo)), runners.Exited, 0)
-	pid = s.runner.supervisor.running().pid
+	pid = s.runner.supervisor.running(s.ctx).pid
 	s.runner.Close()
 	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestManyRunnersOneSupervisor(t *testing.T) {
 			if result, err := hosts[i].Run(s.ctx, p); err != nil || result.Status != 0 {
 				t.Errorf("Run = %+v, %v", result, err)
 			}
-			pids[i] = hosts[i].runner.supervisor.running().pid
+			pids[i] = hosts[i].runner.supervisor.running(s.ctx).pid
 		})
 	}
 	wg.Wait()
@@ -278,5 +279,43 @@ func TestUnknownUser(t *testing.T) {
 		if o.err == nil || !strings.Contains(o.err.Error(), "no-such-user") {
 			t.Errorf("Run as nobody there (sudo: %v) = %+v, %v", sudo, o.Result, o.err)
 		}
+	}
+}
+
+// A supervisor that is frozen answers nobody. That is told to all who ask, after the
+// patience for one of them, and whoever gives up need not wait for it.
+func TestFrozenSupervisor(t *testing.T) {
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	end := s.begin(sh("boot", "echo $$ >$1; read x <$2; exit 3", up, hold))
+	program := s.pid(up)
+	pid := s.runner.supervisor.running(s.ctx).pid
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	later := &host{runner: newRunner(t, s.env)}
+	defer later.runner.Close()
+
+	// One after another, these once took ten seconds each.
+	ctx, cancel := context.WithTimeout(s.ctx, 3*helloPatience)
+	defer cancel()
+	for range 10 {
+		if state, err := later.Look(ctx, name("boot")); err != nil || state.PID != program {
+			t.Fatalf("Look = %+v, %v; want %d running, as the records say", state, err, program)
+		}
+	}
+	given, giveUp := context.WithCancel(s.ctx)
+	giveUp()
+	if err := later.Stop(given, name("boot"), runners.Stop{}); err == nil {
+		t.Error("Stop of a program that a frozen supervisor has, given up, was done")
+	}
+	syscall.Kill(pid, syscall.SIGCONT)
+	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.want(end(), runners.Exited, 3)
+	if state, err := later.Look(s.ctx, name("boot")); err != nil || state.Result.Status != 3 {
+		t.Errorf("Look = %+v, %v; want the status 3", state, err)
 	}
 }
