@@ -68,6 +68,7 @@ type File struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+	owed [][]byte // lines that could not be written yet
 }
 
 // maxSize bounds what is read: 100,000 services with ten programs each need a quarter of it.
@@ -206,15 +207,57 @@ func apply(known map[runners.ID]*Program, order *[]*Program, r Record) error {
 	return nil
 }
 
-// Append writes r in one piece, or not at all.
+// Append writes r in one piece, or not at all. It does not where something is owed that
+// cannot be written either: out of their order, the records of a program make no sense.
 func (f *File) Append(r Record) error {
-	line, err := json.Marshal(r)
+	line, err := encode(r)
 	if err != nil {
 		return err
 	}
-	line = append(line, '\n')
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.pay(); err != nil {
+		return err
+	}
+	return f.write(line)
+}
+
+// Owe writes r, or keeps it for when that works, and says why it does not: what has
+// happened must not be lost to a full disk.
+func (f *File) Owe(r Record) error {
+	line, err := encode(r)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owed = append(f.owed, line)
+	return f.pay()
+}
+
+// Pay writes what is owed, as far as that works, and tells whether that was all.
+func (f *File) Pay() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pay() == nil
+}
+
+func encode(r Record) ([]byte, error) {
+	line, err := json.Marshal(r)
+	return append(line, '\n'), err
+}
+
+func (f *File) pay() error {
+	for len(f.owed) > 0 {
+		if err := f.write(f.owed[0]); err != nil {
+			return err
+		}
+		f.owed = f.owed[1:]
+	}
+	return nil
+}
+
+func (f *File) write(line []byte) error {
 	if n, err := f.file.Write(line); err != nil {
 		if n > 0 {
 			err = errors.Join(err, f.file.Truncate(f.size))

@@ -68,7 +68,6 @@ type supervisor struct {
 	active   map[*program]struct{} // all that have not ended, checks too
 	checks   map[*program]struct{} // those of them that are checks: a few at any time
 	left     map[*program]struct{} // ended, but of their group something may be there
-	unsaved  []records.Record      // ends that could not be written
 	accepted int                   // clients so far
 	turn     string                // the launch process that may start and end programs; see runners.Env
 	turnOf   int                   // the client that said so
@@ -203,7 +202,7 @@ func (s *supervisor) watch(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		s.forgetGone()
-		s.saveUnsaved()
+		s.records.Pay()
 		s.restoreSocket(ctx)
 		s.leaveIfIdle()
 	}
@@ -216,7 +215,7 @@ func (s *supervisor) leaveIfIdle() bool {
 	if s.leaving {
 		return true
 	}
-	if s.lonely || len(s.active) > 0 || len(s.left) > 0 || len(s.clients) > 0 || len(s.unsaved) > 0 {
+	if s.lonely || len(s.active) > 0 || len(s.left) > 0 || len(s.clients) > 0 || !s.records.Pay() {
 		return false
 	}
 	s.leaving = true
@@ -252,22 +251,9 @@ func (s *supervisor) restoreSocket(ctx context.Context) {
 	s.work.Go(func() { s.accept(ctx, listener) })
 }
 
-// save writes r, or keeps it until that works: an end must not be lost to a full disk.
+// save writes r, now or later.
 func (s *supervisor) save(r records.Record) {
-	err := s.records.Append(r)
-	if err == nil {
-		return
-	}
-	s.log.Error("record an end", "program", r.ID(), "err", err)
-	s.mu.Lock()
-	s.unsaved = append(s.unsaved, r)
-	s.mu.Unlock()
-}
-
-func (s *supervisor) saveUnsaved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.unsaved) > 0 && s.records.Append(s.unsaved[0]) == nil {
-		s.unsaved = s.unsaved[1:]
+	if err := s.records.Owe(r); err != nil {
+		s.log.Error("record what happened", "program", r.ID(), "what", r.What, "err", err)
 	}
 }
