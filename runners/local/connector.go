@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -182,6 +183,7 @@ func (c *connector) spawn(ctx context.Context) (child *os.Process, busy bool, er
 		return nil, false, err
 	}
 	defer log.Close()
+	inheritNothing()
 	child, err = os.StartProcess(c.argv[0], append(c.argv[:len(c.argv):len(c.argv)], c.dir), &os.ProcAttr{
 		Dir:   c.dir,
 		Env:   c.environ,
@@ -208,6 +210,20 @@ func (c *connector) spawn(ctx context.Context) (child *os.Process, busy bool, er
 	child.Kill()
 	child.Wait()
 	return nil, false, err
+}
+
+// inheritNothing has the supervisor, and so all programs, not inherit what launch has: the
+// lock of a script, or a pipe whose other side waits for its end, would be held for as long as they run.
+func inheritNothing() {
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd) // ours are so already
+		}
+	}
 }
 
 // dial connects to the supervisor that listens, which is child where that is not nil.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -317,5 +318,45 @@ func TestFrozenSupervisor(t *testing.T) {
 	s.want(end(), runners.Exited, 3)
 	if state, err := later.Look(s.ctx, name("boot")); err != nil || state.Result.Status != 3 {
 		t.Errorf("Look = %+v, %v; want the status 3", state, err)
+	}
+}
+
+// A frozen program is woken to take its stop signal.
+func TestFrozenProgram(t *testing.T) {
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	end := s.begin(sh("boot", "trap 'echo asked; exit 0' TERM; echo $$ >$1; read x <$2", up, hold))
+	pid := s.pid(up)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(s.ctx, name("boot"), runners.Stop{Signal: "SIGTERM", Grace: 5 * time.Second}); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	o := end()
+	s.want(o, runners.Stopped, 0)
+	if !strings.HasSuffix(o.out, "asked\n") {
+		t.Errorf("output = %q, want a word that it was asked", o.out)
+	}
+}
+
+// Programs begin without what launch happens to have: open files, and signals that are ignored.
+func TestWhatLaunchHas(t *testing.T) {
+	var pipe [2]int
+	if err := syscall.Pipe(pipe[:]); err != nil { // as a shell leaves it open for launch
+		t.Fatal(err)
+	}
+	defer syscall.Close(pipe[0])
+	defer syscall.Close(pipe[1])
+	signal.Ignore(syscall.SIGHUP) // nohup
+	defer signal.Reset(syscall.SIGHUP)
+	s := newStage(t)
+	o := s.run(sh("files", "for fd; do [ ! -e /dev/fd/$fd ] || echo $fd; done", fmt.Sprint(pipe[0]), fmt.Sprint(pipe[1])))
+	s.want(o, runners.Exited, 0)
+	if o.out != "" {
+		t.Errorf("it has the open files %q of launch", o.out)
+	}
+	if o := s.run(sh("signals", "kill -HUP $$")); o.Signal != "SIGHUP" {
+		t.Errorf("Run = %+v, %v; want it ended by SIGHUP", o.Result, o.err)
 	}
 }

@@ -41,8 +41,10 @@ func (s *supervisor) accept(ctx context.Context, listener *net.UnixListener) {
 		}
 		if err != nil {
 			s.log.Error("accept a client", "err", err)
-			if ctx.Err() != nil {
+			select {
+			case <-ctx.Done():
 				return
+			case <-time.After(tick): // out of file descriptors, the next attempt fails as soon
 			}
 			continue
 		}

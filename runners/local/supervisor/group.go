@@ -38,6 +38,7 @@ func (s *supervisor) endGroup(p *program, stop runners.Stop) error {
 		signal = unix.SIGTERM
 	}
 	s.signal(p, signal)
+	s.signal(p, unix.SIGCONT) // one that is frozen would not take the other
 	if signal != unix.SIGKILL && s.awaitEmpty(p, stop.Grace) {
 		return nil
 	}

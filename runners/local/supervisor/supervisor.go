@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -79,6 +80,8 @@ type supervisor struct {
 // Main supervises the programs of the run whose supervisor folder is dir, until
 // none is left or ctx ends. The caller has made it the leader of a session of its own.
 func Main(ctx context.Context, dir string) error {
+	// Taken by nobody, for programs not to begin with it ignored, as launch does below nohup: it may be their stop signal.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	ready := os.NewFile(ReadyFD, "ready")
 	said := false
 	say := func(word string) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/launchplan/launch/internal/proc"
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/local/supervisor"
@@ -80,5 +82,50 @@ func (s *stage) awaitTick() {
 		if s.ctx.Err() != nil {
 			s.t.Fatal("the socket does not come back")
 		}
+	}
+}
+
+// Out of file descriptors, the supervisor serves those that are connected, and
+// neither fills its log nor a processor.
+func TestOutOfFileDescriptors(t *testing.T) {
+	s := newStage(t)
+	s.want(s.run(sh("boot", "exit 3")), runners.Exited, 3)
+	pid := s.runner.supervisor.running(s.ctx).pid
+	var limit unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 1 << 10}, &limit); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(s.env.Dir, "supervisor", supervisor.Log)
+	complaints := func() int {
+		data, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(data), "accept a client")
+	}
+	later := &host{runner: newRunner(t, s.env)}
+	defer later.runner.Close()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if state, err := later.Look(s.ctx, name("boot")); err != nil || state.Result.Status != 3 {
+			t.Errorf("Look of another launch process = %+v, %v", state, err)
+		}
+	})
+	for complaints() == 0 {
+		if s.ctx.Err() != nil {
+			t.Fatal("it does not run out of file descriptors")
+		}
+	}
+	for range 100 {
+		if state, err := s.Look(s.ctx, name("boot")); err != nil || state.Result.Status != 3 {
+			t.Fatalf("Look = %+v, %v", state, err)
+		}
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 10, Max: 1 << 10}, nil); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if n := complaints(); n > 20 {
+		t.Errorf("it complained %d times", n)
 	}
 }
