@@ -50,7 +50,11 @@ func TestManyDaemons(t *testing.T) {
 	}
 	wg.Wait()
 	pid := s.runner.supervisor.running(s.ctx).pid
-	processes := len(proc.All())
+	all, err := proc.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	processes := len(all)
 	before := reads(t, pid)
 	s.awaitTick()
 	s.awaitTick()
@@ -127,5 +131,64 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	wg.Wait()
 	if n := complaints(); n > 20 {
 		t.Errorf("it complained %d times", n)
+	}
+}
+
+// What the supervisor cannot look at is not told to be ended.
+func TestOutOfFileDescriptorsAtTheEnd(t *testing.T) {
+	s := newStage(t)
+	up := s.fifo()
+	s.want(s.run(sh("boot", "(echo $(sh -c 'echo $PPID') >$1; exec sleep 600) >/dev/null 2>&1 &", up)), runners.Exited, 0)
+	daemon := s.pid(up)
+	pid := s.runner.supervisor.running(s.ctx).pid
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 1 << 10}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(s.ctx, name("boot"), runners.Stop{Grace: time.Second}); err == nil || !strings.Contains(err.Error(), "too many open files") {
+		t.Errorf("Stop: %v, want it to say that there are too many open files", err)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 10, Max: 1 << 10}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(s.ctx, name("boot"), runners.Stop{Grace: time.Second}); err != nil || alive(daemon) {
+		t.Errorf("Stop: %v; the daemon is alive: %v", err, alive(daemon))
+	}
+}
+
+// A later supervisor that may open fewer files than there are programs ends them all the same.
+func TestMoreProgramsThanFileDescriptors(t *testing.T) {
+	env := testEnv(t)
+	few := func() *host {
+		r, err := New(t.Context(), Config{Supervisor: []string{"/bin/sh", "-c", "ulimit -n 40; exec \"$@\"", "sh", os.Args[0], supervise}}, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &host{runner: r.(*runner)}
+	}
+	s := newStageIn(t, env)
+	s.host = few()
+	const programs = 60
+	for i := range programs {
+		p := sh(fmt.Sprintf("process-%d", i), "echo $$ >>pids; exec sleep 600")
+		p.Kind = runners.Process
+		if err := s.Start(s.ctx, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pids []string
+	for len(pids) < programs && s.ctx.Err() == nil {
+		data, _ := s.ReadFile(s.ctx, "service", "", "pids", 1<<10)
+		pids = strings.Fields(string(data))
+	}
+	s.killSupervisor()
+	s.runner.Close()
+	s.host = few()
+	if err := s.Remove(s.ctx, ""); err != nil {
+		t.Errorf("Remove: %v", err)
+	}
+	for _, text := range pids {
+		if pid, err := strconv.Atoi(text); err != nil || alive(pid) {
+			t.Errorf("%s is alive after Remove", text)
+		}
 	}
 }

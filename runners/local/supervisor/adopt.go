@@ -70,7 +70,7 @@ func marked(marker string) (leader proc.Identity, group int) {
 
 // adopt takes over what the records of a dead supervisor tell about.
 func (s *supervisor) adopt(known []*records.Program) {
-	census := sync.OnceValue(s.census.take) // the same for all: none of them is ended yet
+	census := sync.OnceValues(s.census.take) // the same for all: none of them is ended yet
 	for i, k := range known {
 		known[i] = nil // there are thousands, and one copy is enough
 		if k.Result != nil && !k.Left {

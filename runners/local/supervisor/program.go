@@ -178,6 +178,9 @@ func (s *supervisor) recordIntent(p *program) error {
 // recordStart writes down which process the program is.
 func (s *supervisor) recordStart(p *program) {
 	identity := proc.Identify(p.pid)
+	if identity.Start == 0 && proc.CanFindVariables {
+		return // it has ended, or cannot be looked at now: the marker in its environment tells as much
+	}
 	p.mu.Lock()
 	p.process = identity
 	p.mu.Unlock()
