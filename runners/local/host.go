@@ -94,7 +94,7 @@ func (l *ledger) standing(path string, id runners.ID) (runners.State, error) {
 
 // Output returns a part of what the program wrote.
 func (h *host) Output(_ context.Context, id runners.ID, offset int64, max int) ([]byte, error) {
-	file, err := os.Open(h.outputFile(id))
+	file, err := openOutput(h.outputFile(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -360,3 +360,42 @@ func TestWhatLaunchHas(t *testing.T) {
 		t.Errorf("Run = %+v, %v; want it ended by SIGHUP", o.Result, o.err)
 	}
 }
+
+// A program that puts something else in the place of its output keeps nobody
+// waiting, and has nobody read or write anything outside.
+func TestOutputReplaced(t *testing.T) {
+	for what, c := range map[string]struct{ replace, note string }{
+		"a pipe": {"mkfifo $1", "is not the file that launch made"},
+		"a link": {"ln -s $2 $1", "symbolic link"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			env := testEnv(t)
+			var note string
+			env.Note = func(_, text string) { note = text }
+			s := newStageIn(t, env)
+			outside := filepath.Join(t.TempDir(), "outside")
+			if err := os.WriteFile(outside, []byte("untouched"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file := s.outputFile(name("boot"))
+			o := s.run(sh("boot", "rm $1 && "+c.replace, file, outside))
+			s.want(o, runners.Exited, 0)
+			if o.out != "" || !strings.Contains(note, c.note) {
+				t.Errorf("output = %q, with the note %q", o.out, note)
+			}
+			if out, err := s.Output(s.ctx, name("boot"), 0, 100); err == nil {
+				t.Errorf("Output = %q", out)
+			}
+			if what == "a link" {
+				next := s.outputFile(name("boot-2"))
+				s.want(s.run(sh("boot-1", "ln -s $1 $2", outside, next)), runners.Exited, 0)
+				if o := s.run(sh("boot-2", "echo written")); o.err == nil {
+					t.Errorf("Run = %+v, with a link in the place of its output", o.Result)
+				}
+			}
+			if text, err := os.ReadFile(outside); err != nil || string(text) != "untouched" {
+				t.Errorf("the file outside holds %q, %v", text, err)
+			}
+		})
+	}
+}
