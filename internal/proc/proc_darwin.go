@@ -9,8 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BootID names this boot of the machine.
+// BootID names this boot of the machine. The time of the boot does so only where there is
+// no better: it is moved each time that the clock is set, as after a sleep.
 var BootID = sync.OnceValue(func() string {
+	if id, err := unix.Sysctl("kern.bootsessionuuid"); err == nil && id != "" {
+		return id
+	}
 	at, err := unix.SysctlTimeval("kern.boottime")
 	if err != nil {
 		return "unknown"

@@ -155,7 +155,7 @@ func run(ctx context.Context, dir string, ready func()) error {
 	}
 	s.adopt(programs)
 	if s.listener, err = listen(); err != nil {
-		return err
+		return fmt.Errorf("open a socket in %s, whose file system may have none: %w", dir, err)
 	}
 	s.work.Go(func() { s.accept(idle, s.listener) })
 	ready()
