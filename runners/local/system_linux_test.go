@@ -192,3 +192,28 @@ func TestMoreProgramsThanFileDescriptors(t *testing.T) {
 		}
 	}
 }
+
+// The supervisor begins its threads before there are programs, which may leave it none.
+func TestThreadsAreThereBefore(t *testing.T) {
+	s := newStage(t)
+	conn, err := s.runner.supervisor.connect(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads := func() int {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", conn.pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	before := threads()
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() { s.want(s.run(sh(fmt.Sprintf("boot-%d", i), "sleep 0.1 & wait")), runners.Exited, 0) })
+	}
+	wg.Wait()
+	if after := threads(); after > before {
+		t.Errorf("it had %d threads before its programs, and %d after", before, after)
+	}
+}

@@ -42,6 +42,8 @@ const (
 const (
 	// firstClient is how long a supervisor that nobody has talked to yet waits for its launch process.
 	firstClient = 10 * time.Second
+	// spareThreads are for what goes on beside the forks: answers, records, the end of programs.
+	spareThreads = 12
 	// tick is how often it looks at what no event tells: growing output, a deleted
 	// socket, groups that emptied, records that a full disk refused.
 	tick = time.Second
@@ -150,6 +152,7 @@ func run(ctx context.Context, dir string, ready func()) error {
 		lonely:   true,
 	}
 	close(s.over)
+	keepThreads(cap(s.forks) + spareThreads)
 	if s.reaper, err = newReaper(); err != nil {
 		return err
 	}
