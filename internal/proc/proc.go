@@ -5,6 +5,7 @@ package proc
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"iter"
 	"slices"
 	"syscall"
@@ -36,18 +37,29 @@ func Identify(pid int) Identity {
 // Identity is the process's, for later.
 func (p Process) Identity() Identity { return Identity{PID: p.PID, Start: p.Start, Boot: BootID()} }
 
-// Alive tells whether the very process still runs. A zombie has ended.
+// Alive tells whether the very process still runs. A zombie has ended. One that cannot
+// be looked at now, for want of a file descriptor, must not be taken for ended.
 func (id Identity) Alive() bool {
 	if id.PID <= 0 || id.Start == 0 || id.Boot != BootID() {
 		return false
 	}
 	p, err := Find(id.PID)
-	return err == nil && p.Start == id.Start && !p.Zombie
+	if err != nil {
+		return !Gone(err)
+	}
+	return p.Start == id.Start && !p.Zombie
 }
+
+// Gone tells of an error of Find that there is no such process, not that it could not be looked at.
+func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
 // Signal sends a signal to the very process; to one that has ended it does nothing.
 func (id Identity) Signal(sig syscall.Signal) error {
-	if !id.Alive() {
+	p, err := Find(id.PID)
+	switch {
+	case err != nil && !Gone(err):
+		return err
+	case err != nil, p.Identity() != id, p.Zombie:
 		return nil
 	}
 	return ignoreGone(syscall.Kill(id.PID, sig))
@@ -68,17 +80,13 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// Group returns the living processes of a process group.
-func Group(pgid int) []Process {
-	return slices.DeleteFunc(All(), func(p Process) bool { return p.Group != pgid || p.Zombie })
-}
-
 // InSessions returns the living processes of some sessions.
 func InSessions(sids map[int]bool) []Process {
 	if len(sids) == 0 {
 		return nil
 	}
-	return slices.DeleteFunc(All(), func(p Process) bool { return !sids[p.Session] || p.Zombie })
+	all, _ := All() // those that can be looked at
+	return slices.DeleteFunc(all, func(p Process) bool { return !sids[p.Session] || p.Zombie })
 }
 
 // WithVariables finds the living processes that were started with every one of the
@@ -89,7 +97,7 @@ func WithVariables(variables ...string) iter.Seq[Process] {
 		if !CanFindVariables {
 			return
 		}
-		all := All()
+		all, _ := All() // those that can be looked at
 		slices.SortFunc(all, func(a, b Process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
 		for _, p := range all {
 			if p.Zombie {

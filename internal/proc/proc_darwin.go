@@ -9,8 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BootID names this boot of the machine.
+// BootID names this boot of the machine. The time of the boot does so only where there is
+// no better: it is moved each time that the clock is set, as after a sleep.
 var BootID = sync.OnceValue(func() string {
+	if id, err := unix.Sysctl("kern.bootsessionuuid"); err == nil && id != "" {
+		return id
+	}
 	at, err := unix.SysctlTimeval("kern.boottime")
 	if err != nil {
 		return "unknown"
@@ -24,6 +28,9 @@ const zombie = 5
 // Find returns the process that has pid now.
 func Find(pid int) (Process, error) {
 	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err == unix.EIO { // what x/sys makes of an answer without a process
+		err = unix.ESRCH
+	}
 	if err != nil {
 		return Process{}, fmt.Errorf("process %d: %w", pid, err)
 	}
@@ -43,16 +50,16 @@ func process(info *unix.KinfoProc) Process {
 }
 
 // All returns every process that can be seen.
-func All() []Process {
+func All() ([]Process, error) {
 	infos, err := unix.SysctlKinfoProcSlice("kern.proc.all")
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	all := make([]Process, len(infos))
 	for i := range infos {
 		all[i] = process(&infos[i])
 	}
-	return all
+	return all, nil
 }
 
 // CanFindVariables says that HasVariables can know.

@@ -58,25 +58,29 @@ func parseStat(pid int, stat []byte) (Process, error) {
 	return p, nil
 }
 
-// All returns every process that can be seen.
-func All() []Process {
+// All returns every process that can be seen, and an error where some could not be looked at.
+func All() ([]Process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
+	names, err := dir.Readdirnames(-1)
 	var all []Process
 	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
+		pid, notNumber := strconv.Atoi(name)
+		if notNumber != nil {
 			continue
 		}
-		if p, err := Find(pid); err == nil { // else it ended meanwhile
+		p, perr := Find(pid)
+		switch {
+		case perr == nil:
 			all = append(all, p)
+		case !Gone(perr): // else it ended meanwhile
+			err = perr
 		}
 	}
-	return all
+	return all, err
 }
 
 // CanFindVariables says that HasVariables can know.
@@ -105,6 +109,10 @@ func (id Identity) Wait(ctx context.Context) error {
 	if err != nil { // ended, or a kernel before 5.10
 		return pollUntilGone(ctx, id)
 	}
+	if isScarce(fd) {
+		unix.Close(fd)
+		return pollUntilGone(ctx, id)
+	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	defer f.Close()
 	if !id.Alive() { // the pid was another's when it was opened
@@ -127,6 +135,12 @@ func (id Identity) Wait(ctx context.Context) error {
 		return pollUntilGone(ctx, id)
 	}
 	return nil
+}
+
+// isScarce tells whether so many files are open that those who wait for processes must leave the rest for others.
+func isScarce(fd int) bool {
+	var limit unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(fd) >= limit.Cur/2
 }
 
 // ticksPerSecond is the unit of start times. The kernel shows them to programs

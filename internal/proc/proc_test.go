@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -78,12 +79,10 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestFoundByItsSessionAndGroup(t *testing.T) {
+func TestFoundByItsSession(t *testing.T) {
 	pid := sleeper(t).Process.Pid
-	for where, found := range map[string][]Process{"session": InSessions(map[int]bool{pid: true}), "group": Group(pid)} {
-		if len(found) != 1 || found[0].Identity() != Identify(pid) {
-			t.Errorf("in its %s: %+v", where, found)
-		}
+	if found := InSessions(map[int]bool{pid: true}); len(found) != 1 || found[0].Identity() != Identify(pid) || found[0].Group != pid {
+		t.Errorf("in its session: %+v", found)
 	}
 }
 
@@ -110,5 +109,34 @@ func TestFoundByItsVariables(t *testing.T) {
 	}
 	for range WithVariables(mark[:len(mark)-1]) {
 		t.Error("a part of a value is enough")
+	}
+}
+
+// A process is not ended because no file can be opened that would tell.
+func TestOutOfFileDescriptors(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("no file is opened for it")
+	}
+	id := Identify(sleeper(t).Process.Pid)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := syscall.Rlimit{Cur: 0, Max: limit.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	alive, signalled := id.Alive(), id.Signal(syscall.SIGKILL)
+	_, seen := All()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !alive || !id.Alive() {
+		t.Error("it was taken for ended")
+	}
+	for what, err := range map[string]error{"a signal": signalled, "a look at all": seen} {
+		if !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("%s: %v, want it to say that there are too many open files", what, err)
+		}
 	}
 }

@@ -18,6 +18,9 @@ import (
 // errDead is what is told to those who waited for an answer of a supervisor that died.
 var errDead = errors.New("the supervisor of this run was killed")
 
+// errOtherVersion is told at once: it does not pass.
+var errOtherVersion = errors.New("it was started by another version of launch")
+
 // A connection asks the supervisor and takes its answers.
 type connection struct {
 	conn   *net.UnixConn
@@ -45,7 +48,7 @@ type call struct {
 // helloPatience bounds the greeting: a supervisor that is leaving does not answer.
 const helloPatience = 10 * time.Second
 
-func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*connection, error) {
+func newConnection(ctx context.Context, conn *net.UnixConn, child *os.Process, hello wire.Hello) (*connection, error) {
 	c := &connection{
 		conn:   conn,
 		writer: wire.NewWriter(conn),
@@ -54,6 +57,7 @@ func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*co
 		calls:  map[uint64]*call{},
 	}
 	conn.SetDeadline(time.Now().Add(helloPatience))
+	giveUp := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	reader := wire.NewReader(conn)
 	var theirs wire.Hello
 	err := c.writer.Send(hello)
@@ -61,7 +65,10 @@ func newConnection(conn *net.UnixConn, child *os.Process, hello wire.Hello) (*co
 		err = reader.Read(&theirs)
 	}
 	if err == nil && theirs.Version != wire.Version {
-		err = fmt.Errorf("the supervisor of this run is from another version of launch (it speaks version %d, this is %d)", theirs.Version, wire.Version)
+		err = fmt.Errorf("%w (it speaks version %d, this is %d): go on with that one, or terminate the run with it", errOtherVersion, theirs.Version, wire.Version)
+	}
+	if !giveUp() && err == nil {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		conn.Close()

@@ -9,8 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -34,68 +34,105 @@ type connector struct {
 	environ []string
 	turn    string // see runners.Env
 
-	mu      sync.Mutex
+	busy    chan struct{} // holds a token while somebody connects; guards what follows
 	current *connection
+	failed  time.Time // when nobody answered last
+	failure error     // what was told then
 	closed  bool
 }
 
 func newConnector(dir string, argv, environ []string, turn string) *connector {
-	return &connector{dir: dir, argv: argv, environ: environ, turn: turn}
+	return &connector{dir: dir, argv: argv, environ: environ, turn: turn, busy: make(chan struct{}, 1)}
 }
 
 var errClosed = errors.New("the runner was closed")
 
-// connect returns the living connection, or makes one.
+// connect returns the living connection, or makes one. Those who come while that is
+// tried in vain are told so with the first: a frozen supervisor must not cost each of them the whole patience.
 func (c *connector) connect(ctx context.Context) (*connection, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+	asked := time.Now()
+	if err := c.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer c.unlock()
+	switch {
+	case c.closed:
 		return nil, errClosed
+	case c.current != nil && c.current.alive():
+		return c.current, nil
+	case c.failed.After(asked):
+		return nil, c.failure
 	}
-	if c.current != nil {
-		if c.current.alive() {
-			return c.current, nil
-		}
-		c.current.close()
-		c.current = nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	patient, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	conn, err := c.find(ctx)
+	conn, err := c.find(patient)
 	if err != nil {
-		return nil, &runners.UnreachableError{Host: "the supervisor of this run", Err: err}
+		err = &runners.UnreachableError{Host: "the supervisor of this run", Err: err}
+		if ctx.Err() == nil { // else it was given up for the one who asked
+			c.failed, c.failure = time.Now(), err
+		}
+		return nil, err
 	}
-	c.current = conn
+	c.use(conn)
 	return conn, nil
 }
 
-// running returns the connection to a supervisor that is there; it starts none.
-func (c *connector) running() *connection {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+// running returns the connection to a supervisor that is there and answers; it starts
+// none. One that did not answer a moment ago is not asked again.
+func (c *connector) running(ctx context.Context) *connection {
+	if c.lock(ctx) != nil {
 		return nil
 	}
-	if c.current == nil || !c.current.alive() {
-		conn, err := c.dial(nil)
-		if err != nil {
-			return nil
-		}
-		if c.current != nil {
-			c.current.close()
-		}
-		c.current = conn
+	defer c.unlock()
+	switch {
+	case c.closed:
+		return nil
+	case c.current != nil && c.current.alive():
+		return c.current
+	case time.Since(c.failed) < helloPatience:
+		return nil
 	}
-	return c.current
+	conn, err := c.dial(ctx, nil)
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			c.failed, c.failure = time.Now(), &runners.UnreachableError{Host: "the supervisor of this run", Err: err}
+		}
+		return nil
+	}
+	c.use(conn)
+	return conn
 }
+
+// use has conn in the place of the one before.
+func (c *connector) use(conn *connection) {
+	if c.current != nil {
+		c.current.close()
+	}
+	c.current = conn
+}
+
+// lock waits until nobody else connects.
+func (c *connector) lock(ctx context.Context) error {
+	select {
+	case c.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *connector) unlock() { <-c.busy }
 
 // find connects to the supervisor and starts one where none answers, until ctx ends.
 func (c *connector) find(ctx context.Context) (*connection, error) {
 	pause := firstRetry
 	for {
-		conn, unanswered := c.dial(nil)
+		conn, unanswered := c.dial(ctx, nil)
 		if unanswered == nil {
 			return conn, nil
+		}
+		if ctx.Err() != nil || errors.Is(unanswered, errOtherVersion) {
+			return nil, c.unanswered(unanswered)
 		}
 		child, busy, err := c.spawn(ctx)
 		if err != nil {
@@ -103,18 +140,25 @@ func (c *connector) find(ctx context.Context) (*connection, error) {
 		}
 		if busy {
 			child.Wait()
-		} else if conn, unanswered = c.dial(child); unanswered == nil {
+		} else if conn, unanswered = c.dial(ctx, child); unanswered == nil {
 			return conn, nil
 		} else {
 			child.Release()
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("it does not answer (its log is %s): %w", filepath.Join(c.dir, supervisor.Log), unanswered)
+			return nil, c.unanswered(unanswered)
 		case <-time.After(pause):
 			pause = min(2*pause, longestRetry)
 		}
 	}
+}
+
+func (c *connector) unanswered(err error) error {
+	if errors.Is(err, errOtherVersion) {
+		return err
+	}
+	return fmt.Errorf("it does not answer (its log is %s): %w", filepath.Join(c.dir, supervisor.Log), err)
 }
 
 // spawn starts a supervisor in a session of its own and returns when it can be
@@ -139,6 +183,7 @@ func (c *connector) spawn(ctx context.Context) (child *os.Process, busy bool, er
 		return nil, false, err
 	}
 	defer log.Close()
+	inheritNothing()
 	child, err = os.StartProcess(c.argv[0], append(c.argv[:len(c.argv):len(c.argv)], c.dir), &os.ProcAttr{
 		Dir:   c.dir,
 		Env:   c.environ,
@@ -167,8 +212,22 @@ func (c *connector) spawn(ctx context.Context) (child *os.Process, busy bool, er
 	return nil, false, err
 }
 
+// inheritNothing has the supervisor, and so all programs, not inherit what launch has: the
+// lock of a script, or a pipe whose other side waits for its end, would be held for as long as they run.
+func inheritNothing() {
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return
+	}
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd) // ours are so already
+		}
+	}
+}
+
 // dial connects to the supervisor that listens, which is child where that is not nil.
-func (c *connector) dial(child *os.Process) (*connection, error) {
+func (c *connector) dial(ctx context.Context, child *os.Process) (*connection, error) {
 	path, done, err := shortPath(c.dir, supervisor.Socket)
 	if err != nil {
 		return nil, err
@@ -182,14 +241,14 @@ func (c *connector) dial(child *os.Process) (*connection, error) {
 		conn.Close()
 		return nil, err
 	}
-	return newConnection(conn, child, wire.Hello{Version: wire.Version, Environ: wire.Pack(c.environ), Turn: c.turn})
+	return newConnection(ctx, conn, child, wire.Hello{Version: wire.Version, Environ: wire.Pack(c.environ), Turn: c.turn})
 }
 
 // close says goodbye and waits until the supervisor has taken note: where it
 // leaves, it has left.
 func (c *connector) close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.busy <- struct{}{}
+	defer c.unlock()
 	c.closed = true
 	if c.current != nil {
 		c.current.bye()

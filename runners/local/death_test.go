@@ -47,7 +47,7 @@ func TestEndIsRecordedWithoutLaunch(t *testing.T) {
 	s := newStage(t)
 	up, over := s.fifo(), s.fifo()
 	cmd := s.launch(fmt.Sprintf("echo $$ >%s; read x <%s; exit 9", up, over))
-	supervisorPID := s.runner.supervisor.running().pid
+	supervisorPID := s.runner.supervisor.running(s.ctx).pid
 	s.runner.Close()
 	s.wait(up)
 	cmd.Process.Kill()
@@ -295,11 +295,11 @@ func TestIntentOnly(t *testing.T) {
 		s := newStage(t)
 		s.write(s.intent(proc.BootID()))
 		s.wantLost("whether that ran is not known")
-		before := s.runner.supervisor.running().pid
+		before := s.runner.supervisor.running(s.ctx).pid
 		if err := s.Stop(s.ctx, name("boot"), runners.Stop{Signal: "SIGTERM"}); err != nil {
 			t.Errorf("Stop: %v", err)
 		}
-		if conn := s.runner.supervisor.running(); conn == nil || conn.pid != before {
+		if conn := s.runner.supervisor.running(s.ctx); conn == nil || conn.pid != before {
 			t.Error("Stop of a program without a process ended the supervisor")
 		}
 	})
@@ -382,4 +382,41 @@ func TestLateRequests(t *testing.T) {
 	}
 	s.again()
 	s.want(s.run(sh("boot-2", "exit 2")), runners.Exited, 2) // the last to come counts
+}
+
+// A daemon that a boot program left is ended by a later supervisor too, however
+// soon that program was over: as the one that killed its supervisor left the records.
+func TestDaemonOfKilledSupervisor(t *testing.T) {
+	leave := func(t *testing.T, s *stage) (daemon int) {
+		up := s.fifo()
+		s.want(s.run(sh("boot", "(echo $(sh -c 'echo $PPID') >$1; exec sleep 600) >/dev/null 2>&1 &", up)), runners.Exited, 0)
+		return s.pid(up)
+	}
+	for what, damage := range map[string]func(lines []string) []string{
+		"its end was recorded":     func(lines []string) []string { return lines },
+		"its end was not recorded": func(lines []string) []string { return lines[:1] }, // the intent
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newStage(t)
+			daemon := leave(t, s)
+			s.killSupervisor()
+			path := filepath.Join(s.env.Dir, "supervisor", supervisor.Records)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(damage(strings.SplitAfter(string(data), "\n")), "")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.again()
+			if err := s.Remove(s.ctx, ""); err != nil {
+				t.Errorf("Remove: %v", err)
+			}
+			if alive(daemon) {
+				t.Errorf("the daemon %d is alive after Remove", daemon)
+				syscall.Kill(daemon, syscall.SIGKILL)
+			}
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/runners/local/supervisor"
@@ -81,9 +82,27 @@ func (d *delivery) open() error {
 	if d.file != nil {
 		return nil
 	}
-	file, err := os.Open(d.path)
+	file, err := openOutput(d.path)
 	d.file = file
 	return err
+}
+
+// openOutput opens a file with output for reading. A program may have put something
+// else in its place, like a pipe that would keep us waiting.
+func openOutput(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not the file that launch made there", path)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 func (d *delivery) upTo(end int64) error {

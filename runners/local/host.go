@@ -47,7 +47,7 @@ func (h *host) neverStarted() bool {
 // Look tells how the program stands. It needs no supervisor: the records say as
 // much of a run that has none.
 func (h *host) Look(ctx context.Context, id runners.ID) (runners.State, error) {
-	if conn := h.runner.supervisor.running(); conn != nil {
+	if conn := h.runner.supervisor.running(ctx); conn != nil {
 		if state, err := conn.look(ctx, id); !errors.Is(err, errDead) {
 			return state, err
 		}
@@ -94,7 +94,7 @@ func (l *ledger) standing(path string, id runners.ID) (runners.State, error) {
 
 // Output returns a part of what the program wrote.
 func (h *host) Output(_ context.Context, id runners.ID, offset int64, max int) ([]byte, error) {
-	file, err := os.Open(h.outputFile(id))
+	file, err := openOutput(h.outputFile(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

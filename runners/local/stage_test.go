@@ -133,7 +133,7 @@ func (s *stage) run(p *runners.Program) outcome { return s.begin(p)() }
 // killSupervisor ends the supervisor as the kernel does when memory runs out.
 func (s *stage) killSupervisor() {
 	s.t.Helper()
-	conn := s.runner.supervisor.running()
+	conn := s.runner.supervisor.running(s.ctx)
 	if conn == nil {
 		s.t.Fatal("there is no supervisor")
 	}

@@ -37,9 +37,9 @@ func explain(t target, errno syscall.Errno) error {
 			return fmt.Errorf("%s is not executable: chmod +x it", t.path)
 		}
 		if interpreter := firstLine(t.path); interpreter != "" {
-			return fmt.Errorf("%s, or its interpreter %s, may not be executed by this user", t.path, interpreter)
+			return fmt.Errorf("%s, or its interpreter %s, may not be executed by this user, or lies on a file system that is mounted noexec", t.path, interpreter)
 		}
-		return fmt.Errorf("%s may not be executed by this user", t.path)
+		return fmt.Errorf("%s may not be executed by this user, or lies on a file system that is mounted noexec", t.path)
 	case syscall.ENOEXEC:
 		return fmt.Errorf("%s is neither a program for this machine nor a script with a #! line", t.path)
 	case syscall.E2BIG:

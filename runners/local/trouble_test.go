@@ -2,9 +2,11 @@ package local
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -53,7 +55,7 @@ func TestDeletedSocket(t *testing.T) {
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	if conn.pid != s.runner.supervisor.running().pid {
+	if conn.pid != s.runner.supervisor.running(s.ctx).pid {
 		t.Error("there are two supervisors")
 	}
 	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
@@ -78,7 +80,7 @@ func TestDeepStateDirectory(t *testing.T) {
 func TestSupervisorLeaves(t *testing.T) {
 	s := newStage(t)
 	s.want(s.run(sh("boot", "true")), runners.Exited, 0)
-	pid := s.runner.supervisor.running().pid
+	pid := s.runner.supervisor.running(s.ctx).pid
 	s.runner.Close()
 	if syscall.Kill(pid, 0) == nil {
 		t.Error("the supervisor is there after Close, with nothing to do")
@@ -87,7 +89,7 @@ func TestSupervisorLeaves(t *testing.T) {
 	// It stays for what a boot program left, and sees it end.
 	fifo := s.fifo()
 	s.want(s.run(sh("daemon", "(read x <$1) >/dev/null 2>&1 & ", fifo)), runners.Exited, 0)
-	pid = s.runner.supervisor.running().pid
+	pid = s.runner.supervisor.running(s.ctx).pid
 	s.runner.Close()
 	if err := os.WriteFile(fifo, []byte("go\n"), 0); err != nil {
 		t.Fatal(err)
@@ -107,7 +109,7 @@ func TestManyRunnersOneSupervisor(t *testing.T) {
 			if result, err := hosts[i].Run(s.ctx, p); err != nil || result.Status != 0 {
 				t.Errorf("Run = %+v, %v", result, err)
 			}
-			pids[i] = hosts[i].runner.supervisor.running().pid
+			pids[i] = hosts[i].runner.supervisor.running(s.ctx).pid
 		})
 	}
 	wg.Wait()
@@ -278,5 +280,122 @@ func TestUnknownUser(t *testing.T) {
 		if o.err == nil || !strings.Contains(o.err.Error(), "no-such-user") {
 			t.Errorf("Run as nobody there (sudo: %v) = %+v, %v", sudo, o.Result, o.err)
 		}
+	}
+}
+
+// A supervisor that is frozen answers nobody. That is told to all who ask, after the
+// patience for one of them, and whoever gives up need not wait for it.
+func TestFrozenSupervisor(t *testing.T) {
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	end := s.begin(sh("boot", "echo $$ >$1; read x <$2; exit 3", up, hold))
+	program := s.pid(up)
+	pid := s.runner.supervisor.running(s.ctx).pid
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	later := &host{runner: newRunner(t, s.env)}
+	defer later.runner.Close()
+
+	// One after another, these once took ten seconds each.
+	ctx, cancel := context.WithTimeout(s.ctx, 3*helloPatience)
+	defer cancel()
+	for range 10 {
+		if state, err := later.Look(ctx, name("boot")); err != nil || state.PID != program {
+			t.Fatalf("Look = %+v, %v; want %d running, as the records say", state, err, program)
+		}
+	}
+	given, giveUp := context.WithCancel(s.ctx)
+	giveUp()
+	if err := later.Stop(given, name("boot"), runners.Stop{}); err == nil {
+		t.Error("Stop of a program that a frozen supervisor has, given up, was done")
+	}
+	syscall.Kill(pid, syscall.SIGCONT)
+	if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.want(end(), runners.Exited, 3)
+	if state, err := later.Look(s.ctx, name("boot")); err != nil || state.Result.Status != 3 {
+		t.Errorf("Look = %+v, %v; want the status 3", state, err)
+	}
+}
+
+// A frozen program is woken to take its stop signal.
+func TestFrozenProgram(t *testing.T) {
+	s := newStage(t)
+	up, hold := s.fifo(), s.fifo()
+	end := s.begin(sh("boot", "trap 'echo asked; exit 0' TERM; echo $$ >$1; read x <$2", up, hold))
+	pid := s.pid(up)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(s.ctx, name("boot"), runners.Stop{Signal: "SIGTERM", Grace: 5 * time.Second}); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	o := end()
+	s.want(o, runners.Stopped, 0)
+	if !strings.HasSuffix(o.out, "asked\n") {
+		t.Errorf("output = %q, want a word that it was asked", o.out)
+	}
+}
+
+// Programs begin without what launch happens to have: open files, and signals that are ignored.
+func TestWhatLaunchHas(t *testing.T) {
+	var pipe [2]int
+	if err := syscall.Pipe(pipe[:]); err != nil { // as a shell leaves it open for launch
+		t.Fatal(err)
+	}
+	defer syscall.Close(pipe[0])
+	defer syscall.Close(pipe[1])
+	signal.Ignore(syscall.SIGHUP) // nohup
+	defer signal.Reset(syscall.SIGHUP)
+	s := newStage(t)
+	o := s.run(sh("files", "for fd; do [ ! -e /dev/fd/$fd ] || echo $fd; done", fmt.Sprint(pipe[0]), fmt.Sprint(pipe[1])))
+	s.want(o, runners.Exited, 0)
+	if o.out != "" {
+		t.Errorf("it has the open files %q of launch", o.out)
+	}
+	if o := s.run(sh("signals", "kill -HUP $$")); o.Signal != "SIGHUP" {
+		t.Errorf("Run = %+v, %v; want it ended by SIGHUP", o.Result, o.err)
+	}
+}
+
+// A program that puts something else in the place of its output keeps nobody
+// waiting, and has nobody read or write anything outside.
+func TestOutputReplaced(t *testing.T) {
+	for what, c := range map[string]struct{ replace, note string }{
+		"a pipe": {"mkfifo $1", "is not the file that launch made"},
+		"a link": {"ln -s $2 $1", "symbolic link"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			env := testEnv(t)
+			var note string
+			env.Note = func(_, text string) { note = text }
+			s := newStageIn(t, env)
+			outside := filepath.Join(t.TempDir(), "outside")
+			if err := os.WriteFile(outside, []byte("untouched"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file := s.outputFile(name("boot"))
+			o := s.run(sh("boot", "rm $1 && "+c.replace, file, outside))
+			s.want(o, runners.Exited, 0)
+			if o.out != "" || !strings.Contains(note, c.note) {
+				t.Errorf("output = %q, with the note %q", o.out, note)
+			}
+			if out, err := s.Output(s.ctx, name("boot"), 0, 100); err == nil {
+				t.Errorf("Output = %q", out)
+			}
+			if what == "a link" {
+				next := s.outputFile(name("boot-2"))
+				s.want(s.run(sh("boot-1", "ln -s $1 $2", outside, next)), runners.Exited, 0)
+				if o := s.run(sh("boot-2", "echo written")); o.err == nil {
+					t.Errorf("Run = %+v, with a link in the place of its output", o.Result)
+				}
+			}
+			if text, err := os.ReadFile(outside); err != nil || string(text) != "untouched" {
+				t.Errorf("the file outside holds %q, %v", text, err)
+			}
+		})
 	}
 }

@@ -34,7 +34,7 @@ type Record struct {
 	Name    string          `json:"name,omitempty"`
 	At      time.Time       `json:"at"`
 	Begun   *Begun          `json:"program,omitempty"` // of Intent
-	Process *proc.Identity  `json:"process,omitempty"` // of Intent: only Boot; of Start
+	Process *proc.Identity  `json:"process,omitempty"` // of Intent: only Boot; of Start; of End where Left
 	Result  *runners.Result `json:"result,omitempty"`  // of End
 	Left    bool            `json:"left,omitempty"`    // of End: processes of its group were left
 }
@@ -57,7 +57,7 @@ type Program struct {
 	ID      runners.ID
 	Begun   Begun
 	Boot    string
-	Process proc.Identity // PID 0: no start record
+	Process proc.Identity // PID 0: not written down
 	Started time.Time
 	Result  *runners.Result // nil: no end record
 	Left    bool
@@ -68,6 +68,7 @@ type File struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+	owed [][]byte // lines that could not be written yet
 }
 
 // maxSize bounds what is read: 100,000 services with ten programs each need a quarter of it.
@@ -197,21 +198,66 @@ func apply(known map[runners.ID]*Program, order *[]*Program, r Record) error {
 		delete(known, p.ID)
 	case r.What == End && r.Result != nil:
 		p.Result, p.Left = r.Result, r.Left
+		if r.Process != nil {
+			p.Process = *r.Process
+		}
 	default:
 		return fmt.Errorf("a record %q that cannot be understood", r.What)
 	}
 	return nil
 }
 
-// Append writes r in one piece, or not at all.
+// Append writes r in one piece, or not at all. It does not where something is owed that
+// cannot be written either: out of their order, the records of a program make no sense.
 func (f *File) Append(r Record) error {
-	line, err := json.Marshal(r)
+	line, err := encode(r)
 	if err != nil {
 		return err
 	}
-	line = append(line, '\n')
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.pay(); err != nil {
+		return err
+	}
+	return f.write(line)
+}
+
+// Owe writes r, or keeps it for when that works, and says why it does not: what has
+// happened must not be lost to a full disk.
+func (f *File) Owe(r Record) error {
+	line, err := encode(r)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owed = append(f.owed, line)
+	return f.pay()
+}
+
+// Pay writes what is owed, as far as that works, and tells whether that was all.
+func (f *File) Pay() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pay() == nil
+}
+
+func encode(r Record) ([]byte, error) {
+	line, err := json.Marshal(r)
+	return append(line, '\n'), err
+}
+
+func (f *File) pay() error {
+	for len(f.owed) > 0 {
+		if err := f.write(f.owed[0]); err != nil {
+			return err
+		}
+		f.owed = f.owed[1:]
+	}
+	return nil
+}
+
+func (f *File) write(line []byte) error {
 	if n, err := f.file.Write(line); err != nil {
 		if n > 0 {
 			err = errors.Join(err, f.file.Truncate(f.size))

@@ -134,3 +134,37 @@ func TestLongestRecord(t *testing.T) {
 		t.Errorf("Load of an endless line: %v", err)
 	}
 }
+
+// What a full disk refused is written before what comes later: a start that failed
+// before the same program's next intent.
+func TestOwedRecordsKeepTheirPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records")
+	file, _, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	intent := lines("a", "boot")[0]
+	if err := file.Append(intent); err != nil {
+		t.Fatal(err)
+	}
+	whole := file.file
+	if file.file, err = os.Open(path); err != nil { // which takes no writes
+		t.Fatal(err)
+	}
+	if err := file.Owe(Record{What: Failed, Service: "a", Name: "boot"}); err == nil {
+		t.Error("Owe was written to a file that takes nothing")
+	}
+	if err := file.Append(intent); err == nil || file.Pay() {
+		t.Errorf("Append = %v, and all is written, of a file that takes nothing", err)
+	}
+	file.file.Close()
+	file.file = whole
+	if err := file.Append(intent); err != nil || !file.Pay() {
+		t.Errorf("Append = %v, and something is still owed", err)
+	}
+	programs, err := Load(path)
+	if err != nil || len(programs) != 1 {
+		t.Errorf("Load = %v, %v; want the program that began again", programs, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,7 +18,7 @@ func lostReason(label string) string {
 }
 
 // Standing tells from the records how a program stands that no living supervisor
-// answers for. Found is its process, where it runs.
+// answers for. Found is its process, or has the number of its group where only others of that are left.
 func Standing(p *records.Program) (state runners.State, found proc.Identity) {
 	lost := func(reason string) (runners.State, proc.Identity) {
 		return runners.State{Phase: runners.Ended, Result: runners.Result{
@@ -34,13 +35,17 @@ func Standing(p *records.Program) (state runners.State, found proc.Identity) {
 	case p.Process.PID != 0:
 		return lost(lostReason(p.Begun.Label))
 	}
-	found, ok := marked(p.Begun.Marker)
-	if !ok { // it may be on its way through exec, and without an environment for a moment
+	found, group := marked(p.Begun.Marker)
+	if group == 0 { // it may be on its way through exec, and without an environment for a moment
 		time.Sleep(execTime)
-		found, ok = marked(p.Begun.Marker)
+		found, group = marked(p.Begun.Marker)
 	}
-	if ok {
+	switch {
+	case found.PID != 0:
 		return runners.State{Phase: runners.Running, PID: found.PID}, found
+	case group != 0:
+		state, _ := lost(lostReason(p.Begun.Label))
+		return state, proc.Identity{PID: group, Boot: p.Boot}
 	}
 	return lost(fmt.Sprintf("the supervisor of this run was killed when it was about to start %s: whether that ran is not known", p.Begun.Label))
 }
@@ -50,18 +55,22 @@ const execTime = 20 * time.Millisecond
 
 // marked finds the process that was started with marker in its environment, and
 // leads its session. Processes that it began and that left its group have the
-// same marker; it is the oldest.
-func marked(marker string) (proc.Identity, bool) {
+// same marker; it is the oldest. Where it has ended, group is that of the oldest which it left.
+func marked(marker string) (leader proc.Identity, group int) {
 	for p := range proc.WithVariables(marker) {
 		if p.PID == p.Group {
-			return p.Identity(), true
+			return p.Identity(), p.Group
+		}
+		if group == 0 {
+			group = p.Group
 		}
 	}
-	return proc.Identity{}, false
+	return proc.Identity{}, group
 }
 
 // adopt takes over what the records of a dead supervisor tell about.
 func (s *supervisor) adopt(known []*records.Program) {
+	census := sync.OnceValues(s.census.take) // the same for all: none of them is ended yet
 	for i, k := range known {
 		known[i] = nil // there are thousands, and one copy is enough
 		if k.Result != nil && !k.Left {
@@ -88,11 +97,14 @@ func (s *supervisor) adopt(known []*records.Program) {
 		if k.Result == nil {
 			r := s.record(records.End, p)
 			r.Result, r.Left = p.result, true
+			if p.pid != 0 {
+				r.Process = p.group()
+			}
 			s.save(r)
 		}
 		if (k.Result == nil || k.Left) && p.pid != 0 && p.process.Boot == proc.BootID() && s.groupLives(p) {
 			s.left[p] = struct{}{}
-			s.forgetEmpty(p)
+			s.forgetEmpty(p, census)
 		}
 	}
 }

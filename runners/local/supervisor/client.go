@@ -41,8 +41,10 @@ func (s *supervisor) accept(ctx context.Context, listener *net.UnixListener) {
 		}
 		if err != nil {
 			s.log.Error("accept a client", "err", err)
-			if ctx.Err() != nil {
+			select {
+			case <-ctx.Done():
 				return
+			case <-time.After(tick): // out of file descriptors, the next attempt fails as soon
 			}
 			continue
 		}
@@ -321,7 +323,7 @@ func (s *supervisor) stop(p *program, stop *runners.Stop) error {
 	if err := s.endGroup(p, *stop); err != nil {
 		return err
 	}
-	s.forgetEmpty(p)
+	s.forgetEmpty(p, s.census.take)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (s *supervisor) endGroup(p *program, stop runners.Stop) error {
 	if !s.groupLives(p) {
 		return nil
 	}
-	if ours, err := s.groupIsOurs(p); !ours {
+	if ours, err := groupIsOurs(p, s.census.take); !ours {
 		return err
 	}
 	signal := unix.SignalNum(stop.Signal)
@@ -38,6 +38,7 @@ func (s *supervisor) endGroup(p *program, stop runners.Stop) error {
 		signal = unix.SIGTERM
 	}
 	s.signal(p, signal)
+	s.signal(p, unix.SIGCONT) // one that is frozen would not take the other
 	if signal != unix.SIGKILL && s.awaitEmpty(p, stop.Grace) {
 		return nil
 	}
@@ -45,8 +46,12 @@ func (s *supervisor) endGroup(p *program, stop runners.Stop) error {
 	if s.awaitEmpty(p, killPatience) {
 		return nil
 	}
+	found, err := s.census.take()
+	if err != nil {
+		return err
+	}
 	var pids []string
-	for _, m := range proc.Group(p.pid) {
+	for _, m := range found[p.pid] {
 		pids = append(pids, fmt.Sprint(m.PID))
 	}
 	if len(pids) == 0 { // zombies that their parent does not wait for
@@ -68,7 +73,7 @@ func (s *supervisor) awaitEmpty(p *program, within time.Duration) bool {
 		case <-time.After(pause):
 			if pause *= 2; pause > longestPause {
 				pause = longestPause
-				if len(proc.Group(p.pid)) == 0 {
+				if found, err := s.census.take(); err == nil && len(found[p.pid]) == 0 {
 					return true // only zombies, of a parent that left the group
 				}
 			}
@@ -93,7 +98,7 @@ func (s *supervisor) groupLives(p *program) bool {
 // program's. While the leader was not reaped there is no doubt. After that the
 // number stays taken as long as the group has members, but it may have emptied
 // unseen, and have been taken by another.
-func (s *supervisor) groupIsOurs(p *program) (bool, error) {
+func groupIsOurs(p *program, census func() (groups, error)) (bool, error) {
 	p.mu.Lock()
 	reaped, process := p.reaped, p.process
 	p.mu.Unlock()
@@ -103,10 +108,18 @@ func (s *supervisor) groupIsOurs(p *program) (bool, error) {
 	if process.Boot != "" && process.Boot != proc.BootID() {
 		return false, nil
 	}
-	if leader, err := proc.Find(p.pid); err == nil {
+	leader, err := proc.Find(p.pid)
+	switch {
+	case err == nil:
 		return leader.Start == process.Start, nil // where it was not looked up, it was reaped
+	case !proc.Gone(err):
+		return false, fmt.Errorf("look at the process of %s: %w", p.begun.Label, err)
 	}
-	members := proc.Group(p.pid)
+	found, err := census()
+	if err != nil {
+		return false, err
+	}
+	members := found[p.pid]
 	foreign := 0
 	for _, m := range members {
 		has, known := proc.HasVariables(m.PID, p.begun.Marker)
@@ -144,13 +157,25 @@ func (s *supervisor) signal(p *program, signal syscall.Signal) {
 }
 
 // forgetEmpty takes a program whose group has emptied from those that are left.
-func (s *supervisor) forgetEmpty(p *program) {
+func (s *supervisor) forgetEmpty(p *program, census func() (groups, error)) {
 	if s.groupLives(p) {
-		if ours, err := s.groupIsOurs(p); ours || err != nil {
+		if ours, err := groupIsOurs(p, census); ours || err != nil {
 			return
 		}
 	}
 	s.mu.Lock()
 	delete(s.left, p)
 	s.mu.Unlock()
+}
+
+// forgetGone does so for all of which there is no group. One that another has taken,
+// or of which only zombies are left, does no harm until it is to be ended.
+func (s *supervisor) forgetGone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.left {
+		if !s.groupLives(p) {
+			delete(s.left, p)
+		}
+	}
 }

@@ -21,7 +21,7 @@ func OutputFile(id runners.ID) string {
 // whose content goes to the client through the relay. A durable program has none.
 func (s *supervisor) openOutput(p *program, c *client, r *wire.Request) (*os.File, *relay, error) {
 	if p.begun.Kind != runners.Check {
-		file, err := os.OpenFile(OutputFile(p.id), os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC, 0o600)
+		file, err := os.OpenFile(OutputFile(p.id), os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 		return file, nil, err
 	}
 	from, to, err := openPipe()

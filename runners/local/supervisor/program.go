@@ -178,6 +178,9 @@ func (s *supervisor) recordIntent(p *program) error {
 // recordStart writes down which process the program is.
 func (s *supervisor) recordStart(p *program) {
 	identity := proc.Identify(p.pid)
+	if identity.Start == 0 && proc.CanFindVariables {
+		return // it has ended, or cannot be looked at now: the marker in its environment tells as much
+	}
 	p.mu.Lock()
 	p.process = identity
 	p.mu.Unlock()
@@ -298,6 +301,9 @@ func (s *supervisor) end(p *program, result runners.Result) {
 		result.Emptied = !left && p.pid > 0 // where its pid is not known, nor is its group
 		r := s.record(records.End, p)
 		r.At, r.Result, r.Left = result.Ended, p.result, left
+		if left {
+			r.Process = p.group()
+		}
 		s.save(r)
 	}
 	s.mu.Lock()
@@ -312,6 +318,18 @@ func (s *supervisor) end(p *program, result runners.Result) {
 	s.mu.Unlock()
 	close(p.done)
 	s.leaveIfIdle()
+}
+
+// group is what finds the program's group again: a program that ended early was
+// not looked up, and of it only the number is left.
+func (p *program) group() *proc.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process.PID != 0 {
+		process := p.process
+		return &process
+	}
+	return &proc.Identity{PID: p.pid, Boot: proc.BootID()}
 }
 
 // wish asks for the program's end, unless that has come or is being brought about.

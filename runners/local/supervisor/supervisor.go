@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -41,6 +42,8 @@ const (
 const (
 	// firstClient is how long a supervisor that nobody has talked to yet waits for its launch process.
 	firstClient = 10 * time.Second
+	// spareThreads are for what goes on beside the forks: answers, records, the end of programs.
+	spareThreads = 12
 	// tick is how often it looks at what no event tells: growing output, a deleted
 	// socket, groups that emptied, records that a full disk refused.
 	tick = time.Second
@@ -56,6 +59,7 @@ type supervisor struct {
 	nothing *life         // theirs
 	forks   chan struct{} // a token for each program that may be between fork and exec
 	reaper  *reaper
+	census  census
 	leave   context.CancelFunc
 	work    sync.WaitGroup // every goroutine but Main's own
 
@@ -67,7 +71,6 @@ type supervisor struct {
 	active   map[*program]struct{} // all that have not ended, checks too
 	checks   map[*program]struct{} // those of them that are checks: a few at any time
 	left     map[*program]struct{} // ended, but of their group something may be there
-	unsaved  []records.Record      // ends that could not be written
 	accepted int                   // clients so far
 	turn     string                // the launch process that may start and end programs; see runners.Env
 	turnOf   int                   // the client that said so
@@ -79,6 +82,8 @@ type supervisor struct {
 // Main supervises the programs of the run whose supervisor folder is dir, until
 // none is left or ctx ends. The caller has made it the leader of a session of its own.
 func Main(ctx context.Context, dir string) error {
+	// Taken by nobody, for programs not to begin with it ignored, as launch does below nohup: it may be their stop signal.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	ready := os.NewFile(ReadyFD, "ready")
 	said := false
 	say := func(word string) {
@@ -147,12 +152,13 @@ func run(ctx context.Context, dir string, ready func()) error {
 		lonely:   true,
 	}
 	close(s.over)
+	keepThreads(cap(s.forks) + spareThreads)
 	if s.reaper, err = newReaper(); err != nil {
 		return err
 	}
 	s.adopt(programs)
 	if s.listener, err = listen(); err != nil {
-		return err
+		return fmt.Errorf("open a socket in %s, whose file system may have none: %w", dir, err)
 	}
 	s.work.Go(func() { s.accept(idle, s.listener) })
 	ready()
@@ -200,15 +206,9 @@ func (s *supervisor) watch(ctx context.Context) {
 		if time.Since(began) > firstClient {
 			s.lonely = false
 		}
-		left := make([]*program, 0, len(s.left))
-		for p := range s.left {
-			left = append(left, p)
-		}
 		s.mu.Unlock()
-		for _, p := range left {
-			s.forgetEmpty(p)
-		}
-		s.saveUnsaved()
+		s.forgetGone()
+		s.records.Pay()
 		s.restoreSocket(ctx)
 		s.leaveIfIdle()
 	}
@@ -221,7 +221,7 @@ func (s *supervisor) leaveIfIdle() bool {
 	if s.leaving {
 		return true
 	}
-	if s.lonely || len(s.active) > 0 || len(s.left) > 0 || len(s.clients) > 0 || len(s.unsaved) > 0 {
+	if s.lonely || len(s.active) > 0 || len(s.left) > 0 || len(s.clients) > 0 || !s.records.Pay() {
 		return false
 	}
 	s.leaving = true
@@ -257,22 +257,9 @@ func (s *supervisor) restoreSocket(ctx context.Context) {
 	s.work.Go(func() { s.accept(ctx, listener) })
 }
 
-// save writes r, or keeps it until that works: an end must not be lost to a full disk.
+// save writes r, now or later.
 func (s *supervisor) save(r records.Record) {
-	err := s.records.Append(r)
-	if err == nil {
-		return
-	}
-	s.log.Error("record an end", "program", r.ID(), "err", err)
-	s.mu.Lock()
-	s.unsaved = append(s.unsaved, r)
-	s.mu.Unlock()
-}
-
-func (s *supervisor) saveUnsaved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.unsaved) > 0 && s.records.Append(s.unsaved[0]) == nil {
-		s.unsaved = s.unsaved[1:]
+	if err := s.records.Owe(r); err != nil {
+		s.log.Error("record what happened", "program", r.ID(), "what", r.What, "err", err)
 	}
 }
