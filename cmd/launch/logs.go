@@ -50,6 +50,9 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	default:
 		return usagef("--phase %s: it can be boot, verify, terminate or process", opts.phase)
 	}
+	if !asJSON {
+		stdout = exactly(stdout)
+	}
 	if opts.tail < allLines {
 		return usagef("--tail %d: give a number of lines, or -1 for all", opts.tail)
 	}

@@ -29,16 +29,16 @@ type liveView struct {
 
 	mu    sync.Mutex
 	model *liveModel // guarded by mu
-	drawn int        // lines of the tree that are on the screen
-	told  bool       // the line that main writes at an interrupt is there, too
+	drawn []string   // the tree that is on the screen
+	told  bool       // the line that main writes at an interrupt has been there, too
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
 
 // isTerminal says whether progress can be a live tree there.
 func isTerminal(w io.Writer) (*os.File, bool) {
-	f, ok := w.(*os.File)
-	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
+	f, ok := terminalOf(w)
+	return f, ok && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
 }
 
 func newLiveView(ctx context.Context, stdout io.Writer, tty *os.File) *liveView {
@@ -64,28 +64,46 @@ func (v *liveView) begin(run state.Run, tree *plan.Tree) {
 // draw puts the tree in the place of the one before. The size of the terminal is
 // asked for each time: that is cheaper than to be told of its changes.
 func (v *liveView) draw() {
-	width, height, err := term.GetSize(int(v.tty.Fd()))
-	if err != nil || width == 0 || height == 0 { // some terminals do not know
-		width, height = 80, 24
-	}
+	width, height := v.size()
 	v.mu.Lock()
 	lines := v.model.lines(width, height)
 	v.mu.Unlock()
-	if v.model.isInterrupted() && !v.told && v.drawn > 0 {
-		v.told = true
-		v.drawn++
-	}
 	v.erase()
 	fmt.Fprint(v.tty, strings.Join(lines, "\n"), "\n")
-	v.drawn = len(lines)
+	v.drawn = lines
 }
 
-// erase takes the tree from the screen.
-func (v *liveView) erase() {
-	if v.drawn > 0 {
-		fmt.Fprintf(v.tty, "\x1b[%dA\x1b[J", v.drawn) // so many lines up, and clear to the end
-		v.drawn = 0
+func (v *liveView) size() (width, height int) {
+	width, height, err := term.GetSize(int(v.tty.Fd()))
+	if err != nil || width == 0 || height == 0 { // some terminals do not know
+		return 80, 24
 	}
+	return width, height
+}
+
+// erase takes the tree from the screen, and with it what was written under it at an interrupt. A terminal that has
+// become narrower has broken the lines.
+func (v *liveView) erase() {
+	width, _ := v.size()
+	rows := 0
+	for _, line := range v.drawn {
+		rows += rowsOf(line, width)
+	}
+	if v.model.isInterrupted() && !v.told {
+		v.told = true
+		if rows > 0 {
+			rows += rowsOf("^C"+interruptedLine, width)
+		}
+	}
+	if rows > 0 {
+		fmt.Fprintf(v.tty, "\x1b[%dA\x1b[J", rows) // so many rows up, and clear to the end
+	}
+	v.drawn = nil
+}
+
+// rowsOf is how many rows of a terminal a line takes.
+func rowsOf(line string, width int) int {
+	return max(1, (lipgloss.Width(line)+width-1)/width)
 }
 
 func (v *liveView) event(e engine.Event) {
@@ -109,12 +127,13 @@ func (v *liveView) end(summary engine.Summary, err error) {
 			fmt.Fprintf(v.tty, "%s\n", v.model.level(l))
 		}
 	}
+	told := &printer{w: v.tty}
 	for _, note := range v.notes {
-		fmt.Fprintf(v.tty, "%s\n", note)
+		fmt.Fprintf(told, "%s\n", note)
 	}
 	for _, f := range v.fails {
-		fmt.Fprintf(v.tty, "%s failed\n", f.Service)
-		writeFailure(v.tty, f)
+		fmt.Fprintf(told, "%s failed\n", f.Service)
+		writeFailure(told, f)
 	}
 	fmt.Fprintf(v.stdout, "%s\n", summaryLine(summary, time.Since(v.began)))
 	if err == nil && summary.Status == state.RunReady {
@@ -258,7 +277,8 @@ func (m *liveModel) lines(width, height int) []string {
 			}
 		}
 	}
-	if room := max(height-1, 5); len(lines) > room {
+	// One row for the cursor, one for the line of an interrupt: what leaves the screen at its top cannot be erased.
+	if room := max(height-2, 1); len(lines) > room {
 		lines = append(lines[:room-1], m.paint(faint, fmt.Sprintf("… %d more lines", len(lines)-room+1)))
 	}
 	for i := range lines {
@@ -298,7 +318,7 @@ func (m *liveModel) service(name string, svc *liveService) string {
 		line += " " + short(time.Since(svc.since))
 	}
 	if svc.text != "" {
-		line += m.paint(faint, "  "+strings.ReplaceAll(svc.text, "\n", " "))
+		line += m.paint(faint, "  "+strings.ReplaceAll(engine.Escape(svc.text), "\n", " "))
 	}
 	return line
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -39,5 +43,69 @@ func TestTreeTellsInterrupt(t *testing.T) {
 	close(interrupted)
 	if tree := strings.Join(m.lines(200, 50), "\n"); !strings.Contains(tree, interruptedText) {
 		t.Errorf("after an interrupt the tree is\n%s", tree)
+	}
+}
+
+// The tree stays smaller than the terminal, since what has left it at its top cannot be erased.
+func TestTreeFitsTheTerminal(t *testing.T) {
+	tree := &plan.Tree{}
+	for _, name := range []string{"one", "two", "three", "four", "five", "six"} {
+		tree.Levels = append(tree.Levels, &plan.Level{Name: name})
+	}
+	m := newLiveModel(state.Run{Name: "r"}, tree, time.Now(), nil)
+	for height := 1; height < 12; height++ {
+		lines := m.lines(20, height)
+		if len(lines) > max(1, height-2) {
+			t.Errorf("in %d rows the tree has %d lines", height, len(lines))
+		}
+		if last := lines[len(lines)-1]; len(lines) < 7 && !strings.Contains(last, fmt.Sprintf("… %d more", 7-len(lines)+1)) {
+			t.Errorf("in %d rows the tree ends with %q", height, last)
+		}
+	}
+}
+
+// A text that a program had a say in does not draw.
+func TestTreeEscapes(t *testing.T) {
+	m := newLiveModel(state.Run{Name: "r"}, &plan.Tree{Levels: []*plan.Level{{Name: "a", Services: []*plan.Service{{}}}}}, time.Now(), nil)
+	m.take(engine.Event{Type: engine.EventService, Level: "a", Service: "a.s", Status: string(state.Failed), Failure: &engine.Failure{Phase: "boot", Reason: "x\x1b[2J\ny"}})
+	if tree := strings.Join(m.lines(200, 50), "\n"); !strings.Contains(tree, `x\u001b[2J y`) {
+		t.Errorf("the tree is\n%s", tree)
+	}
+}
+
+// What the terminal and main write under the tree at an interrupt goes with it, also where the command ends before the
+// tree is drawn again.
+func TestEraseAfterInterrupt(t *testing.T) {
+	tty, err := os.Create(filepath.Join(t.TempDir(), "tty"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	v := newLiveView(ctx, tty, tty)
+	v.model = newLiveModel(state.Run{Name: "r"}, &plan.Tree{Levels: []*plan.Level{{Name: "a"}}}, time.Now(), v.interrupted)
+	v.draw()
+	interrupt()
+	v.erase()
+	written, err := os.ReadFile(tty.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(string(written), "\x1b[3A\x1b[J") { // two lines of the tree, one of the interrupt
+		t.Errorf("it ends with %.30q", written[max(0, len(written)-30):])
+	}
+}
+
+func TestRowsOfALine(t *testing.T) {
+	for _, c := range []struct {
+		line  string
+		width int
+		want  int
+	}{
+		{"", 80, 1}, {"12345", 5, 1}, {"123456", 5, 2}, {"\x1b[31m12345\x1b[m", 5, 1}, {"日本語", 5, 2},
+	} {
+		if got := rowsOf(c.line, c.width); got != c.want {
+			t.Errorf("%q takes %d rows of %d columns, not %d", c.line, got, c.width, c.want)
+		}
 	}
 }
