@@ -87,8 +87,10 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) (*Difference, er
 // laid out.
 func (s *Session) canReload(ctx context.Context) error {
 	switch s.Run().Status {
-	case state.RunTerminating, state.RunTerminated:
-		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
+	case state.RunTerminating:
+		return fmt.Errorf("run %[1]s is being ended, so it cannot be reloaded: `launch terminate %[1]s` goes on with that", s.run.Name)
+	case state.RunTerminated:
+		return fmt.Errorf("run %s is terminated, so it cannot be reloaded: `launch boot` brings up a new one", s.run.Name)
 	}
 	return s.needToEnd(ctx)
 }
