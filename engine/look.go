@@ -174,6 +174,10 @@ func Shell(ctx context.Context, opts Options, run state.Run, address string, giv
 	if svc == nil {
 		return fmt.Errorf("service %s is no longer in the plan of run %s", address, run.Name)
 	}
+	switch st := svc.status(); st {
+	case state.Pending, state.Skipped, state.Terminated:
+		return fmt.Errorf("service %s of run %s is %s, so it has no work directory to open a shell in", address, run.Name, st)
+	}
 	host, err := s.hostOf(ctx, svc, func() {})
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func onServices(ctx context.Context, g *globalOptions, vars *variableOptions, co
 	return onFound(ctx, g, vars, command, find, stdout, stderr, nil, func(s *engine.Session) error { return do(s, named) })
 }
 
-func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, command string, find func(*state.DB) (state.Run, error), stdout, stderr io.Writer, ask, do func(*engine.Session) error) error {
+func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, command string, find func(*state.DB) (state.Run, error), stdout, stderr io.Writer, ask question, do func(*engine.Session) error) error {
 	asJSON, err := g.json()
 	if err != nil {
 		return err
@@ -44,11 +44,17 @@ func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, comma
 	if err != nil {
 		return err
 	}
+	if command != "reload" {
+		tellKept(stderr, run, given)
+	}
 	return onOpened(ctx, eng, run, given, asJSON, stdout, stderr, ask, do)
 }
 
+// A question is asked before anything is changed. It returns the plan that the run is to have then.
+type question func(*engine.Session) (*plan.Tree, error)
+
 // onOpened asks, where there is something to ask, before it shows anything else: a live tree would be drawn over the question.
-func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[string]plan.Given, asJSON bool, stdout, stderr io.Writer, ask, do func(*engine.Session) error) error {
+func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[string]plan.Given, asJSON bool, stdout, stderr io.Writer, ask question, do func(*engine.Session) error) error {
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
@@ -56,12 +62,13 @@ func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[
 	if err != nil {
 		return err
 	}
+	tree := s.Tree()
 	if ask != nil {
-		if err := ask(s); err != nil {
+		if tree, err = ask(s); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
-	view.begin(s.Run(), s.Tree())
+	view.begin(s, tree)
 	return drive(s, view, func() error { return do(s) })
 }
 

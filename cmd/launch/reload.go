@@ -41,23 +41,23 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 	}
 	find := func(db *state.DB) (state.Run, error) { return findRun(ctx, db, name) }
 	var tree *plan.Tree
-	ask := func(s *engine.Session) error {
+	ask := func(s *engine.Session) (*plan.Tree, error) {
 		inputs, err := s.ReloadInputs(given)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if tree, err = loadPlan(loadOptions(), dir, inputs, stderr); err != nil {
-			return err
+			return nil, err
 		}
 		difference, err := s.Compare(ctx, tree)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		writeDifference(stderr, s.Run().Name, difference)
 		if yes {
-			return nil
+			return tree, nil
 		}
-		return confirm(ctx, stdin, stderr, "Carry this out?")
+		return tree, confirm(ctx, stdin, stderr, "Carry this out?")
 	}
 	return onFound(ctx, g, vars, "reload", find, stdout, stderr, ask, func(s *engine.Session) error {
 		return s.Reload(ctx, tree, dir)

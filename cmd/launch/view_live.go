@@ -45,9 +45,10 @@ func newLiveView(ctx context.Context, stdout io.Writer, tty *os.File) *liveView 
 	return &liveView{stdout: stdout, tty: tty, began: time.Now(), interrupted: ctx.Done()}
 }
 
-func (v *liveView) begin(run state.Run, tree *plan.Tree) {
+func (v *liveView) begin(s *engine.Session, tree *plan.Tree) {
+	run := s.Run()
 	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
-	v.model, v.stop = newLiveModel(run, tree, v.began, v.interrupted), make(chan struct{})
+	v.model, v.stop = newLiveModel(run, tree, s.Statuses(), v.began, v.interrupted), make(chan struct{})
 	v.done.Go(func() {
 		for t := time.NewTicker(redraw); ; {
 			select {
@@ -160,6 +161,7 @@ type liveModel struct {
 	began       time.Time
 	interrupted <-chan struct{}
 	color       bool
+	ending      bool // the run is being terminated
 	levels      []*liveLevel
 	byName      map[string]*liveLevel
 }
@@ -168,26 +170,37 @@ type liveLevel struct {
 	name     string
 	size     int
 	counts   map[state.Status]int
-	services map[string]*liveService // that are under way, or failed
-	order    []string                // of services, as they turned up
+	services map[string]*liveService
+	order    []string // of services, as they turned up
 }
 
 type liveService struct {
-	status state.Status
-	since  time.Time
-	text   string // why it failed, or the last line of its output, or of what is told of it
+	counted  bool // it is of the plan: not one that a reload ends
+	turnedUp bool
+	status   state.Status
+	since    time.Time
+	text     string // why it failed, or the last line of its output, or of what is told of it
 }
 
-func newLiveModel(run state.Run, tree *plan.Tree, began time.Time, interrupted <-chan struct{}) *liveModel {
+func newLiveModel(run state.Run, tree *plan.Tree, statuses map[string]state.Status, began time.Time, interrupted <-chan struct{}) *liveModel {
 	m := &liveModel{run: run.Name, began: began, interrupted: interrupted, color: os.Getenv("NO_COLOR") == "", byName: map[string]*liveLevel{}}
 	for _, lv := range tree.Levels {
 		if lv.Group {
 			continue
 		}
 		l := &liveLevel{name: lv.Name, size: len(lv.Services), counts: map[state.Status]int{}, services: map[string]*liveService{}}
+		for _, svc := range lv.Services {
+			status, known := statuses[svc.Address]
+			if !known {
+				status = state.Pending
+			}
+			l.services[svc.Address] = &liveService{counted: true, status: status}
+			l.counts[status]++
+		}
 		m.levels = append(m.levels, l)
 		m.byName[lv.Name] = l
 	}
+	m.follow(run.Status)
 	return m
 }
 
@@ -200,7 +213,16 @@ func (m *liveModel) isInterrupted() bool {
 	}
 }
 
+// follow takes in how the run is: what is done is what is up, or else what is ended.
+func (m *liveModel) follow(status state.RunStatus) {
+	m.ending = status == state.RunTerminating || status == state.RunTerminated
+}
+
 func (m *liveModel) take(e engine.Event) {
+	if e.Type == engine.EventRun {
+		m.follow(state.RunStatus(e.Status))
+		return
+	}
 	if e.Type == engine.EventNote { // it does not say of which level its service is
 		for _, l := range m.levels {
 			if svc := l.services[e.Service]; svc != nil && svc.status != state.Failed {
@@ -220,19 +242,23 @@ func (m *liveModel) take(e engine.Event) {
 			svc.text = e.Text
 		}
 	case engine.EventService:
-		status := state.Status(e.Status)
 		if svc == nil {
-			svc = &liveService{since: e.At}
+			svc = &liveService{}
 			l.services[e.Service] = svc
+		}
+		if !svc.turnedUp {
+			svc.turnedUp, svc.since = true, e.At
 			l.order = append(l.order, e.Service)
-		} else {
+		}
+		status := state.Status(e.Status)
+		if svc.counted {
 			l.counts[svc.status]--
+			l.counts[status]++
 		}
 		svc.status, svc.text = status, ""
 		if e.Failure != nil {
 			svc.text = e.Failure.Phase + ": " + e.Failure.Reason
 		}
-		l.counts[status]++
 	}
 }
 
@@ -288,7 +314,10 @@ func (m *liveModel) lines(width, height int) []string {
 }
 
 func (m *liveModel) level(l *liveLevel) string {
-	done := l.counts[state.Ready] + l.counts[state.Terminated]
+	done := l.counts[state.Ready]
+	if m.ending {
+		done = l.counts[state.Terminated]
+	}
 	mark, style := "·", faint
 	switch {
 	case l.counts[state.Failed] > 0:
