@@ -77,7 +77,7 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	switch {
 	case err == nil && opts.follow:
 		return r.follow(ctx, stderr)
-	case err == nil && !r.lines.any():
+	case err == nil && opts.tail != 0 && !r.lines.any():
 		fmt.Fprintf(stderr, "%s written nothing\n", subject(run, services))
 	}
 	return err
