@@ -65,6 +65,8 @@ func report(w io.Writer, err error) int {
 		if usage.cmd != nil {
 			fmt.Fprintf(w, "See `%s --help`.\n", usage.cmd.CommandPath())
 		}
+	case code == exitInterrupted && !errors.Is(err, engine.ErrInterrupted):
+		fmt.Fprintf(w, "launch: %v\n", engine.ErrInterrupted) // what the interrupt met says nothing to the operator
 	default:
 		fmt.Fprintf(w, "launch: %s\n", strings.Join(distinct(strings.Split(err.Error(), "\n")), "\n"))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"slices"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -19,15 +20,26 @@ type printer struct {
 }
 
 func (p *printer) Write(b []byte) (int, error) {
-	text := append(p.begun, b...)
-	whole := wholeCharacters(text)
-	_, err := io.WriteString(p.w, engine.Escape(string(text[:whole])))
-	p.begun = text[whole:]
+	err := p.write(b)
 	if err != nil && p.err == nil {
 		p.err = err
 	}
 	return len(b), err
 }
+
+func (p *printer) write(b []byte) error {
+	if len(p.begun) == 0 && !slices.ContainsFunc(b, mayNeedEscape) { // such as nearly all of a large run's JSON
+		_, err := p.w.Write(b)
+		return err
+	}
+	text := append(p.begun, b...)
+	whole := wholeCharacters(text)
+	p.begun = text[whole:]
+	_, err := io.WriteString(p.w, engine.Escape(string(text[:whole])))
+	return err
+}
+
+func mayNeedEscape(c byte) bool { return c != '\n' && c != '\t' && (c < ' ' || c > '~') }
 
 // wholeCharacters is where the last character begins that more has to come of.
 func wholeCharacters(text []byte) int {
