@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/state"
@@ -164,7 +165,9 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 		return err
 	}
 	s.mu.Lock()
-	s.run.Plan, s.run.Captured, s.run.Options, s.run.Status = dir, captured, options, state.RunBooting
+	s.run.Plan, s.run.Captured, s.run.Options = dir, captured, options
+	s.run.Status, s.run.Since, s.run.Error = state.RunBooting, time.Now(), ""
+	s.run.Outputs = nil // they are of the former plan, and of services that may go
 	s.run.Generation++
 	run := s.run
 	s.mu.Unlock()
