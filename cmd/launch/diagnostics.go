@@ -21,7 +21,7 @@ func writeDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string]*hc
 	width, color := uint(78), false
 	f, onTerminal := terminalOf(w)
 	if onTerminal {
-		w, color = f, os.Getenv("NO_COLOR") == ""
+		w, color = f, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		if cols, _, err := term.GetSize(int(f.Fd())); err == nil && cols > 20 {
 			width = uint(cols)
 		}

@@ -25,8 +25,8 @@ type typist struct {
 	screen string      // what of it was looked at
 }
 
-// at runs a command in a terminal of its own.
-func (w *world) at(args ...string) *typist {
+// at runs a command in a terminal of its own, of the type that term names.
+func (w *world) at(term string, args ...string) *typist {
 	w.t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	w.must(err)
@@ -38,7 +38,7 @@ func (w *world) at(args ...string) *typist {
 	w.must(err)
 	defer slave.Close()
 	p := &typist{w: w, cmd: exec.Command(filepath.Join(binaries, "launch"), args...), master: master, output: make(chan string)}
-	p.cmd.Dir, p.cmd.Env = w.dir, append(w.env, "TERM=xterm", "CI=", "PATH="+binaries+":"+os.Getenv("PATH"))
+	p.cmd.Dir, p.cmd.Env = w.dir, append(w.env, "TERM="+term, "CI=", "PATH="+binaries+":"+os.Getenv("PATH"))
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	w.must(p.cmd.Start())
@@ -92,6 +92,25 @@ func (p *typist) end(status int) {
 	}
 }
 
+// What a terminal is said not to understand is not written to it.
+func TestDumbTerminal(t *testing.T) {
+	for _, c := range []struct {
+		term, noColor string
+		escapes       bool
+	}{
+		{"xterm", "", true}, {"dumb", "", false}, {"xterm", "1", false},
+	} {
+		w := newWorld(t)
+		bad := w.plan("p", "bad")
+		w.env = append(w.env, "NO_COLOR="+c.noColor)
+		p := w.at(c.term, "validate", bad)
+		p.end(exitUsage)
+		if strings.Contains(p.screen, "\x1b") != c.escapes || !strings.Contains(p.screen, "the plan has 1 error") {
+			t.Errorf("with TERM=%s and NO_COLOR=%s it shows %q", c.term, c.noColor, p.screen)
+		}
+	}
+}
+
 // A question stands on the screen until it is answered, and an interrupt is an answer.
 func TestQuestion(t *testing.T) {
 	t.Parallel()
@@ -115,7 +134,7 @@ level "a" {
 		{"n\n", "not confirmed; nothing was changed", exitFailed},
 		{"y\n", "run r is ready: 1 ready", exitOK},
 	} {
-		p := w.at("reload", "r", changed)
+		p := w.at("xterm", "reload", "r", changed)
 		p.await(question)
 		if before := p.screen; !strings.Contains(before, "~ a.s is ended and brought up again") || strings.Contains(before, "run r") {
 			t.Errorf("before the question is\n%s", before)
