@@ -48,7 +48,10 @@ func newLiveView(ctx context.Context, stdout io.Writer, tty *os.File) *liveView 
 func (v *liveView) begin(s *engine.Session, tree *plan.Tree) {
 	run := s.Run()
 	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
-	v.model, v.stop = newLiveModel(run, tree, s.Statuses(), v.began, v.interrupted), make(chan struct{})
+	v.mu.Lock() // opening the run may have been an event
+	v.model = newLiveModel(run, tree, s.Statuses(), v.began, v.interrupted)
+	v.mu.Unlock()
+	v.stop = make(chan struct{})
 	v.done.Go(func() {
 		for t := time.NewTicker(redraw); ; {
 			select {
