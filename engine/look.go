@@ -101,14 +101,18 @@ func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.
 	if host == nil {
 		return nil
 	}
-	masked := &maskWriter{w: w, masker: p.s.masker}
+	return copyOutput(ctx, host, id, follow, &maskWriter{w: w, masker: p.s.masker}, caughtUp)
+}
+
+func copyOutput(ctx context.Context, host runners.Host, id runners.ID, follow bool, masked *maskWriter, caughtUp func()) error {
+	complete := !follow // nothing more is waited for
 	for offset := int64(0); ; {
 		out, err := host.Output(ctx, id, offset, probeLog)
 		if gap, ok := errors.AsType[*runners.LeftOutError](err); ok {
 			if err := masked.Flush(); err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(w, "\n[launch: %d bytes of output were left out here]\n", gap.Next-offset); err != nil {
+			if _, err := fmt.Fprintf(masked.w, "\n[launch: %d bytes of output were left out here]\n", gap.Next-offset); err != nil {
 				return err
 			}
 			offset = gap.Next
@@ -125,9 +129,16 @@ func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.
 			continue
 		}
 		caughtUp()
+		if complete {
+			return masked.Flush()
+		}
 		st, err := host.Look(ctx, id)
-		if err != nil || !follow || st.Phase != runners.Running {
+		if err != nil {
 			return errors.Join(err, masked.Flush())
+		}
+		if st.Phase != runners.Running {
+			complete = true // but for what it wrote since that was asked for
+			continue
 		}
 		if !pause(ctx, processFollow) {
 			return errors.Join(ErrInterrupted, masked.Flush())
@@ -173,6 +184,10 @@ func Shell(ctx context.Context, opts Options, run state.Run, address string, giv
 	svc := s.byAddress[address]
 	if svc == nil {
 		return fmt.Errorf("service %s is no longer in the plan of run %s", address, run.Name)
+	}
+	switch st := svc.status(); st {
+	case state.Pending, state.Skipped, state.Terminated:
+		return fmt.Errorf("service %s of run %s is %s, so it has no work directory to open a shell in", address, run.Name, st)
 	}
 	host, err := s.hostOf(ctx, svc, func() {})
 	if err != nil {

@@ -184,6 +184,12 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	return tree, err
 }
 
+// Keeps says whether the run keeps this variable, so that giving it to a later command makes no difference.
+func Keeps(run state.Run, variable string) bool {
+	var captured plan.Captured
+	return json.Unmarshal(run.Captured, &captured) == nil && !slices.Contains(captured.Sensitive, variable)
+}
+
 // restore brings the session to where the last command left the run.
 func (s *Session) restore(ctx context.Context) error {
 	if len(s.run.Options) > 0 {

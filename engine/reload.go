@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/state"
@@ -87,8 +88,10 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) (*Difference, er
 // laid out.
 func (s *Session) canReload(ctx context.Context) error {
 	switch s.Run().Status {
-	case state.RunTerminating, state.RunTerminated:
-		return fmt.Errorf("run %s is %s, so it cannot be reloaded", s.run.Name, s.run.Status)
+	case state.RunTerminating:
+		return fmt.Errorf("run %[1]s is being ended, so it cannot be reloaded: `launch terminate %[1]s` goes on with that", s.run.Name)
+	case state.RunTerminated:
+		return fmt.Errorf("run %s is terminated, so it cannot be reloaded: `launch boot` brings up a new one", s.run.Name)
 	}
 	return s.needToEnd(ctx)
 }
@@ -162,7 +165,9 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 		return err
 	}
 	s.mu.Lock()
-	s.run.Plan, s.run.Captured, s.run.Options, s.run.Status = dir, captured, options, state.RunBooting
+	s.run.Plan, s.run.Captured, s.run.Options = dir, captured, options
+	s.run.Status, s.run.Since, s.run.Error = state.RunBooting, time.Now(), ""
+	s.run.Outputs = nil // they are of the former plan, and of services that may go
 	s.run.Generation++
 	run := s.run
 	s.mu.Unlock()

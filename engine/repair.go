@@ -45,6 +45,9 @@ func (s *Session) mend(ctx context.Context, m mending) error {
 			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
 		}
 	}
+	if svc := s.leftOut(m.targets); svc != nil {
+		return fmt.Errorf("service %[1]s of run %[2]s is not up yet, since the run stops after level %[3]s: `launch resume %[2]s` goes on to the end", svc.address(), s.run.Name, s.set.Until)
+	}
 	if err := s.needToBringUp(ctx); err != nil {
 		return err
 	}
@@ -59,6 +62,22 @@ func (s *Session) mend(ctx context.Context, m mending) error {
 		}, s.skip)
 	}
 	return s.conclude(ctx, err)
+}
+
+// leftOut is one of the targets that the run does not bring up, since it stops before its level; nil where there is none.
+func (s *Session) leftOut(targets []string) *service {
+	wanted := s.wanted()
+	for _, lv := range s.levels {
+		if wanted[lv] {
+			continue
+		}
+		for _, svc := range lv.services {
+			if slices.Contains(targets, svc.address()) {
+				return svc
+			}
+		}
+	}
+	return nil
 }
 
 // workBegins records, once, that the run is being brought up again: a run in which nothing is sick stays ready.

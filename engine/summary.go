@@ -19,6 +19,15 @@ type Summary struct {
 	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
+// Statuses are those of the services that the run's plan has, by address.
+func (s *Session) Statuses() map[string]state.Status {
+	statuses := make(map[string]state.Status, len(s.services))
+	for _, svc := range s.services {
+		statuses[svc.address()] = svc.status()
+	}
+	return statuses
+}
+
 // Summary counts the run's services.
 func (s *Session) Summary() Summary {
 	run := s.Run()

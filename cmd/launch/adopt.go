@@ -112,7 +112,7 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	if err != nil {
 		return err
 	}
-	view.begin(s.Run(), s.Tree())
+	view.begin(s, s.Tree())
 	services := 0
 	err = drive(s, view, func() (err error) {
 		services, err = s.Adopt(ctx, resources)

@@ -107,7 +107,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if err != nil {
 		return err
 	}
-	view.begin(s.Run(), s.Tree())
+	view.begin(s, s.Tree())
 	return drive(s, view, func() error { return s.Boot(ctx) })
 }
 

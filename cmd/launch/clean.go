@@ -75,7 +75,7 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 		return unseen
 	}
 	if !yes {
-		if err := confirm(stdin, stderr, fmt.Sprintf("End %s?", count(len(doomed), "thing"))); err != nil {
+		if err := confirm(ctx, stdin, stderr, fmt.Sprintf("End %s?", count(len(doomed), "thing"))); err != nil {
 			return err
 		}
 	}

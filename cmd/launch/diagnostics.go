@@ -7,20 +7,27 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/term"
+
+	"github.com/launchplan/launch/engine"
 )
 
 // writeDiagnostics shows mistakes with the lines of the plan in which they stand.
 func writeDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string]*hcl.File) {
 	width, color := uint(78), false
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		color = os.Getenv("NO_COLOR") == ""
+	f, onTerminal := terminalOf(w)
+	if onTerminal {
+		w, color = f, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		if cols, _, err := term.GetSize(int(f.Fd())); err == nil && cols > 20 {
 			width = uint(cols)
 		}
+	}
+	if onTerminal {
+		diags, sources = inert(diags, sources)
 	}
 	for _, d := range diags {
 		d, files := quotable(d, sources)
@@ -28,6 +35,37 @@ func writeDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string]*hc
 			fmt.Fprintln(w, d.Error())
 		}
 	}
+}
+
+// inert are diagnostics in which nothing is left that a terminal would obey. They are coloured after that, so a printer
+// comes too late for them.
+func inert(diags hcl.Diagnostics, sources map[string]*hcl.File) (hcl.Diagnostics, map[string]*hcl.File) {
+	told, quoted := hcl.Diagnostics{}, map[string]*hcl.File{}
+	for _, d := range diags {
+		changed := *d
+		changed.Summary, changed.Detail = engine.Escape(d.Summary), engine.Escape(d.Detail)
+		told = append(told, &changed)
+		if d.Subject == nil || sources[d.Subject.Filename] == nil || quoted[d.Subject.Filename] != nil {
+			continue
+		}
+		file := *sources[d.Subject.Filename]
+		file.Bytes = blanked(file.Bytes)
+		quoted[d.Subject.Filename] = &file
+	}
+	return told, quoted
+}
+
+// blanked is a source with spaces for what cannot be shown, so that every place in it stays where it is.
+func blanked(src []byte) []byte {
+	src = bytes.Clone(src)
+	for at := 0; at < len(src); {
+		r, size := utf8.DecodeRune(src[at:])
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			copy(src[at:], "    "[:size])
+		}
+		at += size
+	}
+	return src
 }
 
 // Bounds on what is quoted of a plan: more than that hides the message under it.

@@ -13,7 +13,7 @@ import (
 // onRun opens an existing run for a command that drives it, does it, and shows what came of it.
 func onRun(ctx context.Context, g *globalOptions, vars *variableOptions, command, name string, stdout, stderr io.Writer, do func(*engine.Session) error) error {
 	find := func(db *state.DB) (state.Run, error) { return findRun(ctx, db, name) }
-	return onFound(ctx, g, vars, command, find, stdout, stderr, do)
+	return onFound(ctx, g, vars, command, find, stdout, stderr, nil, do)
 }
 
 // onServices is onRun for [RUN] [SERVICE...]. Where no service is named, do gets none.
@@ -23,10 +23,10 @@ func onServices(ctx context.Context, g *globalOptions, vars *variableOptions, co
 		run, _, named, err = runAndItsServices(ctx, db, findRun, args)
 		return run, err
 	}
-	return onFound(ctx, g, vars, command, find, stdout, stderr, func(s *engine.Session) error { return do(s, named) })
+	return onFound(ctx, g, vars, command, find, stdout, stderr, nil, func(s *engine.Session) error { return do(s, named) })
 }
 
-func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, command string, find func(*state.DB) (state.Run, error), stdout, stderr io.Writer, do func(*engine.Session) error) error {
+func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, command string, find func(*state.DB) (state.Run, error), stdout, stderr io.Writer, ask question, do func(*engine.Session) error) error {
 	asJSON, err := g.json()
 	if err != nil {
 		return err
@@ -44,10 +44,17 @@ func onFound(ctx context.Context, g *globalOptions, vars *variableOptions, comma
 	if err != nil {
 		return err
 	}
-	return onOpened(ctx, eng, run, given, asJSON, stdout, stderr, do)
+	if command != "reload" {
+		tellKept(stderr, run, given)
+	}
+	return onOpened(ctx, eng, run, given, asJSON, stdout, stderr, ask, do)
 }
 
-func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[string]plan.Given, asJSON bool, stdout, stderr io.Writer, do func(*engine.Session) error) error {
+// A question is asked before anything is changed. It returns the plan that the run is to have then.
+type question func(*engine.Session) (*plan.Tree, error)
+
+// onOpened asks, where there is something to ask, before it shows anything else: a live tree would be drawn over the question.
+func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[string]plan.Given, asJSON bool, stdout, stderr io.Writer, ask question, do func(*engine.Session) error) error {
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
@@ -55,7 +62,13 @@ func onOpened(ctx context.Context, eng engine.Options, run state.Run, given map[
 	if err != nil {
 		return err
 	}
-	view.begin(s.Run(), s.Tree())
+	tree := s.Tree()
+	if ask != nil {
+		if tree, err = ask(s); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
+	view.begin(s, tree)
 	return drive(s, view, func() error { return do(s) })
 }
 

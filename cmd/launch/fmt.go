@@ -32,7 +32,7 @@ Directories stand for all *.hcl files in them and below; without arguments it is
 the present one. With "-", standard input is formatted to standard output.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == "-" {
-				return formatStream(cmd.InOrStdin(), check, cmd.OutOrStdout())
+				return formatStream(cmd.InOrStdin(), check, exactly(cmd.OutOrStdout()))
 			}
 			if slices.Contains(args, "-") {
 				return usagef("\"-\", the standard input, is formatted by itself: name no files beside it")

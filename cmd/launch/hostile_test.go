@@ -103,6 +103,43 @@ level "a" {
 	w.wantNothingLeft("r")
 }
 
+// Nor can what it exports, which stands in commands and outputs; only a program that asks for an output gets it as it is.
+func TestHostileExport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plan := w.plan("p", `
+level "a" {
+  service "s" {
+    boot { script = "printf 'x=\\033[2J\\302\\23331m\\n' > \"$LAUNCH_EXPORTS\"" }
+    exports = { x = string }
+  }
+}
+level "b" {
+  service "t" {
+    boot { command = ["sh", "-c", "test -e \"$WORLD/mended\"", service.s.x] }
+    attributes = { x = service.s.x }
+  }
+}
+output "x" { value = service.s.x }
+`)
+	const escaped = `\u001b[2J\u009b31m`
+	w.launch("boot", plan, "-n", "r").want(exitFailed, escaped).not("\x1b").not("\u009b")
+	w.launch("history", "r").want(exitOK, escaped).not("\x1b").not("\u009b")
+	w.must(os.WriteFile(w.path("mended"), nil, 0o600))
+	w.launch("resume", "r").want(exitOK, escaped).not("\x1b").not("\u009b")
+	w.launch("output", "r").want(exitOK, "x = "+escaped).not("\x1b").not("\u009b")
+	for _, args := range [][]string{{"status", "r", "-o", "json"}, {"output", "r", "-o", "json"}, {"history", "r", "-o", "json"}} {
+		r := w.launch(args...).want(exitOK).not("\x1b").not("\u009b")
+		if !json.Valid([]byte(r.stdout)) {
+			t.Errorf("%v: not JSON: %q", args, r.stdout)
+		}
+	}
+	if got := w.launch("output", "r", "x").want(exitOK).stdout; got != "\x1b[2J\u009b31m\n" {
+		t.Errorf("output r x: %q", got)
+	}
+	w.wantNothingLeft("r")
+}
+
 // The JSON that other programs read has these fields, and arrays are never null.
 func TestJSONFields(t *testing.T) {
 	t.Parallel()

@@ -50,6 +50,9 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	default:
 		return usagef("--phase %s: it can be boot, verify, terminate or process", opts.phase)
 	}
+	if !asJSON {
+		stdout = exactly(stdout)
+	}
 	if opts.tail < allLines {
 		return usagef("--tail %d: give a number of lines, or -1 for all", opts.tail)
 	}
@@ -74,7 +77,7 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 	switch {
 	case err == nil && opts.follow:
 		return r.follow(ctx, stderr)
-	case err == nil && !r.lines.any():
+	case err == nil && opts.tail != 0 && !r.lines.any():
 		fmt.Fprintf(stderr, "%s written nothing\n", subject(run, services))
 	}
 	return err

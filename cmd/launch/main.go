@@ -34,9 +34,15 @@ func run() int {
 	defer profile("launch")()
 	ctx, stop := interruptible(context.Background())
 	defer stop()
+	stdout, stderr := &printer{w: os.Stdout}, &printer{w: os.Stderr}
 	root := newRootCommand()
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	return report(os.Stderr, err)
+	if err == nil && stdout.err != nil {
+		err = fmt.Errorf("not all of the results could be written: %w", stdout.err)
+	}
+	return report(stderr, err)
 }
 
 const (
@@ -87,7 +93,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		if _, ok := <-signals; !ok {
 			return
 		}
-		fmt.Fprintln(os.Stderr, "launch: "+interruptedText)
+		fmt.Fprintln(os.Stderr, interruptedLine)
 		cancel()
 		if _, ok := <-signals; ok {
 			os.Exit(exitInterrupted)
@@ -100,7 +106,10 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	}
 }
 
-const interruptedText = "interrupted: ending what this command does (once more: leave at once)"
+const (
+	interruptedText = "interrupted: ending what this command does (once more: leave at once)"
+	interruptedLine = "launch: " + interruptedText
+)
 
 func newRootCommand() *cobra.Command {
 	g := &globalOptions{}

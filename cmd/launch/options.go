@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -167,9 +169,21 @@ func (v *variableOptions) given() (map[string]plan.Given, error) {
 		if !ok || name == "" {
 			return nil, usagef("--var %q: write it as name=value", name)
 		}
-		all[name] = plan.Given{Raw: value, From: "--var"}
+		all[name] = plan.Given{Raw: value, From: fromFlag}
 	}
 	return all, nil
+}
+
+// fromFlag is where a variable was given that was meant for this very command.
+const fromFlag = "--var"
+
+// tellKept says of which variables the run keeps what it was booted with.
+func tellKept(stderr io.Writer, run state.Run, given map[string]plan.Given) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if given[name].From == fromFlag && engine.Keeps(run, name) {
+			fmt.Fprintf(stderr, "launch: --var %[1]s makes no difference: run %[2]s keeps the variables that it was booted with; `launch reload %[2]s PLAN --var %[1]s=VALUE` changes them\n", name, run.Name)
+		}
+	}
 }
 
 // readBounded reads a file of at most limit bytes.

@@ -54,8 +54,12 @@ func newOutputCommand(g *globalOptions) *cobra.Command {
 				if asJSON {
 					return writeJSON(cmd.OutOrStdout(), raw)
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), outputText(raw))
-				return nil
+				stdout := cmd.OutOrStdout()
+				if _, ok := terminalOf(stdout); !ok {
+					stdout = exactly(stdout) // for a program, which takes it as it is
+				}
+				_, err := fmt.Fprintln(stdout, outputText(raw))
+				return err
 			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), outputs)

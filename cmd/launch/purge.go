@@ -24,6 +24,12 @@ func newPurgeCommand(g *globalOptions) *cobra.Command {
 			if len(args) == 0 && !cmd.Flags().Changed("older-than") {
 				return usagef("say which run, or --older-than how long ago it ended (0s: all ended ones)")
 			}
+			if len(args) > 0 && cmd.Flags().Changed("older-than") {
+				return usagef("--older-than chooses among all ended runs: leave it out to forget run %s, or leave out the run", args[0])
+			}
+			if olderThan < 0 {
+				return usagef("--older-than %s: no run ends in the future; 0s is all ended ones", olderThan)
+			}
 			return runPurge(cmd.Context(), g, first(args), olderThan, cmd.OutOrStdout())
 		},
 	}

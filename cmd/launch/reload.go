@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/launchplan/launch/engine"
+	"github.com/launchplan/launch/plan"
+	"github.com/launchplan/launch/state"
 )
 
 func newReloadCommand(g *globalOptions) *cobra.Command {
@@ -37,26 +39,27 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 	if err != nil {
 		return err
 	}
-	return onRun(ctx, g, vars, "reload", name, stdout, stderr, func(s *engine.Session) error {
-		run := s.Run()
+	find := func(db *state.DB) (state.Run, error) { return findRun(ctx, db, name) }
+	var tree *plan.Tree
+	ask := func(s *engine.Session) (*plan.Tree, error) {
 		inputs, err := s.ReloadInputs(given)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		tree, err := loadPlan(loadOptions(), dir, inputs, stderr)
-		if err != nil {
-			return err
+		if tree, err = loadPlan(loadOptions(), dir, inputs, stderr); err != nil {
+			return nil, err
 		}
 		difference, err := s.Compare(ctx, tree)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		writeDifference(stderr, run.Name, difference)
-		if !yes {
-			if err := confirm(stdin, stderr, "Carry this out?"); err != nil {
-				return err
-			}
+		writeDifference(stderr, s.Run().Name, difference)
+		if yes {
+			return tree, nil
 		}
+		return tree, confirm(ctx, stdin, stderr, "Carry this out?")
+	}
+	return onFound(ctx, g, vars, "reload", find, stdout, stderr, ask, func(s *engine.Session) error {
 		return s.Reload(ctx, tree, dir)
 	})
 }

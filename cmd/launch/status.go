@@ -131,6 +131,7 @@ func verifyRun(ctx context.Context, eng engine.Options, run state.Run, opts stat
 			fmt.Fprintln(stderr, noteText(e))
 		}
 	}
+	tellKept(stderr, run, given)
 	s, err := engine.Open(ctx, eng, run, given)
 	if err != nil {
 		return err

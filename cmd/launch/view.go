@@ -16,8 +16,8 @@ import (
 
 // A view shows what a command does with a run while it does it.
 type view interface {
-	begin(run state.Run, tree *plan.Tree)
-	event(e engine.Event) // called from one goroutine
+	begin(s *engine.Session, tree *plan.Tree) // tree is what the run becomes
+	event(e engine.Event)                     // called from one goroutine
 	end(summary engine.Summary, err error)
 	close()
 }
@@ -39,7 +39,8 @@ type jsonView struct {
 	enc *json.Encoder
 }
 
-func (v *jsonView) begin(run state.Run, _ *plan.Tree) {
+func (v *jsonView) begin(s *engine.Session, _ *plan.Tree) {
+	run := s.Run()
 	v.event(engine.Event{Type: engine.EventRun, At: time.Now(), Run: run.Name, Status: string(run.Status)})
 }
 
@@ -85,8 +86,8 @@ func newPlainView(stdout, stderr io.Writer) *plainView {
 	return &plainView{stdout: stdout, stderr: stderr, began: time.Now(), since: map[string]time.Time{}, slow: map[string]time.Time{}}
 }
 
-func (v *plainView) begin(run state.Run, _ *plan.Tree) {
-	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
+func (v *plainView) begin(s *engine.Session, _ *plan.Tree) {
+	fmt.Fprintf(v.stdout, "run %s\n", s.Run().Name)
 }
 
 func (v *plainView) event(e engine.Event) {

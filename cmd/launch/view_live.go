@@ -29,25 +29,29 @@ type liveView struct {
 
 	mu    sync.Mutex
 	model *liveModel // guarded by mu
-	drawn int        // lines of the tree that are on the screen
-	told  bool       // the line that main writes at an interrupt is there, too
+	drawn []string   // the tree that is on the screen
+	told  bool       // the line that main writes at an interrupt has been there, too
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
 
 // isTerminal says whether progress can be a live tree there.
 func isTerminal(w io.Writer) (*os.File, bool) {
-	f, ok := w.(*os.File)
-	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
+	f, ok := terminalOf(w)
+	return f, ok && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
 }
 
 func newLiveView(ctx context.Context, stdout io.Writer, tty *os.File) *liveView {
 	return &liveView{stdout: stdout, tty: tty, began: time.Now(), interrupted: ctx.Done()}
 }
 
-func (v *liveView) begin(run state.Run, tree *plan.Tree) {
+func (v *liveView) begin(s *engine.Session, tree *plan.Tree) {
+	run := s.Run()
 	fmt.Fprintf(v.stdout, "run %s\n", run.Name)
-	v.model, v.stop = newLiveModel(run, tree, v.began, v.interrupted), make(chan struct{})
+	v.mu.Lock() // opening the run may have been an event
+	v.model = newLiveModel(run, tree, s.Statuses(), v.began, v.interrupted)
+	v.mu.Unlock()
+	v.stop = make(chan struct{})
 	v.done.Go(func() {
 		for t := time.NewTicker(redraw); ; {
 			select {
@@ -64,28 +68,46 @@ func (v *liveView) begin(run state.Run, tree *plan.Tree) {
 // draw puts the tree in the place of the one before. The size of the terminal is
 // asked for each time: that is cheaper than to be told of its changes.
 func (v *liveView) draw() {
-	width, height, err := term.GetSize(int(v.tty.Fd()))
-	if err != nil || width == 0 || height == 0 { // some terminals do not know
-		width, height = 80, 24
-	}
+	width, height := v.size()
 	v.mu.Lock()
 	lines := v.model.lines(width, height)
 	v.mu.Unlock()
-	if v.model.isInterrupted() && !v.told && v.drawn > 0 {
-		v.told = true
-		v.drawn++
-	}
 	v.erase()
 	fmt.Fprint(v.tty, strings.Join(lines, "\n"), "\n")
-	v.drawn = len(lines)
+	v.drawn = lines
 }
 
-// erase takes the tree from the screen.
-func (v *liveView) erase() {
-	if v.drawn > 0 {
-		fmt.Fprintf(v.tty, "\x1b[%dA\x1b[J", v.drawn) // so many lines up, and clear to the end
-		v.drawn = 0
+func (v *liveView) size() (width, height int) {
+	width, height, err := term.GetSize(int(v.tty.Fd()))
+	if err != nil || width == 0 || height == 0 { // some terminals do not know
+		return 80, 24
 	}
+	return width, height
+}
+
+// erase takes the tree from the screen, and with it what was written under it at an interrupt. A terminal that has
+// become narrower has broken the lines.
+func (v *liveView) erase() {
+	width, _ := v.size()
+	rows := 0
+	for _, line := range v.drawn {
+		rows += rowsOf(line, width)
+	}
+	if v.model.isInterrupted() && !v.told {
+		v.told = true
+		if rows > 0 {
+			rows += rowsOf("^C"+interruptedLine, width)
+		}
+	}
+	if rows > 0 {
+		fmt.Fprintf(v.tty, "\x1b[%dA\x1b[J", rows) // so many rows up, and clear to the end
+	}
+	v.drawn = nil
+}
+
+// rowsOf is how many rows of a terminal a line takes.
+func rowsOf(line string, width int) int {
+	return max(1, (lipgloss.Width(line)+width-1)/width)
 }
 
 func (v *liveView) event(e engine.Event) {
@@ -109,12 +131,13 @@ func (v *liveView) end(summary engine.Summary, err error) {
 			fmt.Fprintf(v.tty, "%s\n", v.model.level(l))
 		}
 	}
+	told := &printer{w: v.tty}
 	for _, note := range v.notes {
-		fmt.Fprintf(v.tty, "%s\n", note)
+		fmt.Fprintf(told, "%s\n", note)
 	}
 	for _, f := range v.fails {
-		fmt.Fprintf(v.tty, "%s failed\n", f.Service)
-		writeFailure(v.tty, f)
+		fmt.Fprintf(told, "%s failed\n", f.Service)
+		writeFailure(told, f)
 	}
 	fmt.Fprintf(v.stdout, "%s\n", summaryLine(summary, time.Since(v.began)))
 	if err == nil && summary.Status == state.RunReady {
@@ -141,6 +164,7 @@ type liveModel struct {
 	began       time.Time
 	interrupted <-chan struct{}
 	color       bool
+	ending      bool // the run is being terminated
 	levels      []*liveLevel
 	byName      map[string]*liveLevel
 }
@@ -149,26 +173,37 @@ type liveLevel struct {
 	name     string
 	size     int
 	counts   map[state.Status]int
-	services map[string]*liveService // that are under way, or failed
-	order    []string                // of services, as they turned up
+	services map[string]*liveService
+	order    []string // of services, as they turned up
 }
 
 type liveService struct {
-	status state.Status
-	since  time.Time
-	text   string // why it failed, or the last line of its output, or of what is told of it
+	counted  bool // it is of the plan: not one that a reload ends
+	turnedUp bool
+	status   state.Status
+	since    time.Time
+	text     string // why it failed, or the last line of its output, or of what is told of it
 }
 
-func newLiveModel(run state.Run, tree *plan.Tree, began time.Time, interrupted <-chan struct{}) *liveModel {
+func newLiveModel(run state.Run, tree *plan.Tree, statuses map[string]state.Status, began time.Time, interrupted <-chan struct{}) *liveModel {
 	m := &liveModel{run: run.Name, began: began, interrupted: interrupted, color: os.Getenv("NO_COLOR") == "", byName: map[string]*liveLevel{}}
 	for _, lv := range tree.Levels {
 		if lv.Group {
 			continue
 		}
 		l := &liveLevel{name: lv.Name, size: len(lv.Services), counts: map[state.Status]int{}, services: map[string]*liveService{}}
+		for _, svc := range lv.Services {
+			status, known := statuses[svc.Address]
+			if !known {
+				status = state.Pending
+			}
+			l.services[svc.Address] = &liveService{counted: true, status: status}
+			l.counts[status]++
+		}
 		m.levels = append(m.levels, l)
 		m.byName[lv.Name] = l
 	}
+	m.follow(run.Status)
 	return m
 }
 
@@ -181,7 +216,16 @@ func (m *liveModel) isInterrupted() bool {
 	}
 }
 
+// follow takes in how the run is: what is done is what is up, or else what is ended.
+func (m *liveModel) follow(status state.RunStatus) {
+	m.ending = status == state.RunTerminating || status == state.RunTerminated
+}
+
 func (m *liveModel) take(e engine.Event) {
+	if e.Type == engine.EventRun {
+		m.follow(state.RunStatus(e.Status))
+		return
+	}
 	if e.Type == engine.EventNote { // it does not say of which level its service is
 		for _, l := range m.levels {
 			if svc := l.services[e.Service]; svc != nil && svc.status != state.Failed {
@@ -201,19 +245,23 @@ func (m *liveModel) take(e engine.Event) {
 			svc.text = e.Text
 		}
 	case engine.EventService:
-		status := state.Status(e.Status)
 		if svc == nil {
-			svc = &liveService{since: e.At}
+			svc = &liveService{}
 			l.services[e.Service] = svc
+		}
+		if !svc.turnedUp {
+			svc.turnedUp, svc.since = true, e.At
 			l.order = append(l.order, e.Service)
-		} else {
+		}
+		status := state.Status(e.Status)
+		if svc.counted {
 			l.counts[svc.status]--
+			l.counts[status]++
 		}
 		svc.status, svc.text = status, ""
 		if e.Failure != nil {
 			svc.text = e.Failure.Phase + ": " + e.Failure.Reason
 		}
-		l.counts[status]++
 	}
 }
 
@@ -258,7 +306,8 @@ func (m *liveModel) lines(width, height int) []string {
 			}
 		}
 	}
-	if room := max(height-1, 5); len(lines) > room {
+	// One row for the cursor, one for the line of an interrupt: what leaves the screen at its top cannot be erased.
+	if room := max(height-2, 1); len(lines) > room {
 		lines = append(lines[:room-1], m.paint(faint, fmt.Sprintf("… %d more lines", len(lines)-room+1)))
 	}
 	for i := range lines {
@@ -268,7 +317,10 @@ func (m *liveModel) lines(width, height int) []string {
 }
 
 func (m *liveModel) level(l *liveLevel) string {
-	done := l.counts[state.Ready] + l.counts[state.Terminated]
+	done := l.counts[state.Ready]
+	if m.ending {
+		done = l.counts[state.Terminated]
+	}
 	mark, style := "·", faint
 	switch {
 	case l.counts[state.Failed] > 0:
@@ -298,7 +350,7 @@ func (m *liveModel) service(name string, svc *liveService) string {
 		line += " " + short(time.Since(svc.since))
 	}
 	if svc.text != "" {
-		line += m.paint(faint, "  "+strings.ReplaceAll(svc.text, "\n", " "))
+		line += m.paint(faint, "  "+strings.ReplaceAll(engine.Escape(svc.text), "\n", " "))
 	}
 	return line
 }
