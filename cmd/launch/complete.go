@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -33,16 +32,17 @@ func (g *globalOptions) completions(root *cobra.Command) {
 	}
 	several := []string{"terminate", "repair", "restart", "logs"} // go on with the last one
 	values := map[string][]string{
-		"output": {"text", "json"}, "format": {"text", "dot", "mermaid", "svg"},
+		"format":     {"text", "dot", "mermaid", "svg"},
 		"on-failure": {string(engine.Stop), string(engine.Continue), string(engine.Terminate)},
 		"phase":      {engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, processPhase},
 	}
-	for _, cmd := range append(root.Commands(), root) {
+	root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	for _, cmd := range root.Commands() {
 		if arguments := byCommand[cmd.Name()]; len(arguments) > 0 {
 			cmd.ValidArgsFunction = g.complete(arguments, slices.Contains(several, cmd.Name()))
 		}
 		for flag, known := range values {
-			if cmd.LocalFlags().Lookup(flag) != nil {
+			if cmd.Flags().Lookup(flag) != nil {
 				cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp))
 			}
 		}
@@ -100,8 +100,11 @@ func aService(ctx context.Context, db *state.DB, before []string) []cobra.Comple
 // anOutput is one of the run before it.
 func anOutput(ctx context.Context, db *state.DB, before []string) []cobra.Completion {
 	run, err := findRun(ctx, db, before[0])
-	outputs := map[string]json.RawMessage{}
-	if err != nil || json.Unmarshal(run.Outputs, &outputs) != nil {
+	if err != nil {
+		return nil
+	}
+	outputs, err := outputsOf(db, run)
+	if err != nil {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(outputs))
