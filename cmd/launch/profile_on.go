@@ -19,10 +19,17 @@ func profile(name string) func() {
 	if dir == "" {
 		return func() {}
 	}
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.Setenv("LAUNCH_PROFILE", dir) // for the supervisor, which works elsewhere
+	}
+	if err != nil {
+		panic(err) // a build for measuring: nothing to be gentle about
+	}
 	file := func(kind string) *os.File {
 		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.%s", name, os.Getpid(), kind)))
 		if err != nil {
-			panic(err) // a build for measuring: nothing to be gentle about
+			panic(err)
 		}
 		return f
 	}

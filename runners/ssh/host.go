@@ -63,7 +63,7 @@ func (m *machine) about(ctx context.Context, id runners.ID, make func(prefix str
 			return ans, user, err
 		}
 		user = strings.TrimSpace(string(ans.data))
-		if !userName.MatchString(user) {
+		if !userName.fits(user) {
 			return answer{}, "", fmt.Errorf("%s on %s: %s=as does not hold a user's name", id, m.end, m.prefix(id, ""))
 		}
 		m.setUser(id, user)
@@ -175,7 +175,7 @@ func names(ans answer) []string {
 	seen := make(map[string]bool)
 	for name := range strings.Lines(string(ans.data)) {
 		name = strings.TrimSpace(name)
-		if userName.MatchString(name) && !seen[name] {
+		if userName.fits(name) && !seen[name] {
 			seen[name] = true
 			users = append(users, name)
 		}

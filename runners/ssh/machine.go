@@ -271,7 +271,7 @@ func (m *machine) close() {
 }
 
 // userName is what may stand in the command line that becomes another user.
-var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,63}$`)
+var userName = form{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`), 64}
 
 // other returns user where that is another one than the one that logs in.
 func (m *machine) other(user string) string {
@@ -288,7 +288,7 @@ func (m *machine) greeting(ctx context.Context, user string) (string, error) {
 	if user == "" {
 		return line("hello", m.r.config.WorkRoot, m.r.env.RunID, m.r.env.Turn), nil
 	}
-	if !userName.MatchString(user) {
+	if !userName.fits(user) {
 		return "", &hopelessError{fmt.Errorf("%q cannot be a user's name", user)}
 	}
 	root := m.root(user)

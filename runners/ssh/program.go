@@ -17,17 +17,25 @@ import (
 	"github.com/launchplan/launch/runners"
 )
 
-// What the names may be made of that a host is told.
+// A form is what a name that a host is told may be made of, and how long it may be. A count in the pattern
+// itself would be compiled into as many copies of it, at each start of launch.
+type form struct {
+	pattern *regexp.Regexp
+	most    int
+}
+
 var (
-	programName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$`)
-	serviceName = regexp.MustCompile(`^[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,150}$`)
-	signalName  = regexp.MustCompile(`^[A-Z][A-Z0-9+-]{1,12}$`)
+	programName = form{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`), 101}
+	serviceName = form{regexp.MustCompile(`^[A-Za-z0-9_@-][A-Za-z0-9._@-]*$`), 151}
+	signalName  = form{regexp.MustCompile(`^[A-Z][A-Z0-9+-]+$`), 13}
 	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	payloadHash = regexp.MustCompile(`^[A-Za-z0-9]{1,128}$`)
+	payloadHash = form{regexp.MustCompile(`^[A-Za-z0-9]+$`), 128}
 )
 
+func (f form) fits(name string) bool { return len(name) <= f.most && f.pattern.MatchString(name) }
+
 func checkID(id runners.ID) error {
-	if !serviceName.MatchString(id.Service) || !programName.MatchString(id.Name) {
+	if !serviceName.fits(id.Service) || !programName.fits(id.Name) {
 		return fmt.Errorf("%q is not the ID of a program", id.String())
 	}
 	return nil
@@ -64,7 +72,7 @@ func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found
 		}
 	}
 	send := false // the payload's content
-	if p.Payload != nil && payloadHash.MatchString(p.Payload.Hash) {
+	if p.Payload != nil && payloadHash.fits(p.Payload.Hash) {
 		placing := m.placing(user, p.Payload.Hash)
 		select {
 		case placing.turn <- struct{}{}:
@@ -119,7 +127,7 @@ func title(p *runners.Program) string {
 
 // enlist records, where the user that logs in finds it, that the program is another user's.
 func (m *machine) enlist(ctx context.Context, id runners.ID, user string) error {
-	if !userName.MatchString(user) {
+	if !userName.fits(user) {
 		return &runners.StartError{Program: id.String(), Err: fmt.Errorf("%q cannot be a user's name", user)}
 	}
 	ans, err := m.do(ctx, "", func() request { return ask("as", m.records(id.Service, ""), id.Name, user) })
@@ -160,7 +168,7 @@ func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]pie
 	b := builder{}
 	b.line("begin", dir, m.records(p.ID.Service, user), p.ID.Name, p.ID.String())
 	if p.Payload != nil {
-		if !payloadHash.MatchString(p.Payload.Hash) {
+		if !payloadHash.fits(p.Payload.Hash) {
 			return nil, fmt.Errorf("%q is not a payload's hash", p.Payload.Hash)
 		}
 		if err := b.payload(p.Payload, m.payloadDir(user, p.Payload.Hash), send); err != nil {
@@ -190,7 +198,7 @@ func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]pie
 		dir = p.Dir
 	}
 	signal := strings.TrimPrefix(orElse(p.Stop.Signal, "SIGTERM"), "SIG")
-	if !signalName.MatchString(signal) {
+	if !signalName.fits(signal) {
 		return nil, fmt.Errorf("%q is not a signal", p.Stop.Signal)
 	}
 	kind := "lasting"

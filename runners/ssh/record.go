@@ -37,7 +37,7 @@ func parseRecord(text string) (r record, ok bool, err error) {
 		}
 	}
 	stamp, err := strconv.ParseInt(f[10], 10, 64)
-	if err != nil || n[0] == 0 || n[0] > 1<<31 || !signalName.MatchString(f[8]) {
+	if err != nil || n[0] == 0 || n[0] > 1<<31 || !signalName.fits(f[8]) {
 		return record{}, false, bad
 	}
 	return record{
