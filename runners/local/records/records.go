@@ -55,7 +55,7 @@ type Begun struct {
 // A Program is what a file says about one.
 type Program struct {
 	ID      runners.ID
-	Begun   Begun
+	Begun   *Begun // nil where it has ended and nothing was left: of a run's thousands most are so
 	Boot    string
 	Process proc.Identity // PID 0: not written down
 	Started time.Time
@@ -135,6 +135,7 @@ func parse(file io.Reader) ([]*Program, int64, error) {
 	var order []*Program
 	known := map[runners.ID]*Program{}
 	size, line := 0, 0
+	boot := "" // of the record before: mostly all have the same, and one copy is enough
 	lines := bufio.NewReaderSize(file, maxLine)
 	for {
 		text, err := lines.ReadSlice('\n')
@@ -151,6 +152,12 @@ func parse(file io.Reader) ([]*Program, int64, error) {
 		var r Record
 		if err := json.Unmarshal(text, &r); err != nil {
 			return nil, 0, fmt.Errorf("%d: %w", line, err)
+		}
+		if r.Process != nil {
+			if r.Process.Boot == boot {
+				r.Process.Boot = boot
+			}
+			boot = r.Process.Boot
 		}
 		if err := apply(known, &order, r); err != nil {
 			return nil, 0, fmt.Errorf("%d: %w", line, err)
@@ -176,7 +183,7 @@ func apply(known map[runners.ID]*Program, order *[]*Program, r Record) error {
 		if r.Begun == nil || r.Process == nil || r.Service == "" || r.Name == "" {
 			return errors.New("an intent that does not say of what")
 		}
-		p = &Program{ID: r.ID(), Begun: *r.Begun, Boot: r.Process.Boot, Started: r.At}
+		p = &Program{ID: r.ID(), Begun: r.Begun, Boot: r.Process.Boot, Started: r.At}
 		known[p.ID] = p
 		*order = append(*order, p)
 		return nil
@@ -188,8 +195,11 @@ func apply(known map[runners.ID]*Program, order *[]*Program, r Record) error {
 		}
 		return nil
 	}
-	if p == nil {
+	switch {
+	case p == nil:
 		return fmt.Errorf("%q of %s, which never began", r.What, r.ID())
+	case p.Result != nil:
+		return fmt.Errorf("%q of %s, which has ended", r.What, r.ID())
 	}
 	switch {
 	case r.What == Start && r.Process != nil:
@@ -198,6 +208,9 @@ func apply(known map[runners.ID]*Program, order *[]*Program, r Record) error {
 		delete(known, p.ID)
 	case r.What == End && r.Result != nil:
 		p.Result, p.Left = r.Result, r.Left
+		if !p.Left {
+			p.Begun = nil
+		}
 		if r.Process != nil {
 			p.Process = *r.Process
 		}

@@ -124,7 +124,7 @@ func TestLongestRecord(t *testing.T) {
 	}
 	file.Close()
 	programs, err := Load(path)
-	if err != nil || len(programs) != 1 || programs[0].Begun != begun {
+	if err != nil || len(programs) != 1 || *programs[0].Begun != begun {
 		t.Errorf("Load = %v, %v", programs, err)
 	}
 	if err := os.WriteFile(path, bytes.Repeat([]byte("x"), maxLine+1), 0o600); err != nil {

@@ -77,7 +77,7 @@ func (s *supervisor) adopt(known []*records.Program) {
 			s.keep(s.past(k.ID, k.Result))
 			continue
 		}
-		p := newProgram(k.ID, k.Begun)
+		p := newProgram(k.ID, *k.Begun)
 		state, found := Standing(k)
 		p.pid, p.process, p.started, p.adopted, p.reaped = found.PID, found, k.Started, true, true
 		close(p.begin)
