@@ -146,7 +146,10 @@ func lookPath(name, path, dir string) string {
 			folder = filepath.Join(dir, folder)
 		}
 		file := filepath.Join(folder, name)
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && unix.Access(file, unix.X_OK) == nil {
+		if unix.Access(file, unix.X_OK) != nil { // mostly it is not there, which this tells at least cost
+			continue
+		}
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 			return file
 		}
 	}
