@@ -255,7 +255,7 @@ type TTY struct {
 	In         io.Reader
 	Out        io.Writer
 	Err        io.Writer
-	Term       string
+	Term       string // what kind of terminal it is; "" where In is none
 	Cols, Rows int
 	Resize     <-chan [2]int // columns, rows; may be nil
 }

@@ -246,6 +246,21 @@ func TestShell(t *testing.T) {
 	}
 }
 
+// TestShellWithoutTerminal: commands from a file or a pipe are run without a terminal, and the shell ends with them.
+func TestShellWithoutTerminal(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	h := connect(t, s, envFor(t), "127.0.0.1")
+	run(t, h, program("boot-1", "true"))
+	var out bytes.Buffer
+	in := strings.NewReader("test -t 0 && echo terminal\npwd\n")
+	if err := h.Shell(t.Context(), "web", runners.TTY{In: in, Out: &out, Err: io.Discard}); err != nil {
+		t.Fatalf("Shell: %v", err)
+	}
+	if want := h.WorkDir("web", "") + "\n"; !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "terminal") {
+		t.Errorf("the shell wrote %q, want %q", out.String(), want)
+	}
+}
+
 // shellOn is what a shell on a terminal of 91 columns and 17 rows says of itself.
 func shellOn(t *testing.T, h runners.Host) string {
 	t.Helper()
