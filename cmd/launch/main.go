@@ -128,7 +128,7 @@ func newRootCommand() *cobra.Command {
 		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g), newRestartCommand(g),
 		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g), newCleanCommand(g), newAdoptCommand(g),
 		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
-		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
+		newValidateCommand(g), newFmtCommand(g), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
