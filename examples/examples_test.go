@@ -47,6 +47,15 @@ func TestFirstPlan(t *testing.T) {
 	box.CheckReadme(t, "../docs/first-plan.md", *update)
 }
 
+// The plan in the README is one that launch takes.
+func TestReadmePlan(t *testing.T) {
+	box := sandbox.New(t)
+	box.Dir = box.Home
+	box.CheckReadme(t, "../README.md", false) // writes the plan
+	box.Must(t, "launch validate shop")
+	box.Must(t, "launch fmt --check shop")
+}
+
 // usePorts makes examples that listen use ports that are free now. The READMEs show the plans' own.
 func usePorts(t *testing.T, box *sandbox.Sandbox) {
 	if *update {
