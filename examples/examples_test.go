@@ -1,11 +1,12 @@
-// Package examples has plans to learn from. Every command in their READMEs is run by a test, and
-// must print what the README says.
+// Package examples has plans to learn from. Every command in their READMEs, and in docs/first-plan.md, is run by a test,
+// and must print what stands there.
 package examples
 
 import (
 	"encoding/json"
 	"flag"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -33,13 +34,35 @@ func TestReadmes(t *testing.T) {
 	}
 }
 
+// The walk through a first plan begins with nothing: its files are written as the page says.
+func TestFirstPlan(t *testing.T) {
+	for _, program := range []string{"python3", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("there is no %s", program)
+		}
+	}
+	box := sandbox.New(t)
+	usePorts(t, box)
+	box.Dir = box.Home
+	box.CheckReadme(t, "../docs/first-plan.md", *update)
+}
+
+// The plan in the README is one that launch takes.
+func TestReadmePlan(t *testing.T) {
+	box := sandbox.New(t)
+	box.Dir = box.Home
+	box.CheckReadme(t, "../README.md", false) // writes the plan
+	box.Must(t, "launch validate shop")
+	box.Must(t, "launch fmt --check shop")
+}
+
 // usePorts makes examples that listen use ports that are free now. The READMEs show the plans' own.
 func usePorts(t *testing.T, box *sandbox.Sandbox) {
 	if *update {
 		return
 	}
 	ports := map[string]int{}
-	for _, name := range []string{"registry", "store_0", "store_1", "web_0", "web_1", "counter"} {
+	for _, name := range []string{"registry", "store_0", "store_1", "web_0", "web_1", "counter", "port"} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -52,5 +75,6 @@ func usePorts(t *testing.T, box *sandbox.Sandbox) {
 		t.Fatal(err)
 	}
 	box.Set("LAUNCH_VAR_ports", string(data))
+	box.Set("LAUNCH_VAR_port", strconv.Itoa(ports["port"]))
 	box.Set("LAUNCH_VAR_listen", "127.0.0.1:"+strconv.Itoa(ports["registry"]))
 }

@@ -15,8 +15,9 @@ import (
 // called concurrently.
 type Runner interface {
 	// Connect reaches the host of target and returns once programs can run
-	// there. It is patient with a host that is still booting, until ctx ends.
-	// Hosts that share a machine share the connection behind them.
+	// there. It is patient with a host that is still booting, for as long as the
+	// configuration says, or until ctx ends. Hosts that share a machine share the
+	// connection behind them.
 	Connect(ctx context.Context, target Target) (Host, error)
 
 	// Close lets go of every connection. Programs go on running.
@@ -255,7 +256,7 @@ type TTY struct {
 	In         io.Reader
 	Out        io.Writer
 	Err        io.Writer
-	Term       string
+	Term       string // what kind of terminal it is; "" where In is none
 	Cols, Rows int
 	Resize     <-chan [2]int // columns, rows; may be nil
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/launchplan/launch/harness/wire"
 )
 
+// version is set at build time by -ldflags.
+var version = "0.1.0-dev"
+
 // Exit statuses.
 const (
 	exitOK          = 0

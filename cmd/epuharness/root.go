@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -55,7 +55,7 @@ func newRoot(g *globals) *cobra.Command {
 		},
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&g.state, "state", os.Getenv("EPUHARNESS_STATE"), "state `directory` (EPUHARNESS_STATE; default $XDG_STATE_HOME/epuharness)")
+	f.StringVar(&g.state, "state", os.Getenv("EPUHARNESS_STATE"), "state `directory` (EPUHARNESS_STATE; default $XDG_STATE_HOME/epuharness, else ~/.local/state/epuharness)")
 	f.StringVar(&g.url, "url", os.Getenv("EPUHARNESS_URL"), "`URL` of the broker (EPUHARNESS_URL; default: that of the harness in the state directory)")
 	f.StringVar(&g.credentials, "credentials", os.Getenv("EPUHARNESS_CREDENTIALS"), "`file` with the broker's credentials (EPUHARNESS_CREDENTIALS)")
 	f.StringVar(&g.tls.CA, "tls-ca", os.Getenv("EPUHARNESS_TLS_CA"), "`file` with the certificate authority of the broker (EPUHARNESS_TLS_CA)")
@@ -77,11 +77,12 @@ func newVersionCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			version := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
+			if g.json() {
+				return g.writeJSON(map[string]string{
+					"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+				})
 			}
-			fmt.Fprintln(g.out, "epuharness", version)
+			fmt.Fprintf(g.out, "epuharness %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}

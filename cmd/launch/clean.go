@@ -24,9 +24,9 @@ func newCleanCommand(g *globalOptions) *cobra.Command {
 
 Everything that launch makes in EC2 has tags that say which run it belongs to.
 What belongs to a run that is live here is left alone ('launch history --cloud'
-shows that, too). What belongs to a run
-that is not known here may be live on another machine: it is listed, and ended
-only where the run is named (by name or id), or with --all.`,
+shows that, too). What belongs to a run that is not known here may be live on
+another machine: it is listed, and ended only where the run is named (by name or
+id), or with --all.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runClean(cmd.Context(), g, where, first(args), yes, all, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -30,7 +30,10 @@ func findRun(ctx context.Context, db *state.DB, name string) (state.Run, error) 
 	}
 	switch len(live) {
 	case 0:
-		return state.Run{}, fmt.Errorf("%w: none is live", state.ErrNoRun)
+		if len(runs) == 0 {
+			return state.Run{}, fmt.Errorf("%w: none is live; `launch boot PLAN` brings one up", state.ErrNoRun)
+		}
+		return state.Run{}, fmt.Errorf("%w: none is live; `launch list` shows those that have ended, which have to be named", state.ErrNoRun)
 	case 1:
 		return live[0], nil
 	}

@@ -21,7 +21,7 @@ import (
 // maxPlanFile bounds a file that fmt reads.
 const maxPlanFile = 16 << 20
 
-func newFmtCommand() *cobra.Command {
+func newFmtCommand(g *globalOptions) *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE|DIR...]",
@@ -31,6 +31,10 @@ func newFmtCommand() *cobra.Command {
 Directories stand for all *.hcl files in them and below; without arguments it is
 the present one. With "-", standard input is formatted to standard output.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := g.json()
+			if err != nil {
+				return err
+			}
 			if len(args) == 1 && args[0] == "-" {
 				return formatStream(cmd.InOrStdin(), check, exactly(cmd.OutOrStdout()))
 			}
@@ -40,7 +44,14 @@ the present one. With "-", standard input is formatted to standard output.`,
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			return formatFiles(args, check, cmd.OutOrStdout())
+			different, err := formatFiles(args, check)
+			if asJSON {
+				return errors.Join(writeJSON(cmd.OutOrStdout(), different), err)
+			}
+			for _, file := range different {
+				fmt.Fprintln(cmd.OutOrStdout(), file)
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing; the exit status is 1 where a file is not in its usual layout")
@@ -69,34 +80,34 @@ func formatStream(r io.Reader, check bool, w io.Writer) error {
 // errUnusual ends a check without a word: the files were named.
 var errUnusual = toldError{errors.New("not in the usual layout")}
 
-// formatFiles formats what can be formatted, and reports what cannot at the end, all of it.
-func formatFiles(args []string, check bool, stdout io.Writer) error {
+// formatFiles formats what can be formatted, and reports what cannot at the end, all of it. It returns the files whose
+// layout was not the usual one.
+func formatFiles(args []string, check bool) (different []string, err error) {
 	broken := &engine.PlanError{Sources: map[string]*hcl.File{}}
-	changed := 0
+	different = []string{}
 	for _, arg := range args {
 		files, err := planFiles(arg)
 		if err != nil {
-			return err
+			return different, err
 		}
 		for _, file := range files {
-			different, diags, err := formatFile(file, check, broken.Sources)
+			changed, diags, err := formatFile(file, check, broken.Sources)
 			if err != nil {
-				return err
+				return different, err
 			}
 			broken.Diagnostics = append(broken.Diagnostics, diags...)
-			if different {
-				changed++
-				fmt.Fprintln(stdout, file)
+			if changed {
+				different = append(different, file)
 			}
 		}
 	}
 	switch {
 	case broken.Diagnostics.HasErrors():
-		return broken
-	case check && changed > 0:
-		return errUnusual
+		return different, broken
+	case check && len(different) > 0:
+		return different, errUnusual
 	}
-	return nil
+	return different, nil
 }
 
 // planFiles are the *.hcl files that an argument stands for.

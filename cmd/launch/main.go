@@ -114,8 +114,13 @@ const (
 func newRootCommand() *cobra.Command {
 	g := &globalOptions{}
 	root := &cobra.Command{
-		Use:           "launch",
-		Short:         "Bring up a system of many services from a launch plan, verify it, and end it",
+		Use:   "launch",
+		Short: "Bring up a system of many services from a launch plan, verify it, and end it",
+		Long: `Bring up a system of many services from a launch plan, verify it, and end it.
+
+A plan is a directory with a file plan.hcl: levels of services, in their order.
+'launch validate PLAN' checks it, 'launch boot PLAN' brings it up, 'launch status'
+verifies it again, and 'launch terminate' ends it.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -124,17 +129,25 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
 	g.addFlags(root.PersistentFlags())
-	root.AddCommand(
-		newBootCommand(g), newStatusCommand(g), newTerminateCommand(g), newResumeCommand(g), newRepairCommand(g), newRestartCommand(g),
-		newWatchCommand(g), newReloadCommand(g), newListCommand(g), newHistoryCommand(g), newPurgeCommand(g), newCleanCommand(g), newAdoptCommand(g),
-		newLogsCommand(g), newShellCommand(g), newOutputCommand(g),
-		newValidateCommand(g), newFmtCommand(), newGraphCommand(g), newImportCommand(), newVersionCommand(g),
-	)
+	addGroup(root, "Bringing up:", newBootCommand(g), newResumeCommand(g), newRepairCommand(g), newRestartCommand(g), newWatchCommand(g), newReloadCommand(g))
+	addGroup(root, "Ending:", newTerminateCommand(g), newPurgeCommand(g), newCleanCommand(g), newAdoptCommand(g))
+	addGroup(root, "Looking:", newStatusCommand(g), newListCommand(g), newHistoryCommand(g), newLogsCommand(g), newOutputCommand(g), newShellCommand(g))
+	addGroup(root, "Plans:", newValidateCommand(g), newFmtCommand(g), newGraphCommand(g), newImportCommand())
+	root.AddCommand(newVersionCommand(g))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	usageErrors(root)
 	g.completions(root)
 	return root
+}
+
+// addGroup adds commands that the help shows below a title, as docs/commands.md does.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // usageErrors makes wrong arguments a usage error that says how its command is used.

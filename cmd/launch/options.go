@@ -27,7 +27,7 @@ type globalOptions struct {
 }
 
 func (g *globalOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&g.state, "state", "", "state directory (default $LAUNCH_STATE, else $XDG_STATE_HOME/launch)")
+	f.StringVar(&g.state, "state", "", "state directory (default $LAUNCH_STATE, else $XDG_STATE_HOME/launch, else ~/.local/state/launch)")
 	f.StringVarP(&g.output, "output", "o", "text", "how results are shown: text or json")
 }
 

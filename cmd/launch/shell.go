@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"os/signal"
 	"syscall"
@@ -53,11 +54,12 @@ func newShellCommand(g *globalOptions) *cobra.Command {
 
 // terminal hands the operator's terminal over to a shell; restore takes it back.
 func terminal() (runners.TTY, func(), error) {
-	tty := runners.TTY{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Term: os.Getenv("TERM")}
+	tty := runners.TTY{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
 		return tty, func() {}, nil
 	}
+	tty.Term = cmp.Or(os.Getenv("TERM"), "xterm")
 	cols, rows, err := term.GetSize(in)
 	if err == nil {
 		tty.Cols, tty.Rows = cols, rows

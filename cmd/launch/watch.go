@@ -16,20 +16,21 @@ func newWatchCommand(g *globalOptions) *cobra.Command {
 	)
 	every, tries := watchEvery, repairTries
 	cmd := &cobra.Command{
-		Use:   "watch RUN",
+		Use:   "watch [RUN]",
 		Short: "Verify a run again and again, with --repair mend it, and say what changed",
 		Long: `Verify a run again and again, with --repair mend it, and say what changed.
 
 It goes on until it is interrupted, or for as often as --times says. The exit
 status is that of the last verification, so that cron and systemd can act on it.`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if every <= 0 || tries < 1 || times < 0 {
 				return usagef("--every and --tries must be more than nothing, --times not less")
 			}
-			ctx := cmd.Context()
+			ctx, name := cmd.Context(), first(args)
 			for n := 1; ; n++ {
-				err := onRun(ctx, g, &vars, "watch", args[0], cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
+				err := onRun(ctx, g, &vars, "watch", name, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session) error {
+					name = s.Run().Name // the run that it began with, also when another one is live
 					if repair {
 						return s.Repair(ctx, nil, tries)
 					}

@@ -18,7 +18,9 @@ level "storage" {
 level "app" {
   service "report" {
     boot {
-      script = "echo \"$ENGINE has $PAGES pages: $(cat \"$DATABASE\")\""
+      script = <<-EOT
+        echo "$ENGINE has $PAGES pages: $(cat "$DATABASE")"
+      EOT
       env = {
         ENGINE   = service.database.engine
         DATABASE = service.database.path

@@ -19,7 +19,12 @@ level "queues" {
     for_each = var.queues
 
     attributes = { lane = each.value }
-    boot { script = "echo \"queue ${each.key} is ${each.value}\"" }
+    boot {
+      script = <<-EOT
+        echo "queue $LAUNCH_INDEX is $LANE"
+      EOT
+      env    = { LANE = each.value }
+    }
   }
 }
 
@@ -31,7 +36,9 @@ level "workers" {
 
     exports = { id = string }
     boot {
-      script = "echo \"id=worker-$LAUNCH_INDEX\" > \"$LAUNCH_EXPORTS\""
+      script = <<-EOT
+        echo "id=worker-$LAUNCH_INDEX" > "$LAUNCH_EXPORTS"
+      EOT
     }
   }
 

@@ -34,7 +34,9 @@ level "storage" {
   # What clients must know to write. It is in no log, no argv and not in the state store.
   service "token" {
     boot {
-      script = "printf 'token=%s\\n' \"$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n')\" > \"$LAUNCH_EXPORTS\""
+      script = <<-EOT
+        echo "token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" > "$LAUNCH_EXPORTS"
+      EOT
     }
     export "token" {
       type      = string

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"cmp"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,15 +33,24 @@ func (s *Sandbox) CheckReadme(t *testing.T, path string, update bool) {
 }
 
 // replay runs the commands of a README, the lines in its console blocks that begin with "$ ", and
-// returns the README with what they print now.
+// returns the README with what they print now. A block that begins with "```hcl file=PATH" is written
+// to that file first.
 func (s *Sandbox) replay(t *testing.T, readme string) string {
-	var out strings.Builder
-	inConsole := false
+	var out, content strings.Builder
+	inConsole, file := false, ""
 	for line := range strings.Lines(readme) {
 		command, isCommand := strings.CutPrefix(line, "$ ")
 		switch {
 		case strings.HasPrefix(line, "```"):
+			if file != "" {
+				s.write(t, file, content.String())
+			}
 			inConsole = strings.TrimSpace(line) == "```console"
+			_, file, _ = strings.Cut(strings.TrimSpace(line), " file=")
+			content.Reset()
+			out.WriteString(line)
+		case file != "":
+			content.WriteString(line)
 			out.WriteString(line)
 		case inConsole && isCommand:
 			out.WriteString(line)
@@ -55,6 +65,17 @@ func (s *Sandbox) replay(t *testing.T, readme string) string {
 		}
 	}
 	return out.String()
+}
+
+func (s *Sandbox) write(t *testing.T, file, content string) {
+	t.Helper()
+	path := filepath.Join(s.Dir, file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // What differs from one run to the next.

@@ -25,6 +25,7 @@ const markName = "LAUNCH_SANDBOX"
 type Sandbox struct {
 	Root string // of the repository
 	Home string
+	Dir  string // where commands are run: Root, unless it is changed
 
 	mark string
 	env  []string
@@ -45,7 +46,7 @@ func New(t *testing.T) *Sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sandbox{Root: root, Home: home, mark: rand.Text()}
+	s := &Sandbox{Root: root, Home: home, Dir: root, mark: rand.Text()}
 	s.env = []string{
 		"PATH=" + bin + string(filepath.ListSeparator) + os.Getenv("PATH"), "HOME=" + home, "XDG_STATE_HOME=" + filepath.Join(home, ".local", "state"),
 		"NO_COLOR=1", "TMPDIR=" + os.TempDir(), "LANG=C", markName + "=" + s.mark,
@@ -57,13 +58,13 @@ func New(t *testing.T) *Sandbox {
 // Set adds a variable to the environment.
 func (s *Sandbox) Set(name, value string) { s.env = append(s.env, name+"="+value) }
 
-// Run runs a command line at the top of the repository, and returns what it wrote and its status.
+// Run runs a command line in Dir, and returns what it wrote and its status.
 func (s *Sandbox) Run(t *testing.T, command string) (output string, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // cleanups run commands, too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
-	cmd.Dir, cmd.Env = s.Root, s.env
+	cmd.Dir, cmd.Env = s.Dir, s.env
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
@@ -74,7 +75,7 @@ func (s *Sandbox) Run(t *testing.T, command string) (output string, status int) 
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// Must runs a command line that ends well, and returns what it wrote.
+// Must is Run of a command line that ends well, and returns what it wrote.
 func (s *Sandbox) Must(t *testing.T, command string) string {
 	t.Helper()
 	out, status := s.Run(t, command)

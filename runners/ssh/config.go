@@ -22,7 +22,7 @@ type Config struct {
 	KnownHostsFile string `json:"known_hosts_file,omitempty"` // instead of ~/.ssh/known_hosts
 
 	ConnectTimeout Duration `json:"connect_timeout,omitempty"` // for one attempt: TCP, key exchange and login
-	Patience       Duration `json:"patience,omitempty"`        // how long a host that was reached before may be away
+	Patience       Duration `json:"patience,omitempty"`        // how long a host may be away
 	Keepalive      Duration `json:"keepalive,omitempty"`       // between questions whether the host is there, and for each answer
 	MaxSessions    int      `json:"max_sessions,omitempty"`    // at once on one connection
 
@@ -34,7 +34,7 @@ type Config struct {
 const (
 	defaultPort           = 22
 	defaultConnectTimeout = Duration(15 * time.Second) // a loaded sshd needs seconds for its key exchange
-	defaultPatience       = Duration(5 * time.Minute)  // a reboot, a laptop's walk to another room
+	defaultPatience       = Duration(5 * time.Minute)  // a boot, a laptop's walk to another room
 	defaultKeepalive      = Duration(15 * time.Second) // a frozen host is noticed within twice that
 	defaultMaxSessions    = 10                         // sshd's own MaxSessions
 )

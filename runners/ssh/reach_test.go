@@ -236,6 +236,27 @@ func TestReboot(t *testing.T) {
 	}
 }
 
+// TestNobodyAnswers: a host that never answers is waited for as long as one that was reached before.
+func TestNobodyAnswers(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := configFor(s)
+	config.Port, config.Patience = ln.Addr().(*net.TCPAddr).Port, Duration(500*time.Millisecond)
+	ln.Close() // nobody listens there now
+	r, err := New(t.Context(), config, envFor(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	_, err = r.Connect(t.Context(), runners.Target{Service: "web", Host: "127.0.0.1"})
+	if !isUnreachable(err) || !strings.Contains(err.Error(), "did not answer for 500ms") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("Connect to a host that does not answer: %v", err)
+	}
+}
+
 // TestShell is a shell on a terminal of the given size, in the work directory.
 func TestShell(t *testing.T) {
 	s := sshtest.Start(t, sshtest.Options{})
@@ -243,6 +264,21 @@ func TestShell(t *testing.T) {
 	run(t, h, program("boot-1", "true"))
 	if out := shellOn(t, h); !strings.Contains(out, "17 91") || !strings.Contains(out, h.WorkDir("web", "")) || !strings.Contains(out, "terminal") {
 		t.Errorf("the shell wrote %q", out)
+	}
+}
+
+// TestShellWithoutTerminal: commands from a file or a pipe are run without a terminal, and the shell ends with them.
+func TestShellWithoutTerminal(t *testing.T) {
+	s := sshtest.Start(t, sshtest.Options{})
+	h := connect(t, s, envFor(t), "127.0.0.1")
+	run(t, h, program("boot-1", "true"))
+	var out bytes.Buffer
+	in := strings.NewReader("test -t 0 && echo terminal\npwd\n")
+	if err := h.Shell(t.Context(), "web", runners.TTY{In: in, Out: &out, Err: io.Discard}); err != nil {
+		t.Fatalf("Shell: %v", err)
+	}
+	if want := h.WorkDir("web", "") + "\n"; !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "terminal") {
+		t.Errorf("the shell wrote %q, want %q", out.String(), want)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/launchplan/launch/runners"
 )
 
-// Shell opens the user's login shell on a terminal of its own.
+// Shell opens the user's login shell, on a terminal of its own where the operator has one.
 func (h *host) Shell(ctx context.Context, service string, tty runners.TTY) error {
 	l, err := h.m.back(ctx)
 	if err != nil {
@@ -25,8 +25,10 @@ func (h *host) Shell(ctx context.Context, service string, tty runners.TTY) error
 	defer end()
 	stop := context.AfterFunc(ctx, func() { session.Close() })
 	defer stop()
-	if err := session.RequestPty(orElse(tty.Term, "xterm"), max(1, tty.Rows), max(1, tty.Cols), ssh.TerminalModes{}); err != nil {
-		return fmt.Errorf("open a terminal on %s: %w", h.m.end, err)
+	if tty.Term != "" {
+		if err := session.RequestPty(tty.Term, max(1, tty.Rows), max(1, tty.Cols), ssh.TerminalModes{}); err != nil {
+			return fmt.Errorf("open a terminal on %s: %w", h.m.end, err)
+		}
 	}
 	in, err := session.StdinPipe()
 	if err != nil {
@@ -39,7 +41,10 @@ func (h *host) Shell(ctx context.Context, service string, tty runners.TTY) error
 	if tty.In != nil {
 		// A read from a terminal cannot be ended: this goroutine stays until the
 		// next key, and finds the session closed then.
-		go io.Copy(in, tty.In)
+		go func() {
+			io.Copy(in, tty.In)
+			in.Close() // a shell that reads commands from a file ends where the file does
+		}()
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- session.Wait() }()

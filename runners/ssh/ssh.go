@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kevinburke/ssh_config"
 	"golang.org/x/crypto/ssh"
@@ -86,7 +87,8 @@ func New(_ context.Context, config Config, env runners.Env) (*Runner, error) {
 	}, nil
 }
 
-// Connect reaches target.Host, an address or an alias of ~/.ssh/config.
+// Connect reaches target.Host, an address or an alias of ~/.ssh/config. One that is
+// still booting is waited for, one that never answers not for ever.
 func (r *Runner) Connect(ctx context.Context, target runners.Target) (runners.Host, error) {
 	if target.Host == "" {
 		return nil, fmt.Errorf("service %s has no host: say which with host = \"…\"", target.Service)
@@ -95,11 +97,14 @@ func (r *Runner) Connect(ctx context.Context, target runners.Target) (runners.Ho
 	if err != nil {
 		return nil, err
 	}
+	patience := time.Duration(r.config.Patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, &awayError{patience})
+	defer cancel()
 	return r.connect(ctx, end, target.Service)
 }
 
 // ConnectTo reaches a host whose facts are decided. It is patient until ctx
-// ends, as Connect is; a second call for the same host shares the connection.
+// ends; a second call for the same host shares the connection.
 // Where it gives no Signers, keys are found as for a host that ~/.ssh/config does not name.
 // service is whose notes are told.
 func (r *Runner) ConnectTo(ctx context.Context, end Endpoint, service string) (runners.Host, error) {
