@@ -35,7 +35,9 @@ type Faults struct {
 	// What compatible clouds leave out.
 	UnknownFilters []string // a call with a filter of such a name gets status 500 and a page of HTML
 	IgnoreFilters  bool     // every filter matches everything
+	BlindFilters   []string // nothing matches filters of such a name
 	IgnoreTokens   bool     // client tokens are kept with instances, but a call that is repeated has its effect again
+	RefuseTokens   bool     // RunInstances with a client token is refused
 	OnlyMinCount   bool     // no more instances are started than MinCount says
 	NoTagSpecs     bool     // tags that RunInstances is given are dropped; CreateTags works
 	RefuseTagSpecs bool     // RunInstances and ImportKeyPair with tags are refused; CreateTags works

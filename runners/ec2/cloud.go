@@ -59,8 +59,9 @@ type cloud struct {
 	limit    *rate.Limiter
 	note     func(text string)
 
-	refusedFilters sync.Map    // names of filters that this cloud refuses
-	takesNoTags    atomic.Bool // this cloud refuses tags in a call that makes something
+	filters      sync.Map    // by name: whether this cloud heeds a filter, where that has shown
+	takesNoTags  atomic.Bool // this cloud refuses tags in a call that makes something
+	takesNoToken atomic.Bool // this cloud refuses client tokens
 }
 
 // openCloud finds region, credentials and endpoint as the AWS SDK does, except
@@ -87,6 +88,7 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	api := &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
 			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.IdempotencyTokenProvider = nil // a token that nobody has recorded is of no use, and may be refused
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}

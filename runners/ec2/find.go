@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -63,7 +62,8 @@ func (c *cloud) found(kind, id string, tags map[string]string) Found {
 	}
 }
 
-// appendOurs adds what bears launch's tags: a compatible cloud may pass over the filter.
+// appendOurs adds what bears launch's tags. Of all but instances an account has few, so they are looked through: a
+// filter is one more thing that a compatible cloud may not have.
 func appendOurs(all []Found, f Found) []Found {
 	if f.tags[tagRunID] == "" {
 		return all
@@ -89,10 +89,7 @@ func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
 }
 
 func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
-	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}, c.unlessRefused())
-	if refused(err) {
-		out, err = call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{})
-	}
+	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{})
 	if err != nil {
 		return nil, explain(err, "look for key pairs that launch made")
 	}
@@ -110,19 +107,19 @@ const (
 	kindGroup    = "scaling-group"
 )
 
+// groupsPage is the largest page of DescribeAutoScalingGroups.
+const groupsPage = 100
+
 // noPools says whether an error means that nobody can have pools here: the cloud does not do it, or the permission for
 // it is lacking, which those who use no pool may not have. So what it is about cannot be there.
 func noPools(err error) bool { return refused(err) || kindOf(err) == notAllowed }
 
 func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 	var all []Found
-	in := &ec2.DescribeLaunchTemplatesInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}
+	in := &ec2.DescribeLaunchTemplatesInput{}
 	for {
 		out, err := call(ctx, c, c.ec2.DescribeLaunchTemplates, in, c.unlessRefused())
 		switch {
-		case refused(err) && in.Filters != nil:
-			in.Filters = nil
-			continue
 		case noPools(err):
 			return nil, nil
 		case err != nil:
@@ -143,13 +140,10 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 // not this cloud's.
 func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 	var all []Found
-	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []astypes.Filter{{Name: aws.String("tag-key"), Values: []string{tagRunID}}}}
+	in := &autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: aws.Int32(groupsPage)}
 	for {
 		out, err := call(ctx, c, c.scaling.DescribeAutoScalingGroups, in)
 		switch {
-		case refused(err) && in.Filters != nil:
-			in.Filters = nil
-			continue
 		case noPools(err) || kindOf(err) == badCredentials:
 			return nil, nil
 		case err != nil:

@@ -38,22 +38,29 @@ var scalingCalls = []string{
 // everyFilter are the filters of launch's calls.
 var everyFilter = []string{"instance-id", "client-token", "tag:launch:run-id", "tag:launch:batch", "tag-key", "instance-state-name", "key-name", "group-name"}
 
-// Where filters are refused, everything is looked through.
-func TestRefusedFilters(t *testing.T) {
-	w := newWorld(t, ec2test.Options{Groups: []string{"web", "db"}, Faults: ec2test.Faults{UnknownFilters: everyFilter}})
-	w.config.SecurityGroups = []string{"web"}
-	list := wants(3)
-	w.killed(list)
-	w.obtain(list)
-	w.mustBe(map[string]int{"running": 3}, 1)
-	found, err := Find(t.Context(), w.config)
-	if err != nil || len(found) != 4 {
-		t.Errorf("Find: %v; %d things, want 3 instances and a key pair", err, len(found))
-	}
-	calls := w.Report().Calls["DescribeInstances"]
-	w.end(list)
-	if n := w.Report().Calls["DescribeInstances"] - calls; n > 20 {
-		t.Errorf("%d calls to see the end of 3 instances", n)
+// Where filters are refused, or nothing matches them, everything is looked through.
+func TestFiltersThatAreNotThere(t *testing.T) {
+	for name, faults := range map[string]ec2test.Faults{
+		"refused": {UnknownFilters: everyFilter},
+		"blind":   {BlindFilters: everyFilter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{Groups: []string{"web", "db"}, Faults: faults})
+			w.config.SecurityGroups = []string{"web"}
+			list := wants(3)
+			w.killed(list)
+			w.obtain(list)
+			w.mustBe(map[string]int{"running": 3}, 1)
+			found, err := Find(t.Context(), w.config)
+			if err != nil || len(found) != 4 {
+				t.Errorf("Find: %v; %d things, want 3 instances and a key pair", err, len(found))
+			}
+			calls := w.Report().Calls["DescribeInstances"]
+			w.end(list)
+			if n := w.Report().Calls["DescribeInstances"] - calls; n > 20 {
+				t.Errorf("%d calls to see the end of 3 instances", n)
+			}
+		})
 	}
 }
 
@@ -146,6 +153,19 @@ func TestRefusedTagSpecs(t *testing.T) {
 		t.Errorf("Find: %v; %d things, want 3 instances", err, len(found))
 	}
 	w.end(wants(3))
+}
+
+// A cloud that refuses client tokens starts nothing twice all the same: what a call has started is found by its tags.
+func TestRefusedTokens(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{RefuseTokens: true}})
+	list := wants(3)
+	w.killed(list)
+	lost := ec2test.Faults{RefuseTokens: true, LoseAnswers: map[string]int{"RunInstances": 2}} // the first is the refusal
+	w.SetFaults(lost)
+	list = append(list, runners.Want{Service: "db"})
+	w.obtain(list)
+	w.mustBe(map[string]int{"running": 4}, 1)
+	w.end(list)
 }
 
 func TestRefusedMetadataOptionsAreNamed(t *testing.T) {

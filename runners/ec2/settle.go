@@ -146,18 +146,30 @@ const pageSize = 1000
 
 // instances are all that match. Compatible clouds may pass over a filter, and
 // what is found here may be ended: match is the filters once more. Others refuse
-// filters that they do not know, with an error of any kind; everything is looked
-// through then.
+// filters that they do not know, with an error of any kind, or let nothing match
+// them: everything is looked through then.
 func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter) ([]types.Instance, error) {
 	name := aws.ToString(filters[0].Name)
-	if _, known := c.refusedFilters.Load(name); !known {
+	heeded, tried := c.filters.Load(name)
+	if !tried || heeded == true {
 		found, err := c.pages(ctx, match, filters, c.unlessRefused())
-		if !refused(err) {
-			return found, err
+		switch {
+		case err != nil && !refused(err):
+			return nil, err
+		case err != nil:
+			c.filters.Store(name, false)
+		case len(found) > 0:
+			c.filters.Store(name, true)
+			return found, nil
+		case tried || c.isAWS():
+			return nil, nil
 		}
-		c.refusedFilters.Store(name, true)
 	}
-	return c.pages(ctx, match, nil)
+	found, err := c.pages(ctx, match, nil)
+	if !tried && len(found) > 0 {
+		c.filters.Store(name, false)
+	}
+	return found, err
 }
 
 // pages describes instances page by page.

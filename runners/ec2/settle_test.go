@@ -220,6 +220,18 @@ func TestUnlistedRefusalIsARefusal(t *testing.T) {
 	w.end(wants(2))
 }
 
+// What a page shows once more is one instance, not one too many.
+func TestJoin(t *testing.T) {
+	at := func(id string) types.Instance { return types.Instance{InstanceId: aws.String(id)} }
+	var ids []string
+	for _, i := range join([]types.Instance{at("a")}, []types.Instance{at("b"), at("a"), at("b"), at("c")}) {
+		ids = append(ids, *i.InstanceId)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, ids); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestPlace(t *testing.T) {
 	at := func(id string, index int32, state types.InstanceStateName) types.Instance {
 		return types.Instance{InstanceId: aws.String(id), AmiLaunchIndex: aws.Int32(index), State: &types.InstanceState{Name: state}}

@@ -176,7 +176,8 @@ func (r *Runner) defaultVPC(ctx context.Context) string {
 	return aws.ToString(subnets[0].VpcId)
 }
 
-// groupsByName are the security groups that match filters, and all there are where the cloud refuses filters.
+// groupsByName are the security groups that match filters, and all there are where the cloud refuses filters or lets
+// nothing match them.
 func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[string][]types.SecurityGroup, error) {
 	named := map[string][]types.SecurityGroup{}
 	in := &ec2.DescribeSecurityGroupsInput{Filters: filters}
@@ -192,7 +193,11 @@ func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[
 		for _, g := range out.SecurityGroups {
 			named[aws.ToString(g.GroupName)] = append(named[aws.ToString(g.GroupName)], g)
 		}
-		if more, err := turn(&in.NextToken, out.NextToken); !more {
+		switch more, err := turn(&in.NextToken, out.NextToken); {
+		case more:
+		case err == nil && len(named) == 0 && in.Filters != nil:
+			in.Filters, in.NextToken = nil, nil
+		default:
 			return named, err
 		}
 	}
