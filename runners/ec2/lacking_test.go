@@ -168,6 +168,37 @@ func TestRefusedTokens(t *testing.T) {
 	w.end(list)
 }
 
+// Whatever a cloud calls it that something is there already, or is not there any more, launch looks for itself.
+func TestRefusalsInOtherWords(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Forget: 1})
+	list := wants(2)
+	facts := w.obtain(list)
+	for _, row := range w.ledger.List(kindKeyPair) {
+		row.Status = "wanted" // the answer that told of it was lost
+		if err := w.ledger.Put(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words := ec2test.Error{Code: "Whatever", Message: "cannot do that"}
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"ImportKeyPair": words}})
+	list = append(list, runners.Want{Service: "db"})
+	w.obtain(list)
+	r := w.runner()
+	if _, err := r.cloud.ec2.DeleteKeyPair(t.Context(), &ec2.DeleteKeyPairInput{KeyName: aws.String(r.keyPairName())}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Kill(facts["web[0]"].InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	w.age(time.Hour)
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"TerminateInstances": words}})
+	if errs := r.Release(t.Context(), []string{"web[0]"}); len(errs) > 0 {
+		t.Error(errs)
+	}
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DeleteKeyPair": words}})
+	w.end(list)
+}
+
 func TestRefusedMetadataOptionsAreNamed(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	if err := w.runner().Request(t.Context(), wants(1)); err == nil || !strings.Contains(err.Error(), `set metadata = "unset"`) {
@@ -231,6 +262,8 @@ func TestKindsOfAnswers(t *testing.T) {
 		{Code: "UnknownError", Status: 400}:                 other,
 		{Code: "UnsupportedOperation", Status: 400}:         badParameter,
 		{Code: "InsufficientReservedCapacity", Status: 500}: lacksCapacity,
+		{Code: "NoSuchInstanceNotFound", Status: 404}:       notFound,
+		{Code: "KeyPairAlreadyExists", Status: 409}:         alreadyThere,
 	} {
 		w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeKeyPairs": answer}})
 		_, err := r.cloud.ec2.DescribeKeyPairs(t.Context(), &ec2.DescribeKeyPairsInput{}, once)

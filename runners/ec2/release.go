@@ -132,7 +132,7 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 	switch k := kindOf(err); {
 	case err == nil:
 		return nil
-	case k == notFound, len(part) == 1 && k == badParameter: // as some compatible clouds tell that they do not know it
+	case k == notFound, len(part) == 1 && refused(err): // as some compatible clouds tell that they do not know it
 		return r.terminateKnown(ctx, part)
 	case len(part) > 1 && final(err) && k != badCredentials && k != wrongTime:
 		errs := r.terminate(ctx, part[:len(part)/2])
