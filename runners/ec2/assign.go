@@ -48,7 +48,7 @@ func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instanc
 	if err != nil {
 		return nil, err
 	}
-	if err := r.put(ctx, append(r.accountRow(b.owner), row), rows...); err != nil || len(ids) == 0 {
+	if err := r.put(ctx, append(r.accountRow(ctx, b.owner), row), rows...); err != nil || len(ids) == 0 {
 		return live, err
 	}
 	r.env.Note("", fmt.Sprintf("a repeated call has started %d instances too many; launch ends them (%s)", len(ids), strings.Join(ids, ", ")))

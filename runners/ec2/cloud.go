@@ -41,8 +41,10 @@ const (
 	// attempts were used up by throttling: being throttled is no failure.
 	throttlePause = 3 * time.Second
 
-	// answerTimeout bounds one attempt, to the end of its answer: the service answers within seconds.
+	// answerTimeout bounds one attempt, to the end of its answer: the service answers within seconds. startTimeout is
+	// that of RunInstances on other clouds, of which some answer when they have made one machine after the other.
 	answerTimeout = time.Minute
+	startTimeout  = 5 * time.Minute
 
 	// connections to the endpoint that are kept; calls under way are fewer.
 	keptConnections = 16
@@ -197,6 +199,17 @@ func (c choosyRetryer) IsErrorRetryable(err error) bool {
 // retrying is the option of a call that the SDK may repeat only after errors of which may holds.
 func (c *cloud) retrying(may func(error) bool) func(*ec2.Options) {
 	return func(o *ec2.Options) { o.Retryer = choosyRetryer{c.retryer, may} }
+}
+
+// starting is the option of calls that start instances.
+func (c *cloud) starting(o *ec2.Options) { o.HTTPClient = SendsWhole(c.startClient()) }
+
+func (c *cloud) startClient() *http.Client {
+	client := *c.http
+	if !c.isAWS() {
+		client.Timeout = startTimeout
+	}
+	return &client
 }
 
 // unlessRefused is the option of a call that compatible clouds may refuse, with an error of any kind.

@@ -199,6 +199,15 @@ func TestRefusalsInOtherWords(t *testing.T) {
 	w.end(list)
 }
 
+// Groups have names also where networks are nothing that can be asked for.
+func TestGroupsWithoutNetworks(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Groups: []string{"web"}, Faults: lacking("DescribeSubnets")})
+	w.config.Subnet, w.config.SecurityGroups = "subnet-00000000", []string{"web"}
+	if groups, err := w.runner().securityGroups(t.Context()); err != nil || len(groups) != 1 {
+		t.Errorf("securityGroups = %v, %v", groups, err)
+	}
+}
+
 func TestRefusedMetadataOptionsAreNamed(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	if err := w.runner().Request(t.Context(), wants(1)); err == nil || !strings.Contains(err.Error(), `set metadata = "unset"`) {
@@ -273,9 +282,21 @@ func TestKindsOfAnswers(t *testing.T) {
 	}
 }
 
+// Some clouds answer when all machines of a call are made, one after the other.
 func TestAnswersAreBounded(t *testing.T) {
-	if c := httpClient(aws.Config{}); c.Timeout != answerTimeout {
-		t.Errorf("an answer whose end does not come is waited for %v, want %v", c.Timeout, answerTimeout)
+	for endpoint, want := range map[string]time.Duration{
+		"https://ec2.us-west-2.amazonaws.com": answerTimeout, "": answerTimeout, "http://127.0.0.1:1": startTimeout,
+	} {
+		c, err := openCloud(t.Context(), Config{Endpoint: endpoint}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.http.Timeout != answerTimeout {
+			t.Errorf("an answer whose end does not come is waited for %v, want %v", c.http.Timeout, answerTimeout)
+		}
+		if got := c.startClient().Timeout; got != want {
+			t.Errorf("%s is given %v to start instances, want %v", endpoint, got, want)
+		}
 	}
 }
 

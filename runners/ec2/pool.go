@@ -175,7 +175,7 @@ func (r *Runner) launchTemplate(ctx context.Context, t *template, service string
 		return explain(err, "make the launch template %s", name)
 	}
 	if made := out.LaunchTemplate; made != nil {
-		if row := r.accountRow(accountOf(aws.ToString(made.CreatedBy))); row != nil {
+		if row := r.accountRow(ctx, accountOf(aws.ToString(made.CreatedBy))); row != nil {
 			return r.record(ctx, row...)
 		}
 	}

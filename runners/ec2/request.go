@@ -152,7 +152,7 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 		out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, in, r.cloud.retrying(func(err error) bool {
 			k := kindOf(err) // a call that is signed with a wrong time has no effect, and the SDK knows better then
 			return k == throttled || k == badCredentials || k == wrongTime || neverSent(err)
-		}))
+		}), r.cloud.starting)
 		told := explain(err, "start %s", b.what(r.config))
 		switch {
 		case err == nil:

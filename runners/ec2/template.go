@@ -127,14 +127,16 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 	if len(names) == 0 {
 		return r.config.SecurityGroups, nil
 	}
-	filters := []types.Filter{{Name: aws.String("group-name"), Values: names}}
+	filters := []types.Filter{filter("group-name", names...)}
 	var vpc string
 	if r.config.Subnet != "" {
 		var err error
 		if vpc, err = r.vpcOf(ctx, r.config.Subnet); err != nil {
 			return nil, err
 		}
-		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
+	}
+	if vpc != "" {
+		filters = append(filters, filter("vpc-id", vpc))
 	}
 	named, err := r.groupsByName(ctx, filters)
 	if err != nil {
@@ -203,8 +205,12 @@ func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[
 	}
 }
 
+// vpcOf is the network that a subnet is part of, "" where the cloud has no such networks, or does not tell.
 func (r *Runner) vpcOf(ctx context.Context, subnet string) (string, error) {
 	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSubnets, &ec2.DescribeSubnetsInput{SubnetIds: []string{subnet}})
+	if lacksAction(err) {
+		return "", nil
+	}
 	if err != nil {
 		return "", explain(err, "look up the subnet %s", subnet)
 	}
