@@ -14,11 +14,12 @@ import (
 	"github.com/launchplan/launch/runners"
 )
 
-// kindAccount is the AWS account in which the run has what it made; its key says whose it is, see accountKey.
+// kindAccount is the AWS account in which the run has what it made; its key says whose it is, see cloudKey.
 const kindAccount = "account"
 
-// accountKey is the profile, and the endpoint where the configuration names one: each cloud has its own accounts.
-func accountKey(c Config) string { return strings.TrimSpace(homeKey(c) + " " + c.Endpoint) }
+// cloudKey names the cloud of a configuration: its profile, and its endpoint where it names one. Each has its own
+// accounts, and may have regions by the names of another's.
+func cloudKey(c Config) string { return strings.TrimSpace(homeKey(c) + " " + c.Endpoint) }
 
 // identityTime bounds the question whose the credentials are: where there is no answer, launch goes on without.
 const identityTime = 10 * time.Second
@@ -36,7 +37,7 @@ type account struct {
 // accountRow is the row of an account that an answer has told of; none where it is known, or not told, or where a
 // compatible cloud has another name for it when it is asked whose the credentials are: they could never be compared.
 func (r *Runner) accountRow(ctx context.Context, id string) []runners.Resource {
-	row := runners.Resource{Kind: kindAccount, Key: accountKey(r.config), ID: id, Status: "live"}
+	row := runners.Resource{Kind: kindAccount, Key: cloudKey(r.config), ID: id, Status: "live"}
 	if id == "" || r.inLedger(row) || !r.cloud.isAWS() && r.credentialsOf(ctx) != id {
 		return nil
 	}
@@ -101,7 +102,7 @@ func endpointName(endpoint string) string {
 
 func (r *Runner) otherCredentials(ctx context.Context) error {
 	for _, res := range r.env.Ledger.List(kindAccount) {
-		if res.Key != accountKey(r.config) {
+		if res.Key != cloudKey(r.config) {
 			continue
 		}
 		if id := r.credentialsOf(ctx); id != "" && id != res.ID {

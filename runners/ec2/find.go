@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,9 +30,16 @@ type Found struct {
 	State   string // of an instance
 	Created time.Time
 
-	tags  map[string]string
-	index int
-	i     types.Instance
+	endpoint string
+	unique   string // what the cloud itself tells it by, where that is not the name
+	tags     map[string]string
+	index    int
+	i        types.Instance
+}
+
+// Identity tells a thing from every other one of whatever account and cloud: names are used again in each.
+func (f Found) Identity() string {
+	return strings.Join([]string{f.endpoint, f.Region, f.Kind, cmp.Or(f.unique, f.ID)}, "\n")
 }
 
 // Find lists everything in the configuration's region that launch made and that
@@ -57,7 +65,7 @@ func Find(ctx context.Context, config Config) ([]Found, error) {
 // found takes over what tags say, which anybody with access to the account may have written.
 func (c *cloud) found(kind, id string, tags map[string]string) Found {
 	return Found{
-		Kind: kind, ID: clean(id), Region: c.region, Run: clean(tags[tagRun]), RunID: clean(tags[tagRunID]),
+		Kind: kind, ID: clean(id), Region: c.region, endpoint: strings.TrimSuffix(c.endpoint(), "/"), Run: clean(tags[tagRun]), RunID: clean(tags[tagRunID]),
 		Plan: clean(tags[tagPlan]), Service: clean(tags[tagService]), tags: tags,
 	}
 }
@@ -96,7 +104,7 @@ func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
 	var all []Found
 	for _, k := range out.KeyPairs {
 		f := c.found(kindKeyPair, aws.ToString(k.KeyName), tagMap(k.Tags))
-		f.Created = aws.ToTime(k.CreateTime)
+		f.Created, f.unique = aws.ToTime(k.CreateTime), aws.ToString(k.KeyPairId)
 		all = appendOurs(all, f)
 	}
 	return all, nil
@@ -127,7 +135,7 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 		}
 		for _, t := range out.LaunchTemplates {
 			f := c.found(kindTemplate, aws.ToString(t.LaunchTemplateName), tagMap(t.Tags))
-			f.Created = aws.ToTime(t.CreateTime)
+			f.Created, f.unique = aws.ToTime(t.CreateTime), aws.ToString(t.LaunchTemplateId)
 			all = appendOurs(all, f)
 		}
 		if more, err := turn(&in.NextToken, out.NextToken); !more {
@@ -155,7 +163,7 @@ func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 				tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
 			f := c.found(kindGroup, aws.ToString(g.AutoScalingGroupName), tags)
-			f.Created = aws.ToTime(g.CreatedTime)
+			f.Created, f.unique = aws.ToTime(g.CreatedTime), aws.ToString(g.AutoScalingGroupARN)
 			all = appendOurs(all, f)
 		}
 		if more, err := turn(&in.NextToken, out.NextToken); !more {

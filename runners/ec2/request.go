@@ -38,18 +38,25 @@ func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 		return err
 	}
 	var fresh []string
+	var unsettled []held
 	for _, w := range wants {
-		switch _, has := r.has(w.Service); {
+		switch h, has := r.has(w.Service); {
 		case r.config.Pool != nil:
 			if err := r.requestPool(ctx, w); err != nil {
 				return err
 			}
 		case w.Host == "" && !has:
 			fresh = append(fresh, w.Service)
+		case w.Host == "" && h.ID == "": // of a call before the block had this profile or endpoint, of which nothing is to be seen
+			h.Status = "gone"
+			fresh, unsettled = append(fresh, w.Service), append(unsettled, h)
 		}
 	}
 	if len(fresh) == 0 {
 		return nil
+	}
+	if err := r.put(ctx, nil, unsettled...); err != nil {
+		return err
 	}
 	t, err := r.template(ctx, r.config.UserData)
 	if err != nil {

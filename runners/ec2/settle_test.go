@@ -305,3 +305,58 @@ func TestTwoBlocksAskAtOnce(t *testing.T) {
 	w.config.Endpoint = w.URL
 	w.end(append(wants(1), runners.Want{Service: "db"}))
 }
+
+// A call that was cut off is that of the cloud where it was made, also where another one of the run has a region of the same name.
+func TestCallOfAnotherCloud(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	here, list := w.config, wants(3)
+	w.killed(list)
+	second := ec2test.Start(t, ec2test.Options{})
+	w.config.Endpoint = second.URL
+	ctx, cancel := context.WithTimeout(t.Context(), consistency/4) // it would look for what cannot be seen
+	defer cancel()
+	there := []runners.Want{{Service: "db"}}
+	if err := w.runner().Request(ctx, there); err != nil {
+		t.Fatal(err)
+	}
+	if errs := w.runner().Release(ctx, names(there)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	w.config = here
+	w.obtain(list)
+	if n := second.Report().Started; n != 1 {
+		t.Errorf("%d instances were started in the second cloud, want 1", n)
+	}
+	w.end(list)
+	if n := w.Report().Started; n != 3 {
+		t.Errorf("%d instances were started in the first cloud, want 3", n)
+	}
+}
+
+// A block whose endpoint has another name now finds the call that was cut off, and makes another one where nothing came of it.
+func TestCallBeforeANewName(t *testing.T) {
+	for name, started := range map[string]bool{"started": true, "not started": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{})
+			list := wants(3)
+			if started {
+				w.killed(list)
+			} else {
+				r := w.runner()
+				tmpl, err := r.template(t.Context(), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := r.intend(t.Context(), tmpl, names(list), true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.config.Endpoint += "/"
+			w.obtain(list)
+			w.end(list)
+			if n := w.Report().Started; n != 3 {
+				t.Errorf("%d instances were started, want 3", n)
+			}
+		})
+	}
+}
