@@ -42,6 +42,7 @@ type Faults struct {
 	NoTagSpecs     bool     // tags that RunInstances is given are dropped; CreateTags works
 	RefuseTagSpecs bool     // RunInstances and ImportKeyPair with tags are refused; CreateTags works
 	Untold         bool     // the answer of RunInstances tells of none of its instances
+	Unnumbered     bool     // instances have no launch index
 	PlainConsole   bool     // the console output is not encoded
 	NoMetadata     bool     // RunInstances with MetadataOptions is refused
 	SamePage       bool     // each page of an answer says that the same one is to follow

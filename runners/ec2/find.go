@@ -86,14 +86,54 @@ func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
 		return nil, explain(err, "look for instances that launch made")
 	}
 	var all []Found
+	at := placesOf(list)
 	for _, i := range list {
 		f := c.found(kindInstance, aws.ToString(i.InstanceId), tagMap(i.Tags))
-		f.index, f.i, f.State = int(aws.ToInt32(i.AmiLaunchIndex)), i, string(stateOf(&i))
+		f.index, f.i, f.State = at[aws.ToString(i.InstanceId)], i, string(stateOf(&i))
 		f.Service = clean(serviceOf(f.tags, f.index))
 		f.Created = aws.ToTime(i.LaunchTime)
 		all = append(all, f)
 	}
 	return all, nil
+}
+
+// placesOf are the places of instances, by id, in their batches: their launch indexes. Where the cloud does not number
+// instances they are those that place has given them, as long as a batch is all there, and not to be told (-1) from then on.
+func placesOf(list []types.Instance) map[string]int {
+	batches := map[string][]types.Instance{}
+	for _, i := range list {
+		token := tagMap(i.Tags)[tagBatch]
+		batches[token] = append(batches[token], i)
+	}
+	at := map[string]int{}
+	for _, batch := range batches {
+		services, _ := readShared(tagMap(batch[0].Tags)) // where they cannot be read, nobody's place is told
+		placed, _ := place(batch, len(services))
+		numbered := isNumbered(batch)
+		for k := range batch {
+			i := &batch[k]
+			switch id := aws.ToString(i.InstanceId); {
+			case numbered:
+				at[id] = int(aws.ToInt32(i.AmiLaunchIndex))
+			case len(batch) == len(services):
+				at[id] = slices.Index(placed, i)
+			default:
+				at[id] = -1
+			}
+		}
+	}
+	return at
+}
+
+func isNumbered(batch []types.Instance) bool {
+	numbers := map[int32]bool{}
+	for _, i := range batch {
+		if i.AmiLaunchIndex == nil || numbers[*i.AmiLaunchIndex] {
+			return false
+		}
+		numbers[*i.AmiLaunchIndex] = true
+	}
+	return true
 }
 
 func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {

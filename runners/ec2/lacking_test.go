@@ -208,6 +208,34 @@ func TestGroupsWithoutNetworks(t *testing.T) {
 	}
 }
 
+// Where instances are not numbered, whose each of them is can be told as long as all of their call are there.
+func TestUnnumberedInstances(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{Unnumbered: true}})
+	list := wants(taggedOneByOne + 1)
+	facts := w.obtain(list)
+	found, err := Find(t.Context(), w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Kind == kindInstance && facts[f.Service].InstanceID != f.ID {
+			t.Errorf("%s is found as the instance of %q", f.ID, f.Service)
+		}
+	}
+	if err := w.Kill(facts["web[3]"].InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = Find(t.Context(), w.config); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Service != "" {
+			t.Errorf("%s is found as the instance of %s, which nobody can know", f.ID, f.Service)
+		}
+	}
+	w.end(list)
+}
+
 func TestRefusedMetadataOptionsAreNamed(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	if err := w.runner().Request(t.Context(), wants(1)); err == nil || !strings.Contains(err.Error(), `set metadata = "unset"`) {
