@@ -156,7 +156,8 @@ func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool,
 	name := aws.ToString(filters[0].Name)
 	heeded, tried := c.filters.Load(name)
 	if !tried || heeded == true {
-		found, err := c.pages(ctx, match, filters, c.unlessRefused())
+		in := &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
+		found, err := c.pages(ctx, match, in, c.unlessRefused())
 		switch {
 		case err != nil && !refused(err):
 			return nil, err
@@ -169,7 +170,7 @@ func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool,
 			return nil, nil
 		}
 	}
-	found, err := c.pages(ctx, match, nil)
+	found, err := c.pages(ctx, match, &ec2.DescribeInstancesInput{}) // the other call may have been refused for the size of its pages
 	if !tried && len(found) > 0 {
 		c.filters.Store(name, false)
 	}
@@ -177,12 +178,8 @@ func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool,
 }
 
 // pages describes instances page by page.
-func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter, options ...func(*ec2.Options)) ([]types.Instance, error) {
+func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, in *ec2.DescribeInstancesInput, options ...func(*ec2.Options)) ([]types.Instance, error) {
 	var found []types.Instance
-	in := &ec2.DescribeInstancesInput{Filters: filters}
-	if filters != nil {
-		in.MaxResults = aws.Int32(pageSize) // a call that was refused may have been so for this
-	}
 	for {
 		out, err := call(ctx, c, c.ec2.DescribeInstances, in, options...)
 		if err != nil {
