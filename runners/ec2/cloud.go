@@ -89,20 +89,20 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	retryer := newRetryer()
 	api := &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
-			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = sending(client), retryer
 			o.IdempotencyTokenProvider = nil // a token that nobody has recorded is of no use, and may be refused
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
 		scaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
-			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = sending(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
 		identity: sts.NewFromConfig(cfg, func(o *sts.Options) {
-			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = sending(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
@@ -148,6 +148,9 @@ func httpClient(cfg aws.Config) *http.Client {
 		t.MaxIdleConnsPerHost = keptConnections
 	}).WithTimeout(answerTimeout).Freeze().(*http.Client)
 }
+
+// sending is how calls go through a client.
+func sending(client *http.Client) smithyhttp.ClientDoFunc { return inBothShapes(SendsWhole(client)) }
 
 // SendsWhole hands a request's body to client as a copy. The SDK closes the body
 // when the answer begins; where the endpoint is near, the transport may not have
@@ -202,7 +205,7 @@ func (c *cloud) retrying(may func(error) bool) func(*ec2.Options) {
 }
 
 // starting is the option of calls that start instances.
-func (c *cloud) starting(o *ec2.Options) { o.HTTPClient = SendsWhole(c.startClient()) }
+func (c *cloud) starting(o *ec2.Options) { o.HTTPClient = sending(c.startClient()) }
 
 func (c *cloud) startClient() *http.Client {
 	client := *c.http
