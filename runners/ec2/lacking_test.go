@@ -236,6 +236,21 @@ func TestUnnumberedInstances(t *testing.T) {
 	w.end(list)
 }
 
+// What a call has started of which nobody heard, and that took neither tags nor a token, goes with the run.
+func TestStartedUnheardOf(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	list := wants(1)
+	w.obtain(list)
+	r := w.runner()
+	unheard := &ec2.RunInstancesInput{
+		ImageId: aws.String("ami-12345678"), InstanceType: "t3.micro", MinCount: aws.Int32(2), MaxCount: aws.Int32(2), KeyName: aws.String(r.keyPairName()),
+	}
+	if _, err := r.cloud.ec2.RunInstances(t.Context(), unheard); err != nil {
+		t.Fatal(err)
+	}
+	w.end(list)
+}
+
 func TestRefusedMetadataOptionsAreNamed(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{NoMetadata: true}})
 	if err := w.runner().Request(t.Context(), wants(1)); err == nil || !strings.Contains(err.Error(), `set metadata = "unset"`) {
