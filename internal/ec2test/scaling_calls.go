@@ -247,7 +247,7 @@ func (s *Server) describeGroup(g *scalingGroup, now time.Time) xmlGroup {
 	x := xmlGroup{
 		Name: g.name, ARN: "arn:aws:autoscaling:" + s.opt.Region + ":" + s.opt.Account + ":autoScalingGroup:1:autoScalingGroupName/" + g.name,
 		Template: template, Smallest: g.smallest, Largest: g.largest, Want: g.want, Cooldown: 300,
-		Zones: members[string]{[]string{"us-west-2a"}}, Health: g.health, Created: timestamp(g.created), Subnets: g.subnets,
+		Zones: members[string]{[]string{s.opt.Region + "a"}}, Health: g.health, Created: timestamp(g.created), Subnets: g.subnets,
 	}
 	if g.deleting {
 		x.Status = "Delete in progress"
