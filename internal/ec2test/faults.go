@@ -50,6 +50,7 @@ type Faults struct {
 	OnlyLatest     bool     // without Latest the console output is that of a while ago: empty
 	OnlyIPv6       bool     // instances have no IPv4 address
 	ZeroAddresses  bool     // an address that an instance does not have (yet) is 0.0.0.0
+	KeepsMembers   bool     // instances go on when their Auto Scaling group is deleted
 	Unterminated   bool     // TerminateInstances does not know an instance that has ended
 }
 

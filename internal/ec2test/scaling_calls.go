@@ -129,6 +129,10 @@ func (s *Server) deleteAutoScalingGroup(p params) (answer, error) {
 		return nil, fault(http.StatusBadRequest, "ResourceInUse",
 			"You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.")
 	}
+	if s.faults.KeepsMembers {
+		delete(s.groups, g.name)
+		return nil, nil
+	}
 	g.deleting = true
 	s.keep(g, time.Now())
 	return nil, nil

@@ -2,6 +2,7 @@ package ec2
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -137,6 +138,22 @@ func TestPoolWithoutAutoScaling(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where instances outlive their group, they are ended all the same.
+func TestMembersThatGoOn(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{KeepsMembers: true}})
+	w.config.Pool = &Pool{Size: 2}
+	r := w.runner()
+	if _, err := r.Await(t.Context(), runners.Want{Service: "workers"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it would wait for their end
+	defer cancel()
+	if errs := r.Release(ctx, []string{"workers"}); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	w.mustBe(map[string]int{"terminated": 2}, 1)
 }
 
 // A cloud that refuses tags in the calls that make something is told them by calls of their own.
