@@ -82,7 +82,7 @@ func findInCloud(ctx context.Context, eng engine.Options, where cloudOptions, na
 func inPlaces(ctx context.Context, places []ec2.Config, found func(ec2.Found, ec2.Config)) error {
 	var errs []error
 	asked := map[string]bool{}
-	seen := map[[3]string]bool{} // two blocks may name one place differently
+	seen := map[string]bool{} // two blocks may name one place differently
 	for _, place := range places {
 		place = ec2.Config{Region: place.Region, Profile: place.Profile, Endpoint: place.Endpoint}
 		if asked[placeOf(place)] {
@@ -94,7 +94,7 @@ func inPlaces(ctx context.Context, places []ec2.Config, found func(ec2.Found, ec
 			errs = append(errs, err)
 		}
 		for _, f := range all {
-			if id := [3]string{f.Region, f.Kind, f.ID}; !seen[id] {
+			if id := f.Identity(); !seen[id] {
 				seen[id] = true
 				found(f, place)
 			}

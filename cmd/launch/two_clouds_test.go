@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/launchplan/launch/internal/ec2test"
@@ -24,6 +25,9 @@ func TestTwoCloudsInOneRun(t *testing.T) {
 	w.launch("boot", plan, "-n", "shop").want(0, "2 ready")
 	w.launch("status", "shop").want(0)
 	w.launch("repair", "shop").want(0, "2 ready").not("brought up again")
+	if found := w.launch("history", "--cloud").want(0).stdout; strings.Count(found, "\nkey-pair ") != 2 { // of one name
+		t.Errorf("not a key pair of each cloud:\n%s", found)
+	}
 	w.launch("terminate", "shop").want(0)
 	bothEnded(t, first, second)
 }

@@ -139,6 +139,9 @@ func (s *Server) parseFilters(p params) (filters, error) {
 		if len(values) > 200 {
 			return nil, fault(http.StatusBadRequest, "FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200")
 		}
+		if slices.Contains(s.faults.BlindFilters, f.str("Name")) {
+			values = nil
+		}
 		out = append(out, filter{f.str("Name"), values})
 	}
 	if s.faults.IgnoreFilters {

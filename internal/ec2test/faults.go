@@ -35,11 +35,14 @@ type Faults struct {
 	// What compatible clouds leave out.
 	UnknownFilters []string // a call with a filter of such a name gets status 500 and a page of HTML
 	IgnoreFilters  bool     // every filter matches everything
+	BlindFilters   []string // nothing matches filters of such a name
 	IgnoreTokens   bool     // client tokens are kept with instances, but a call that is repeated has its effect again
+	RefuseTokens   bool     // RunInstances with a client token is refused
 	OnlyMinCount   bool     // no more instances are started than MinCount says
 	NoTagSpecs     bool     // tags that RunInstances is given are dropped; CreateTags works
 	RefuseTagSpecs bool     // RunInstances and ImportKeyPair with tags are refused; CreateTags works
 	Untold         bool     // the answer of RunInstances tells of none of its instances
+	Unnumbered     bool     // instances have no launch index
 	PlainConsole   bool     // the console output is not encoded
 	NoMetadata     bool     // RunInstances with MetadataOptions is refused
 	SamePage       bool     // each page of an answer says that the same one is to follow
@@ -47,6 +50,7 @@ type Faults struct {
 	OnlyLatest     bool     // without Latest the console output is that of a while ago: empty
 	OnlyIPv6       bool     // instances have no IPv4 address
 	ZeroAddresses  bool     // an address that an instance does not have (yet) is 0.0.0.0
+	KeepsMembers   bool     // instances go on when their Auto Scaling group is deleted
 	Unterminated   bool     // TerminateInstances does not know an instance that has ended
 }
 

@@ -167,7 +167,7 @@ type xmlInstance struct {
 	Reason       string            `xml:"reason"`
 	StateReason  *stateReason      `xml:"stateReason"`
 	Key          string            `xml:"keyName,omitempty"`
-	Index        int               `xml:"amiLaunchIndex"`
+	Index        *int              `xml:"amiLaunchIndex"`
 	Type         string            `xml:"instanceType"`
 	Launched     string            `xml:"launchTime"`
 	Zone         string            `xml:"placement>availabilityZone"`
@@ -233,11 +233,14 @@ func (s *Server) describe(i *instance, now time.Time) xmlInstance {
 func (s *Server) describeAs(i *instance, st instanceState, now time.Time) xmlInstance {
 	x := xmlInstance{
 		ID: i.id, Image: i.image, State: xmlState{Code: st.code, Name: st.name},
-		Key: i.key, Index: i.index, Type: i.instanceType, Launched: timestamp(i.launched),
+		Key: i.key, Type: i.instanceType, Launched: timestamp(i.launched),
 		Zone: i.zone, Tenancy: "default", Monitoring: "disabled",
 		Architecture: "arm64", RootType: "ebs", RootName: rootDevice, Virtual: "hvm", Hypervisor: "xen",
 		Token: i.token, Tags: s.visibleTags(i.tags, now),
 		Metadata: xmlMetadata{"applied", i.tokens, i.hops, "enabled"},
+	}
+	if !s.faults.Unnumbered {
+		x.Index = &i.index
 	}
 	if i.spot {
 		x.Lifecycle = "spot"

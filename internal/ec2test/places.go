@@ -27,8 +27,8 @@ type subnet struct {
 func (s *Server) subnets() []subnet {
 	cidr := fmt.Sprintf("127.%d.0.0/16", s.network[0])
 	return []subnet{
-		{"subnet-0ec2000000000000a", "available", vpcID, cidr, 65000, "us-west-2a", true, true},
-		{"subnet-0ec2000000000000b", "available", vpcID, cidr, 65000, "us-west-2b", true, true},
+		{"subnet-0ec2000000000000a", "available", vpcID, cidr, 65000, s.opt.Region + "a", true, true},
+		{"subnet-0ec2000000000000b", "available", vpcID, cidr, 65000, s.opt.Region + "b", true, true},
 	}
 }
 

@@ -17,6 +17,9 @@ type tokenUse struct {
 func (s *Server) runInstances(p params) (answer, error) {
 	now := time.Now()
 	token := p.str("ClientToken")
+	if token != "" && s.faults.RefuseTokens {
+		return nil, fault(http.StatusBadRequest, "UnknownParameter", "Unknown parameter client_token")
+	}
 	if len(token) > 64 {
 		return nil, badValue("Value (%s) for parameter clientToken is invalid. The client token must be 64 characters or less", token)
 	}

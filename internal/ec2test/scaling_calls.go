@@ -129,6 +129,10 @@ func (s *Server) deleteAutoScalingGroup(p params) (answer, error) {
 		return nil, fault(http.StatusBadRequest, "ResourceInUse",
 			"You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.")
 	}
+	if s.faults.KeepsMembers {
+		delete(s.groups, g.name)
+		return nil, nil
+	}
 	g.deleting = true
 	s.keep(g, time.Now())
 	return nil, nil
@@ -247,7 +251,7 @@ func (s *Server) describeGroup(g *scalingGroup, now time.Time) xmlGroup {
 	x := xmlGroup{
 		Name: g.name, ARN: "arn:aws:autoscaling:" + s.opt.Region + ":" + s.opt.Account + ":autoScalingGroup:1:autoScalingGroupName/" + g.name,
 		Template: template, Smallest: g.smallest, Largest: g.largest, Want: g.want, Cooldown: 300,
-		Zones: members[string]{[]string{"us-west-2a"}}, Health: g.health, Created: timestamp(g.created), Subnets: g.subnets,
+		Zones: members[string]{[]string{s.opt.Region + "a"}}, Health: g.health, Created: timestamp(g.created), Subnets: g.subnets,
 	}
 	if g.deleting {
 		x.Status = "Delete in progress"

@@ -57,11 +57,12 @@ func (r *report) isNew(rng hcl.Range, summary string) bool {
 
 func (r *report) add(severity hcl.DiagnosticSeverity, rng *hcl.Range, summary, format string, args ...any) {
 	if len(r.diags) >= maxDiagnostics {
-		// An error still has to stop the import.
-		if severity == hcl.DiagError {
-			r.diags[0].Severity = hcl.DiagError
+		// An error still has to stop the import, and to be told: a warning gives way to it.
+		at := slices.IndexFunc(r.diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagWarning })
+		if severity != hcl.DiagError || at < 0 {
+			return
 		}
-		return
+		r.diags = slices.Delete(r.diags, at, at+1)
 	}
 	detail := strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")
 	r.diags = r.diags.Append(&hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: rng})

@@ -1,7 +1,9 @@
 package ec2
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
@@ -64,6 +66,36 @@ func TestOtherAccount(t *testing.T) {
 		t.Error(errs)
 	}
 	w.config = here
+	w.end(list)
+}
+
+// What owns the machines of a cloud may have another name there than whom the credentials are said to be for.
+func TestAccountOfTwoNames(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Forget: 1})
+	names := ec2test.Start(t, ec2test.Options{Account: "210987654321"})
+	endpoint := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		body, err := io.ReadAll(p.In.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		p.Out.Body = io.NopCloser(bytes.NewReader(body))
+		to := w.URL
+		if strings.Contains(string(body), "Action=GetCallerIdentity") {
+			to = names.URL
+		}
+		p.Out.URL.Scheme, p.Out.URL.Host = "http", strings.TrimPrefix(to, "http://")
+	}})
+	t.Cleanup(endpoint.Close)
+	w.config.Endpoint = endpoint.URL
+	list := wants(2)
+	facts := w.obtain(list)
+	if err := w.Kill(facts["web[0]"].InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	w.age(time.Hour)
+	if err := w.runner().Inspect(t.Context(), "web[0]"); !errors.Is(err, runners.ErrGone) {
+		t.Errorf("Inspect = %v", err)
+	}
 	w.end(list)
 }
 

@@ -48,7 +48,7 @@ func (r *Runner) assign(ctx context.Context, b *batch, instances []types.Instanc
 	if err != nil {
 		return nil, err
 	}
-	if err := r.put(ctx, append(r.accountRow(b.owner), row), rows...); err != nil || len(ids) == 0 {
+	if err := r.put(ctx, append(r.accountRow(ctx, b.owner), row), rows...); err != nil || len(ids) == 0 {
 		return live, err
 	}
 	r.env.Note("", fmt.Sprintf("a repeated call has started %d instances too many; launch ends them (%s)", len(ids), strings.Join(ids, ", ")))
@@ -89,11 +89,11 @@ func ended(i *types.Instance) bool {
 	return stateOf(i) == types.InstanceStateNameTerminated || stateOf(i) == types.InstanceStateNameShuttingDown
 }
 
-// join is both lists without what is in them twice.
+// join is both lists without what is in them twice, as where a page shows once more what moved there from the one before.
 func join(x, y []types.Instance) []types.Instance {
 	out := slices.Clone(x)
 	for _, i := range y {
-		if !slices.ContainsFunc(x, func(o types.Instance) bool { return aws.ToString(o.InstanceId) == aws.ToString(i.InstanceId) }) {
+		if !slices.ContainsFunc(out, func(o types.Instance) bool { return aws.ToString(o.InstanceId) == aws.ToString(i.InstanceId) }) {
 			out = append(out, i)
 		}
 	}

@@ -28,11 +28,13 @@ type batch struct {
 	shared   []string // services as tag values
 	died     error    // of an instance that ended before it was anybody's
 	owner    string   // the account, where the answer tells
+	foreign  bool     // its call was made with another profile or endpoint than this runner's
 }
 
 // batchRecord is what the ledger keeps of a batch.
 type batchRecord struct {
 	Region      string    `json:"region"`
+	Cloud       string    `json:"cloud,omitempty"` // see cloudKey
 	Count       int       `json:"count"`
 	Least       int       `json:"least,omitempty"` // fewer are not started; 0 means 1
 	Fingerprint string    `json:"fingerprint"`
@@ -88,8 +90,8 @@ func (r *Runner) intend(ctx context.Context, t *template, services []string, all
 			n /= 2 // their names do not fit into the tags
 		}
 		b := &batch{
-			batchRecord{Region: r.cloud.region, Count: n, Least: 1, Asked: time.Now().UTC()},
-			newToken(r.env.RunID), services[:n], shared, nil, "",
+			batchRecord: batchRecord{Region: r.cloud.region, Cloud: cloudKey(r.config), Count: n, Least: 1, Asked: time.Now().UTC()},
+			token:       newToken(r.env.RunID), services: services[:n], shared: shared,
 		}
 		if allOrNone {
 			b.Least = n

@@ -41,8 +41,10 @@ const (
 	// attempts were used up by throttling: being throttled is no failure.
 	throttlePause = 3 * time.Second
 
-	// answerTimeout bounds one attempt, to the end of its answer: the service answers within seconds.
+	// answerTimeout bounds one attempt, to the end of its answer: the service answers within seconds. startTimeout is
+	// that of RunInstances on other clouds, of which some answer when they have made one machine after the other.
 	answerTimeout = time.Minute
+	startTimeout  = 5 * time.Minute
 
 	// connections to the endpoint that are kept; calls under way are fewer.
 	keptConnections = 16
@@ -59,8 +61,9 @@ type cloud struct {
 	limit    *rate.Limiter
 	note     func(text string)
 
-	refusedFilters sync.Map    // names of filters that this cloud refuses
-	takesNoTags    atomic.Bool // this cloud refuses tags in a call that makes something
+	filters      sync.Map    // by name: whether this cloud heeds a filter, where that has shown
+	takesNoTags  atomic.Bool // this cloud refuses tags in a call that makes something
+	takesNoToken atomic.Bool // this cloud refuses client tokens
 }
 
 // openCloud finds region, credentials and endpoint as the AWS SDK does, except
@@ -86,19 +89,20 @@ func openCloud(ctx context.Context, c Config, note func(string)) (*cloud, error)
 	retryer := newRetryer()
 	api := &cloud{
 		ec2: ec2.NewFromConfig(cfg, func(o *ec2.Options) {
-			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = sending(client), retryer
+			o.IdempotencyTokenProvider = nil // a token that nobody has recorded is of no use, and may be refused
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
 		scaling: autoscaling.NewFromConfig(cfg, func(o *autoscaling.Options) {
-			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = sending(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
 		}),
 		identity: sts.NewFromConfig(cfg, func(o *sts.Options) {
-			o.HTTPClient, o.Retryer = SendsWhole(client), retryer
+			o.HTTPClient, o.Retryer = sending(client), retryer
 			if c.Endpoint != "" {
 				o.BaseEndpoint = aws.String(c.Endpoint)
 			}
@@ -144,6 +148,9 @@ func httpClient(cfg aws.Config) *http.Client {
 		t.MaxIdleConnsPerHost = keptConnections
 	}).WithTimeout(answerTimeout).Freeze().(*http.Client)
 }
+
+// sending is how calls go through a client.
+func sending(client *http.Client) smithyhttp.ClientDoFunc { return inBothShapes(SendsWhole(client)) }
 
 // SendsWhole hands a request's body to client as a copy. The SDK closes the body
 // when the answer begins; where the endpoint is near, the transport may not have
@@ -195,6 +202,17 @@ func (c choosyRetryer) IsErrorRetryable(err error) bool {
 // retrying is the option of a call that the SDK may repeat only after errors of which may holds.
 func (c *cloud) retrying(may func(error) bool) func(*ec2.Options) {
 	return func(o *ec2.Options) { o.Retryer = choosyRetryer{c.retryer, may} }
+}
+
+// starting is the option of calls that start instances.
+func (c *cloud) starting(o *ec2.Options) { o.HTTPClient = sending(c.startClient()) }
+
+func (c *cloud) startClient() *http.Client {
+	client := *c.http
+	if !c.isAWS() {
+		client.Timeout = startTimeout
+	}
+	return &client
 }
 
 // unlessRefused is the option of a call that compatible clouds may refuse, with an error of any kind.

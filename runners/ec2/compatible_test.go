@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -259,6 +260,20 @@ func TestMetadataUnset(t *testing.T) {
 	w.config.MetadataHops = 2
 	if err := w.config.Check(); err == nil || !strings.Contains(err.Error(), `metadata = "unset"`) {
 		t.Errorf("check = %v", err)
+	}
+}
+
+// Not every cloud tells of the health of a pool's instances.
+func TestHealthThatIsNotTold(t *testing.T) {
+	in := func(health *string, state astypes.LifecycleState) astypes.Instance {
+		return astypes.Instance{HealthStatus: health, LifecycleState: state}
+	}
+	up := astypes.LifecycleStateInService
+	g := &astypes.AutoScalingGroup{Instances: []astypes.Instance{
+		in(nil, up), in(aws.String("Healthy"), up), in(aws.String("Unhealthy"), up), in(nil, astypes.LifecycleStatePending),
+	}}
+	if n := inService(g); n != 2 {
+		t.Errorf("%d in service, want 2", n)
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -30,9 +30,16 @@ type Found struct {
 	State   string // of an instance
 	Created time.Time
 
-	tags  map[string]string
-	index int
-	i     types.Instance
+	endpoint string
+	unique   string // what the cloud itself tells it by, where that is not the name
+	tags     map[string]string
+	index    int
+	i        types.Instance
+}
+
+// Identity tells a thing from every other one of whatever account and cloud: names are used again in each.
+func (f Found) Identity() string {
+	return strings.Join([]string{f.endpoint, f.Region, f.Kind, cmp.Or(f.unique, f.ID)}, "\n")
 }
 
 // Find lists everything in the configuration's region that launch made and that
@@ -58,12 +65,13 @@ func Find(ctx context.Context, config Config) ([]Found, error) {
 // found takes over what tags say, which anybody with access to the account may have written.
 func (c *cloud) found(kind, id string, tags map[string]string) Found {
 	return Found{
-		Kind: kind, ID: clean(id), Region: c.region, Run: clean(tags[tagRun]), RunID: clean(tags[tagRunID]),
+		Kind: kind, ID: clean(id), Region: c.region, endpoint: strings.TrimSuffix(c.endpoint(), "/"), Run: clean(tags[tagRun]), RunID: clean(tags[tagRunID]),
 		Plan: clean(tags[tagPlan]), Service: clean(tags[tagService]), tags: tags,
 	}
 }
 
-// appendOurs adds what bears launch's tags: a compatible cloud may pass over the filter.
+// appendOurs adds what bears launch's tags. Of all but instances an account has few, so they are looked through: a
+// filter is one more thing that a compatible cloud may not have.
 func appendOurs(all []Found, f Found) []Found {
 	if f.tags[tagRunID] == "" {
 		return all
@@ -78,9 +86,10 @@ func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
 		return nil, explain(err, "look for instances that launch made")
 	}
 	var all []Found
+	at := placesOf(list)
 	for _, i := range list {
 		f := c.found(kindInstance, aws.ToString(i.InstanceId), tagMap(i.Tags))
-		f.index, f.i, f.State = int(aws.ToInt32(i.AmiLaunchIndex)), i, string(stateOf(&i))
+		f.index, f.i, f.State = at[aws.ToString(i.InstanceId)], i, string(stateOf(&i))
 		f.Service = clean(serviceOf(f.tags, f.index))
 		f.Created = aws.ToTime(i.LaunchTime)
 		all = append(all, f)
@@ -88,18 +97,54 @@ func (c *cloud) findInstances(ctx context.Context) ([]Found, error) {
 	return all, nil
 }
 
-func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
-	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}, c.unlessRefused())
-	if refused(err) {
-		out, err = call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{})
+// placesOf are the places of instances, by id, in their batches: their launch indexes. Where the cloud does not number
+// instances they are those that place has given them, as long as a batch is all there, and not to be told (-1) from then on.
+func placesOf(list []types.Instance) map[string]int {
+	batches := map[string][]types.Instance{}
+	for _, i := range list {
+		token := tagMap(i.Tags)[tagBatch]
+		batches[token] = append(batches[token], i)
 	}
+	at := map[string]int{}
+	for _, batch := range batches {
+		services, _ := readShared(tagMap(batch[0].Tags)) // where they cannot be read, nobody's place is told
+		placed, _ := place(batch, len(services))
+		numbered := isNumbered(batch)
+		for k := range batch {
+			i := &batch[k]
+			switch id := aws.ToString(i.InstanceId); {
+			case numbered:
+				at[id] = int(aws.ToInt32(i.AmiLaunchIndex))
+			case len(batch) == len(services):
+				at[id] = slices.Index(placed, i)
+			default:
+				at[id] = -1
+			}
+		}
+	}
+	return at
+}
+
+func isNumbered(batch []types.Instance) bool {
+	numbers := map[int32]bool{}
+	for _, i := range batch {
+		if i.AmiLaunchIndex == nil || numbers[*i.AmiLaunchIndex] {
+			return false
+		}
+		numbers[*i.AmiLaunchIndex] = true
+	}
+	return true
+}
+
+func (c *cloud) findKeyPairs(ctx context.Context) ([]Found, error) {
+	out, err := call(ctx, c, c.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{})
 	if err != nil {
 		return nil, explain(err, "look for key pairs that launch made")
 	}
 	var all []Found
 	for _, k := range out.KeyPairs {
 		f := c.found(kindKeyPair, aws.ToString(k.KeyName), tagMap(k.Tags))
-		f.Created = aws.ToTime(k.CreateTime)
+		f.Created, f.unique = aws.ToTime(k.CreateTime), aws.ToString(k.KeyPairId)
 		all = appendOurs(all, f)
 	}
 	return all, nil
@@ -110,19 +155,19 @@ const (
 	kindGroup    = "scaling-group"
 )
 
+// groupsPage is the largest page of DescribeAutoScalingGroups.
+const groupsPage = 100
+
 // noPools says whether an error means that nobody can have pools here: the cloud does not do it, or the permission for
 // it is lacking, which those who use no pool may not have. So what it is about cannot be there.
 func noPools(err error) bool { return refused(err) || kindOf(err) == notAllowed }
 
 func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 	var all []Found
-	in := &ec2.DescribeLaunchTemplatesInput{Filters: []types.Filter{filter("tag-key", tagRunID)}}
+	in := &ec2.DescribeLaunchTemplatesInput{}
 	for {
 		out, err := call(ctx, c, c.ec2.DescribeLaunchTemplates, in, c.unlessRefused())
 		switch {
-		case refused(err) && in.Filters != nil:
-			in.Filters = nil
-			continue
 		case noPools(err):
 			return nil, nil
 		case err != nil:
@@ -130,7 +175,7 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 		}
 		for _, t := range out.LaunchTemplates {
 			f := c.found(kindTemplate, aws.ToString(t.LaunchTemplateName), tagMap(t.Tags))
-			f.Created = aws.ToTime(t.CreateTime)
+			f.Created, f.unique = aws.ToTime(t.CreateTime), aws.ToString(t.LaunchTemplateId)
 			all = appendOurs(all, f)
 		}
 		if more, err := turn(&in.NextToken, out.NextToken); !more {
@@ -143,13 +188,10 @@ func (c *cloud) findTemplates(ctx context.Context) ([]Found, error) {
 // not this cloud's.
 func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 	var all []Found
-	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []astypes.Filter{{Name: aws.String("tag-key"), Values: []string{tagRunID}}}}
+	in := &autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: aws.Int32(groupsPage)}
 	for {
 		out, err := call(ctx, c, c.scaling.DescribeAutoScalingGroups, in)
 		switch {
-		case refused(err) && in.Filters != nil:
-			in.Filters = nil
-			continue
 		case noPools(err) || kindOf(err) == badCredentials:
 			return nil, nil
 		case err != nil:
@@ -161,7 +203,7 @@ func (c *cloud) findGroups(ctx context.Context) ([]Found, error) {
 				tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
 			f := c.found(kindGroup, aws.ToString(g.AutoScalingGroupName), tags)
-			f.Created = aws.ToTime(g.CreatedTime)
+			f.Created, f.unique = aws.ToTime(g.CreatedTime), aws.ToString(g.AutoScalingGroupARN)
 			all = appendOurs(all, f)
 		}
 		if more, err := turn(&in.NextToken, out.NextToken); !more {

@@ -2,6 +2,8 @@ package ec2
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,8 +20,9 @@ const (
 	// noticed late is late by a tenth at most, and calls stay few.
 	firstPause   = 500 * time.Millisecond
 	longestPause = 5 * time.Second
-	// maxByID is how many values a filter takes; for more the run's tag is asked for.
-	maxByID = 200
+	// maxByID is how many values a filter takes, maxNamed how many ids a call names; for more the run's tag is asked for.
+	maxByID  = 200
+	maxNamed = 1000
 	// maxStatusIDs is how many ids the reference recommends for a status call.
 	maxStatusIDs = 100
 )
@@ -151,8 +154,8 @@ func (f *fleet) round(ctx context.Context, batch []*question) {
 	}
 }
 
-// describe asks for instances by id where they are few, and else for all of the
-// run, and then by id for those whose tags do not show yet.
+// describe asks for instances by id where they are few, or few enough for one call and all known, and else for all of the
+// run, and then by id for those whose tags do not show yet: to read what nobody waits for is most of the work in a large run.
 func (f *fleet) describe(ctx context.Context, ids map[string]bool) (map[string]*types.Instance, error) {
 	seen := make(map[string]*types.Instance, len(ids))
 	take := func(list []types.Instance) {
@@ -162,7 +165,7 @@ func (f *fleet) describe(ctx context.Context, ids map[string]bool) (map[string]*
 	}
 	asked := func(i *types.Instance) bool { return ids[aws.ToString(i.InstanceId)] }
 	if len(ids) > maxByID {
-		list, err := f.cloud.instances(ctx, asked, []types.Filter{filter("tag:"+tagRunID, f.run)})
+		list, err := f.many(ctx, ids, asked)
 		if err != nil {
 			return nil, err
 		}
@@ -183,6 +186,17 @@ func (f *fleet) describe(ctx context.Context, ids map[string]bool) (map[string]*
 		take(list)
 	}
 	return seen, nil
+}
+
+func (f *fleet) many(ctx context.Context, ids map[string]bool, asked func(*types.Instance) bool) ([]types.Instance, error) {
+	if len(ids) <= maxNamed {
+		in := &ec2.DescribeInstancesInput{InstanceIds: slices.Sorted(maps.Keys(ids))}
+		list, err := f.cloud.pages(ctx, asked, in, f.cloud.unlessRefused())
+		if !refused(err) { // as where one of them is not known
+			return list, err
+		}
+	}
+	return f.cloud.instances(ctx, asked, []types.Filter{filter("tag:"+tagRunID, f.run)})
 }
 
 // impaired are those of the instances whose status checks fail, and which one.

@@ -128,8 +128,12 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 		in.TagSpecifications = nil
 		out, err = call(ctx, r.cloud, r.cloud.ec2.ImportKeyPair, in)
 	}
+	there := kindOf(err) == alreadyThere
+	if refused(err) {
+		there, _ = r.keyPairIsThere(ctx) // not every cloud says so
+	}
 	switch {
-	case kindOf(err) == alreadyThere:
+	case there:
 		// An earlier call took effect, its answer was lost. The name holds the
 		// run's id, and the run has one key.
 	case kindOf(err) == badParameter:
@@ -146,8 +150,8 @@ func (r *Runner) keyPair(ctx context.Context) (string, error) {
 // keyPairIsThere looks whether the run's key pair is still what an earlier command made. Somebody may have removed it;
 // then it is imported again, as where the cloud does not let launch look: importing what is there makes nothing twice.
 func (r *Runner) keyPairIsThere(ctx context.Context) (bool, error) {
-	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{Filters: []types.Filter{filter("key-name", r.keyPairName())}}, r.cloud.unlessRefused())
-	if refused(err) {
+	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{KeyNames: []string{r.keyPairName()}}, r.cloud.unlessRefused())
+	if refused(err) { // which a cloud may answer in any words to a name that it does not know
 		return false, nil
 	}
 	if err != nil {
@@ -175,7 +179,15 @@ func (r *Runner) deleteKeyPairs(ctx context.Context) error {
 		}
 		// Also where it is gone: another runner block may have it in another account, and a region of the same name.
 		_, err := call(ctx, r.cloud, r.cloud.ec2.DeleteKeyPair, &ec2.DeleteKeyPairInput{KeyName: aws.String(r.keyPairName())})
-		if err != nil && kindOf(err) != notFound {
+		switch {
+		case kindOf(err) == notFound:
+			err = nil
+		case refused(err):
+			if there, lookErr := r.keyPairIsThere(ctx); !there {
+				err = lookErr
+			}
+		}
+		if err != nil {
 			return explain(err, "delete the key pair %s", r.keyPairName())
 		}
 		res.Status = "gone"

@@ -2,6 +2,7 @@ package ec2
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -38,22 +39,29 @@ var scalingCalls = []string{
 // everyFilter are the filters of launch's calls.
 var everyFilter = []string{"instance-id", "client-token", "tag:launch:run-id", "tag:launch:batch", "tag-key", "instance-state-name", "key-name", "group-name"}
 
-// Where filters are refused, everything is looked through.
-func TestRefusedFilters(t *testing.T) {
-	w := newWorld(t, ec2test.Options{Groups: []string{"web", "db"}, Faults: ec2test.Faults{UnknownFilters: everyFilter}})
-	w.config.SecurityGroups = []string{"web"}
-	list := wants(3)
-	w.killed(list)
-	w.obtain(list)
-	w.mustBe(map[string]int{"running": 3}, 1)
-	found, err := Find(t.Context(), w.config)
-	if err != nil || len(found) != 4 {
-		t.Errorf("Find: %v; %d things, want 3 instances and a key pair", err, len(found))
-	}
-	calls := w.Report().Calls["DescribeInstances"]
-	w.end(list)
-	if n := w.Report().Calls["DescribeInstances"] - calls; n > 20 {
-		t.Errorf("%d calls to see the end of 3 instances", n)
+// Where filters are refused, or nothing matches them, everything is looked through.
+func TestFiltersThatAreNotThere(t *testing.T) {
+	for name, faults := range map[string]ec2test.Faults{
+		"refused": {UnknownFilters: everyFilter},
+		"blind":   {BlindFilters: everyFilter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{Groups: []string{"web", "db"}, Faults: faults})
+			w.config.SecurityGroups = []string{"web"}
+			list := wants(3)
+			w.killed(list)
+			w.obtain(list)
+			w.mustBe(map[string]int{"running": 3}, 1)
+			found, err := Find(t.Context(), w.config)
+			if err != nil || len(found) != 4 {
+				t.Errorf("Find: %v; %d things, want 3 instances and a key pair", err, len(found))
+			}
+			calls := w.Report().Calls["DescribeInstances"]
+			w.end(list)
+			if n := w.Report().Calls["DescribeInstances"] - calls; n > 20 {
+				t.Errorf("%d calls to see the end of 3 instances", n)
+			}
+		})
 	}
 }
 
@@ -132,6 +140,22 @@ func TestPoolWithoutAutoScaling(t *testing.T) {
 	}
 }
 
+// Where instances outlive their group, they are ended all the same.
+func TestMembersThatGoOn(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{KeepsMembers: true}})
+	w.config.Pool = &Pool{Size: 2}
+	r := w.runner()
+	if _, err := r.Await(t.Context(), runners.Want{Service: "workers"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it would wait for their end
+	defer cancel()
+	if errs := r.Release(ctx, []string{"workers"}); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	w.mustBe(map[string]int{"terminated": 2}, 1)
+}
+
 // A cloud that refuses tags in the calls that make something is told them by calls of their own.
 func TestRefusedTagSpecs(t *testing.T) {
 	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{RefuseTagSpecs: true, LoseAnswers: map[string]int{"RunInstances": 2}}})
@@ -146,6 +170,102 @@ func TestRefusedTagSpecs(t *testing.T) {
 		t.Errorf("Find: %v; %d things, want 3 instances", err, len(found))
 	}
 	w.end(wants(3))
+}
+
+// A cloud that refuses client tokens starts nothing twice all the same: what a call has started is found by its tags.
+func TestRefusedTokens(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{RefuseTokens: true}})
+	list := wants(3)
+	w.killed(list)
+	lost := ec2test.Faults{RefuseTokens: true, LoseAnswers: map[string]int{"RunInstances": 2}} // the first is the refusal
+	w.SetFaults(lost)
+	list = append(list, runners.Want{Service: "db"})
+	w.obtain(list)
+	w.mustBe(map[string]int{"running": 4}, 1)
+	w.end(list)
+}
+
+// Whatever a cloud calls it that something is there already, or is not there any more, launch looks for itself.
+func TestRefusalsInOtherWords(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Forget: 1})
+	list := wants(2)
+	facts := w.obtain(list)
+	for _, row := range w.ledger.List(kindKeyPair) {
+		row.Status = "wanted" // the answer that told of it was lost
+		if err := w.ledger.Put(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words := ec2test.Error{Code: "Whatever", Message: "cannot do that"}
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"ImportKeyPair": words}})
+	list = append(list, runners.Want{Service: "db"})
+	w.obtain(list)
+	r := w.runner()
+	if _, err := r.cloud.ec2.DeleteKeyPair(t.Context(), &ec2.DeleteKeyPairInput{KeyName: aws.String(r.keyPairName())}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Kill(facts["web[0]"].InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	w.age(time.Hour)
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"TerminateInstances": words}})
+	if errs := r.Release(t.Context(), []string{"web[0]"}); len(errs) > 0 {
+		t.Error(errs)
+	}
+	w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DeleteKeyPair": words}})
+	w.end(list)
+}
+
+// Groups have names also where networks are nothing that can be asked for.
+func TestGroupsWithoutNetworks(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Groups: []string{"web"}, Faults: lacking("DescribeSubnets")})
+	w.config.Subnet, w.config.SecurityGroups = "subnet-00000000", []string{"web"}
+	if groups, err := w.runner().securityGroups(t.Context()); err != nil || len(groups) != 1 {
+		t.Errorf("securityGroups = %v, %v", groups, err)
+	}
+}
+
+// Where instances are not numbered, whose each of them is can be told as long as all of their call are there.
+func TestUnnumberedInstances(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{Unnumbered: true}})
+	list := wants(taggedOneByOne + 1)
+	facts := w.obtain(list)
+	found, err := Find(t.Context(), w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Kind == kindInstance && facts[f.Service].InstanceID != f.ID {
+			t.Errorf("%s is found as the instance of %q", f.ID, f.Service)
+		}
+	}
+	if err := w.Kill(facts["web[3]"].InstanceID); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = Find(t.Context(), w.config); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Service != "" {
+			t.Errorf("%s is found as the instance of %s, which nobody can know", f.ID, f.Service)
+		}
+	}
+	w.end(list)
+}
+
+// What a call has started of which nobody heard, and that took neither tags nor a token, goes with the run.
+func TestStartedUnheardOf(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	list := wants(1)
+	w.obtain(list)
+	r := w.runner()
+	unheard := &ec2.RunInstancesInput{
+		ImageId: aws.String("ami-12345678"), InstanceType: "t3.micro", MinCount: aws.Int32(2), MaxCount: aws.Int32(2), KeyName: aws.String(r.keyPairName()),
+	}
+	if _, err := r.cloud.ec2.RunInstances(t.Context(), unheard); err != nil {
+		t.Fatal(err)
+	}
+	w.end(list)
 }
 
 func TestRefusedMetadataOptionsAreNamed(t *testing.T) {
@@ -211,6 +331,8 @@ func TestKindsOfAnswers(t *testing.T) {
 		{Code: "UnknownError", Status: 400}:                 other,
 		{Code: "UnsupportedOperation", Status: 400}:         badParameter,
 		{Code: "InsufficientReservedCapacity", Status: 500}: lacksCapacity,
+		{Code: "NoSuchInstanceNotFound", Status: 404}:       notFound,
+		{Code: "KeyPairAlreadyExists", Status: 409}:         alreadyThere,
 	} {
 		w.SetFaults(ec2test.Faults{Refuse: map[string]ec2test.Error{"DescribeKeyPairs": answer}})
 		_, err := r.cloud.ec2.DescribeKeyPairs(t.Context(), &ec2.DescribeKeyPairsInput{}, once)
@@ -220,9 +342,21 @@ func TestKindsOfAnswers(t *testing.T) {
 	}
 }
 
+// Some clouds answer when all machines of a call are made, one after the other.
 func TestAnswersAreBounded(t *testing.T) {
-	if c := httpClient(aws.Config{}); c.Timeout != answerTimeout {
-		t.Errorf("an answer whose end does not come is waited for %v, want %v", c.Timeout, answerTimeout)
+	for endpoint, want := range map[string]time.Duration{
+		"https://ec2.us-west-2.amazonaws.com": answerTimeout, "": answerTimeout, "http://127.0.0.1:1": startTimeout,
+	} {
+		c, err := openCloud(t.Context(), Config{Endpoint: endpoint}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.http.Timeout != answerTimeout {
+			t.Errorf("an answer whose end does not come is waited for %v, want %v", c.http.Timeout, answerTimeout)
+		}
+		if got := c.startClient().Timeout; got != want {
+			t.Errorf("%s is given %v to start instances, want %v", endpoint, got, want)
+		}
 	}
 }
 

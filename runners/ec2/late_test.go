@@ -166,7 +166,7 @@ func TestEndInHalves(t *testing.T) {
 	w.obtain(list)
 	w.SetFaults(ec2test.Faults{
 		Refuse:      map[string]ec2test.Error{"TerminateInstances": {Code: "IncorrectInstanceState", Message: "one of them is locked"}},
-		RefuseTimes: map[string]int{"TerminateInstances": 2}, // of all, and of the first
+		RefuseTimes: map[string]int{"TerminateInstances": 3}, // of all, and of the first, which is there and so is tried again
 	})
 	errs := w.runner().Release(t.Context(), names(list))
 	if len(errs) != 1 || !strings.Contains(errors.Join(errs["web[0]"], errs["web[1]"], errs["web[2]"]).Error(), "one of them is locked") {

@@ -175,7 +175,7 @@ func (r *Runner) launchTemplate(ctx context.Context, t *template, service string
 		return explain(err, "make the launch template %s", name)
 	}
 	if made := out.LaunchTemplate; made != nil {
-		if row := r.accountRow(accountOf(aws.ToString(made.CreatedBy))); row != nil {
+		if row := r.accountRow(ctx, accountOf(aws.ToString(made.CreatedBy))); row != nil {
 			return r.record(ctx, row...)
 		}
 	}
@@ -283,107 +283,4 @@ func (r *Runner) resizePool(ctx context.Context, service string, g *astypes.Auto
 		return explain(err, "resize the Auto Scaling group %s", name)
 	}
 	return r.putPool(ctx, service, "live", rec.Asked, rec.Made)
-}
-
-// deletePool ends a service's group with its instances, waits until they are
-// gone, and then deletes the template.
-func (r *Runner) deletePool(ctx context.Context, service string) error {
-	res, _, has := r.pool(service)
-	if !has {
-		return nil
-	}
-	g, err := r.group(ctx, res.Key)
-	if g == nil && err == nil {
-		if err := r.otherAccount(ctx); err != nil {
-			return fmt.Errorf("delete the Auto Scaling group %s: %w", res.Key, err)
-		}
-	}
-	made := res.Status != "wanted" || !refused(err) // a cloud without Auto Scaling has no group of that name
-	if made {
-		res.Status = "ending"
-		if err := r.env.Ledger.Put(ctx, res); err != nil {
-			return err
-		}
-		if err := r.endPool(ctx, res.Key, service); err != nil {
-			return err
-		}
-	}
-	_, err = call(ctx, r.cloud, r.cloud.ec2.DeleteLaunchTemplate, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: aws.String(res.Key)})
-	if err != nil && kindOf(err) != notFound && (made || !refused(err)) {
-		return explain(err, "delete the launch template %s", res.Key)
-	}
-	res.Status = "gone"
-	return r.env.Ledger.Put(ctx, res)
-}
-
-// endPool deletes a group and returns when it is gone, and its instances.
-func (r *Runner) endPool(ctx context.Context, name, service string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, fmt.Errorf("it was not gone after %v", endTimeout))
-	defer cancel()
-	patience := r.patience(service, "Auto Scaling")
-	if err := r.cloud.deleteGroup(ctx, name); err != nil && kindOf(err) != inUse { // also one that cannot be seen yet
-		return err
-	}
-	for begin := time.Now(); ; {
-		left, err := r.leftOfPool(ctx, name, service)
-		switch {
-		case err == nil && !left:
-			return nil
-		case err != nil && !patience.bears(ctx, err):
-			return err
-		}
-		select {
-		case <-time.After(pauseAfter(time.Since(begin))):
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the end of the Auto Scaling group %s: %w", name, context.Cause(ctx))
-		}
-	}
-}
-
-// leftOfPool says whether a group or instances of it are there, and has the group deleted where it is not on its way out.
-func (r *Runner) leftOfPool(ctx context.Context, name, service string) (bool, error) {
-	g, err := r.group(ctx, name)
-	if err != nil {
-		return false, err
-	}
-	if g != nil {
-		if aws.ToString(g.Status) == "" {
-			err = r.cloud.deleteGroup(ctx, name)
-		}
-		if kindOf(err) == inUse {
-			err = nil // it is asked again
-		}
-		return true, err
-	}
-	member := func(i *types.Instance) bool {
-		tags := tagMap(i.Tags)
-		return tags[tagRunID] == r.env.RunID && tags[tagService] == cut(service) && stateOf(i) != types.InstanceStateNameTerminated
-	}
-	members, err := r.cloud.instances(ctx, member, []types.Filter{
-		filter("tag:"+tagRunID, r.env.RunID), filter("tag:"+tagService, cut(service)),
-		filter("instance-state-name", "pending", "running", "shutting-down", "stopping", "stopped"),
-	})
-	return len(members) > 0, explain(err, "look for the instances of %s", name)
-}
-
-// deleteGroup asks for the end of a group and its instances. It is no error where the group is gone, which is told as a
-// bad parameter. Where it is busy, it has to be asked again.
-func (c *cloud) deleteGroup(ctx context.Context, name string) error {
-	_, err := call(ctx, c, c.scaling.DeleteAutoScalingGroup, &autoscaling.DeleteAutoScalingGroupInput{AutoScalingGroupName: aws.String(name), ForceDelete: aws.Bool(true)})
-	switch kindOf(err) {
-	case badParameter, notFound:
-		return nil
-	}
-	return explain(err, "delete the Auto Scaling group %s", name)
-}
-
-// sweepPools deletes pools that a terminate of their service did not.
-func (r *Runner) sweepPools(ctx context.Context) error {
-	var errs []error
-	for _, res := range r.env.Ledger.List(kindPool) {
-		if res.Status != "gone" {
-			errs = append(errs, r.deletePool(ctx, res.Service))
-		}
-	}
-	return errors.Join(errs...)
 }

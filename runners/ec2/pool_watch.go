@@ -32,7 +32,7 @@ func (r *Runner) group(ctx context.Context, name string) (*astypes.AutoScalingGr
 func inService(g *astypes.AutoScalingGroup) int {
 	n := 0
 	for _, i := range g.Instances {
-		if i.LifecycleState == astypes.LifecycleStateInService && aws.ToString(i.HealthStatus) == "Healthy" {
+		if i.LifecycleState == astypes.LifecycleStateInService && aws.ToString(i.HealthStatus) != "Unhealthy" { // not every cloud tells of health
 			n++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -62,6 +63,11 @@ func (r *Runner) homeRows() (rows []runners.Resource) {
 }
 
 func (c *cloud) endpoint() string { return cmp.Or(aws.ToString(c.ec2.Options().BaseEndpoint), ofAWS) }
+
+// isAWS says whether calls go to AWS itself, by whatever of its names.
+func (c *cloud) isAWS() bool {
+	return c.endpoint() == ofAWS || strings.Contains(c.endpoint(), ".amazonaws.com")
+}
 
 // record puts rows into the ledger, and with the first of them where the run has begun.
 func (r *Runner) record(ctx context.Context, rows ...runners.Resource) error {

@@ -132,7 +132,7 @@ func (r *Runner) terminate(ctx context.Context, part []held) map[string]error {
 	switch k := kindOf(err); {
 	case err == nil:
 		return nil
-	case k == notFound, len(part) == 1 && k == badParameter: // as some compatible clouds tell that they do not know it
+	case k == notFound, len(part) == 1 && refused(err): // as some compatible clouds tell that they do not know it
 		return r.terminateKnown(ctx, part)
 	case len(part) > 1 && final(err) && k != badCredentials && k != wrongTime:
 		errs := r.terminate(ctx, part[:len(part)/2])
@@ -243,8 +243,8 @@ func (r *Runner) Sweep(ctx context.Context) error {
 	return errors.Join(r.deleteKeyPairs(ctx), r.removeKeys())
 }
 
-// sweepInstances ends what has the run's tag, or stands in its ledger, and
-// belongs to no service any more.
+// sweepInstances ends what is the run's by its tag or its key pair, or stands in
+// its ledger, and belongs to no service any more.
 func (r *Runner) sweepInstances(ctx context.Context) error {
 	owned := map[string]bool{}
 	var orphans []held
@@ -256,14 +256,11 @@ func (r *Runner) sweepInstances(ctx context.Context) error {
 			owned[h.ID] = true
 		}
 	}
-	ofRun := func(i *types.Instance) bool { return tagMap(i.Tags)[tagRunID] == r.env.RunID && !ended(i) }
-	tagged, err := r.cloud.instances(ctx, ofRun, []types.Filter{
-		filter("tag:"+tagRunID, r.env.RunID), filter("instance-state-name", "pending", "running", "stopping", "stopped"),
-	})
+	left, err := r.leftOfRun(ctx)
 	if err != nil {
 		return explain(err, "look for instances of the run")
 	}
-	for _, i := range tagged {
+	for _, i := range left {
 		if id := aws.ToString(i.InstanceId); !owned[id] {
 			orphans = append(orphans, r.orphan(id, time.Time{}))
 		}
@@ -276,6 +273,20 @@ func (r *Runner) sweepInstances(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// leftOfRun are the instances that have the run's tag and have not ended. A compatible cloud may take neither tags nor a
+// token with a call: what one has started whose answer was lost is known by the run's own key pair alone.
+func (r *Runner) leftOfRun(ctx context.Context) ([]types.Instance, error) {
+	there := filter("instance-state-name", "pending", "running", "stopping", "stopped")
+	tagged := func(i *types.Instance) bool { return tagMap(i.Tags)[tagRunID] == r.env.RunID && !ended(i) }
+	list, err := r.cloud.instances(ctx, tagged, []types.Filter{filter("tag:"+tagRunID, r.env.RunID), there})
+	if err != nil || r.cloud.isAWS() {
+		return list, err
+	}
+	keyed := func(i *types.Instance) bool { return aws.ToString(i.KeyName) == r.keyPairName() && !ended(i) }
+	more, err := r.cloud.instances(ctx, keyed, []types.Filter{filter("key-name", r.keyPairName()), there})
+	return join(list, more), err
 }
 
 // orphan is an instance of the run that is no service's and has to end; asked is when it was started, where it has

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"golang.org/x/sync/errgroup"
 
@@ -37,18 +38,25 @@ func (r *Runner) Request(ctx context.Context, wants []runners.Want) error {
 		return err
 	}
 	var fresh []string
+	var unsettled []held
 	for _, w := range wants {
-		switch _, has := r.has(w.Service); {
+		switch h, has := r.has(w.Service); {
 		case r.config.Pool != nil:
 			if err := r.requestPool(ctx, w); err != nil {
 				return err
 			}
 		case w.Host == "" && !has:
 			fresh = append(fresh, w.Service)
+		case w.Host == "" && h.ID == "": // of a call before the block had this profile or endpoint, of which nothing is to be seen
+			h.Status = "gone"
+			fresh, unsettled = append(fresh, w.Service), append(unsettled, h)
 		}
 	}
 	if len(fresh) == 0 {
 		return nil
+	}
+	if err := r.put(ctx, nil, unsettled...); err != nil {
+		return err
 	}
 	t, err := r.template(ctx, r.config.UserData)
 	if err != nil {
@@ -147,13 +155,11 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 			}
 		}
 		in := t.request(b)
-		if r.cloud.takesNoTags.Load() {
-			in.TagSpecifications = nil
-		}
+		r.cloud.leaveOut(in)
 		out, err := call(ctx, r.cloud, r.cloud.ec2.RunInstances, in, r.cloud.retrying(func(err error) bool {
 			k := kindOf(err) // a call that is signed with a wrong time has no effect, and the SDK knows better then
 			return k == throttled || k == badCredentials || k == wrongTime || neverSent(err)
-		}))
+		}), r.cloud.starting)
 		told := explain(err, "start %s", b.what(r.config))
 		switch {
 		case err == nil:
@@ -163,8 +169,7 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 				return r.settleByLooking(ctx, b) // more were started than the answer tells of
 			}
 			return r.assign(ctx, b, seen)
-		case in.TagSpecifications != nil && aboutTags(err):
-			r.cloud.takesNoTags.Store(true)
+		case r.canLeaveOut(in, err):
 			continue
 		case !repeated && r.keyIsLate(err):
 			if !pauseFor(ctx, pause) {
@@ -195,6 +200,31 @@ func (r *Runner) ask(ctx context.Context, t *template, b *batch, seen []types.In
 		if len(seen) >= b.Count {
 			return r.assign(ctx, b, seen)
 		}
+	}
+}
+
+// canLeaveOut says whether a call is refused for something that launch can do without on this cloud, and from then on does.
+func (r *Runner) canLeaveOut(in *ec2.RunInstancesInput, err error) bool {
+	switch {
+	case in.TagSpecifications != nil && aboutTags(err):
+		r.cloud.takesNoTags.Store(true)
+	case in.ClientToken != nil && about(err, "clienttoken"):
+		if !r.cloud.takesNoToken.Swap(true) {
+			r.env.Note("", "the cloud takes no client tokens; what a call has started is found by its tags alone")
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// leaveOut takes out of a call what this cloud refuses.
+func (c *cloud) leaveOut(in *ec2.RunInstancesInput) {
+	if c.takesNoTags.Load() {
+		in.TagSpecifications = nil
+	}
+	if c.takesNoToken.Load() {
+		in.ClientToken = nil
 	}
 }
 

@@ -47,6 +47,7 @@ func (r *Runner) openBatches() ([]*batch, error) {
 		if err := json.Unmarshal([]byte(res.Data), &b.batchRecord); err != nil {
 			return nil, fmt.Errorf("read the record of the call %s: %w", res.Key, err)
 		}
+		b.foreign = b.Cloud != "" && b.Cloud != cloudKey(r.config)
 		if b.Region == r.cloud.region && !r.underWay(b) {
 			open = append(open, b)
 		}
@@ -71,6 +72,9 @@ func (r *Runner) settleBatch(ctx context.Context, t *template, b *batch) error {
 	seen, err := r.startedBy(ctx, b)
 	if err != nil {
 		return err
+	}
+	if len(seen) == 0 && b.foreign {
+		return nil // a runner block of another cloud finds out what came of it, where a region has the same name
 	}
 	if len(seen) >= b.Count {
 		_, err := r.assign(ctx, b, seen)
@@ -146,27 +150,36 @@ const pageSize = 1000
 
 // instances are all that match. Compatible clouds may pass over a filter, and
 // what is found here may be ended: match is the filters once more. Others refuse
-// filters that they do not know, with an error of any kind; everything is looked
-// through then.
+// filters that they do not know, with an error of any kind, or let nothing match
+// them: everything is looked through then.
 func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter) ([]types.Instance, error) {
 	name := aws.ToString(filters[0].Name)
-	if _, known := c.refusedFilters.Load(name); !known {
-		found, err := c.pages(ctx, match, filters, c.unlessRefused())
-		if !refused(err) {
-			return found, err
+	heeded, tried := c.filters.Load(name)
+	if !tried || heeded == true {
+		in := &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
+		found, err := c.pages(ctx, match, in, c.unlessRefused())
+		switch {
+		case err != nil && !refused(err):
+			return nil, err
+		case err != nil:
+			c.filters.Store(name, false)
+		case len(found) > 0:
+			c.filters.Store(name, true)
+			return found, nil
+		case tried || c.isAWS():
+			return nil, nil
 		}
-		c.refusedFilters.Store(name, true)
 	}
-	return c.pages(ctx, match, nil)
+	found, err := c.pages(ctx, match, &ec2.DescribeInstancesInput{}) // the other call may have been refused for the size of its pages
+	if !tried && len(found) > 0 {
+		c.filters.Store(name, false)
+	}
+	return found, err
 }
 
 // pages describes instances page by page.
-func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter, options ...func(*ec2.Options)) ([]types.Instance, error) {
+func (c *cloud) pages(ctx context.Context, match func(*types.Instance) bool, in *ec2.DescribeInstancesInput, options ...func(*ec2.Options)) ([]types.Instance, error) {
 	var found []types.Instance
-	in := &ec2.DescribeInstancesInput{Filters: filters}
-	if filters != nil {
-		in.MaxResults = aws.Int32(pageSize) // a call that was refused may have been so for this
-	}
 	for {
 		out, err := call(ctx, c, c.ec2.DescribeInstances, in, options...)
 		if err != nil {

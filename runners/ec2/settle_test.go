@@ -220,6 +220,18 @@ func TestUnlistedRefusalIsARefusal(t *testing.T) {
 	w.end(wants(2))
 }
 
+// What a page shows once more is one instance, not one too many.
+func TestJoin(t *testing.T) {
+	at := func(id string) types.Instance { return types.Instance{InstanceId: aws.String(id)} }
+	var ids []string
+	for _, i := range join([]types.Instance{at("a")}, []types.Instance{at("b"), at("a"), at("b"), at("c")}) {
+		ids = append(ids, *i.InstanceId)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, ids); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestPlace(t *testing.T) {
 	at := func(id string, index int32, state types.InstanceStateName) types.Instance {
 		return types.Instance{InstanceId: aws.String(id), AmiLaunchIndex: aws.Int32(index), State: &types.InstanceState{Name: state}}
@@ -292,4 +304,59 @@ func TestTwoBlocksAskAtOnce(t *testing.T) {
 	both.Wait()
 	w.config.Endpoint = w.URL
 	w.end(append(wants(1), runners.Want{Service: "db"}))
+}
+
+// A call that was cut off is that of the cloud where it was made, also where another one of the run has a region of the same name.
+func TestCallOfAnotherCloud(t *testing.T) {
+	w := newWorld(t, ec2test.Options{})
+	here, list := w.config, wants(3)
+	w.killed(list)
+	second := ec2test.Start(t, ec2test.Options{})
+	w.config.Endpoint = second.URL
+	ctx, cancel := context.WithTimeout(t.Context(), consistency/4) // it would look for what cannot be seen
+	defer cancel()
+	there := []runners.Want{{Service: "db"}}
+	if err := w.runner().Request(ctx, there); err != nil {
+		t.Fatal(err)
+	}
+	if errs := w.runner().Release(ctx, names(there)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	w.config = here
+	w.obtain(list)
+	if n := second.Report().Started; n != 1 {
+		t.Errorf("%d instances were started in the second cloud, want 1", n)
+	}
+	w.end(list)
+	if n := w.Report().Started; n != 3 {
+		t.Errorf("%d instances were started in the first cloud, want 3", n)
+	}
+}
+
+// A block whose endpoint has another name now finds the call that was cut off, and makes another one where nothing came of it.
+func TestCallBeforeANewName(t *testing.T) {
+	for name, started := range map[string]bool{"started": true, "not started": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ec2test.Options{})
+			list := wants(3)
+			if started {
+				w.killed(list)
+			} else {
+				r := w.runner()
+				tmpl, err := r.template(t.Context(), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := r.intend(t.Context(), tmpl, names(list), true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.config.Endpoint += "/"
+			w.obtain(list)
+			w.end(list)
+			if n := w.Report().Started; n != 3 {
+				t.Errorf("%d instances were started, want 3", n)
+			}
+		})
+	}
 }

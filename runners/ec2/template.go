@@ -127,14 +127,16 @@ func (r *Runner) securityGroups(ctx context.Context) ([]string, error) {
 	if len(names) == 0 {
 		return r.config.SecurityGroups, nil
 	}
-	filters := []types.Filter{{Name: aws.String("group-name"), Values: names}}
+	filters := []types.Filter{filter("group-name", names...)}
 	var vpc string
 	if r.config.Subnet != "" {
 		var err error
 		if vpc, err = r.vpcOf(ctx, r.config.Subnet); err != nil {
 			return nil, err
 		}
-		filters = append(filters, types.Filter{Name: aws.String("vpc-id"), Values: []string{vpc}})
+	}
+	if vpc != "" {
+		filters = append(filters, filter("vpc-id", vpc))
 	}
 	named, err := r.groupsByName(ctx, filters)
 	if err != nil {
@@ -176,7 +178,8 @@ func (r *Runner) defaultVPC(ctx context.Context) string {
 	return aws.ToString(subnets[0].VpcId)
 }
 
-// groupsByName are the security groups that match filters, and all there are where the cloud refuses filters.
+// groupsByName are the security groups that match filters, and all there are where the cloud refuses filters or lets
+// nothing match them.
 func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[string][]types.SecurityGroup, error) {
 	named := map[string][]types.SecurityGroup{}
 	in := &ec2.DescribeSecurityGroupsInput{Filters: filters}
@@ -192,14 +195,22 @@ func (r *Runner) groupsByName(ctx context.Context, filters []types.Filter) (map[
 		for _, g := range out.SecurityGroups {
 			named[aws.ToString(g.GroupName)] = append(named[aws.ToString(g.GroupName)], g)
 		}
-		if more, err := turn(&in.NextToken, out.NextToken); !more {
+		switch more, err := turn(&in.NextToken, out.NextToken); {
+		case more:
+		case err == nil && len(named) == 0 && in.Filters != nil:
+			in.Filters, in.NextToken = nil, nil
+		default:
 			return named, err
 		}
 	}
 }
 
+// vpcOf is the network that a subnet is part of, "" where the cloud has no such networks, or does not tell.
 func (r *Runner) vpcOf(ctx context.Context, subnet string) (string, error) {
 	out, err := call(ctx, r.cloud, r.cloud.ec2.DescribeSubnets, &ec2.DescribeSubnetsInput{SubnetIds: []string{subnet}})
+	if lacksAction(err) {
+		return "", nil
+	}
 	if err != nil {
 		return "", explain(err, "look up the subnet %s", subnet)
 	}
