@@ -167,6 +167,7 @@ func (g *globals) runAgent(ctx context.Context, a *agent.Agent, properties []str
 		return err
 	}
 	a.Log = newLog()
+	// What cannot be sent at once is not kept: the next heartbeat says it all.
 	conn, err := g.daemonConn(ctx, a.Name, a.Log, nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err

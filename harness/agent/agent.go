@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/minder"
 	"github.com/launchplan/launch/harness/wire"
@@ -91,8 +90,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	a.table = NewTable(a.epoch, wire.MaxSlots, nil)
-	if _, err := os.Stat(filepath.Join(a.Dir, minder.JournalName)); err == nil {
+	a.table = NewTable(a.epoch, wire.MaxSlots)
+	if minder.Ran(a.Dir) {
 		if err := a.connectMinder(ctx); err != nil {
 			return err
 		}
@@ -361,10 +360,4 @@ func (a *Agent) leave() {
 	if a.Conn.IsConnected() {
 		a.Conn.FlushTimeout(time.Second)
 	}
-}
-
-// Connect connects an agent to the broker. What cannot be sent at once is not kept:
-// the next heartbeat says it all.
-func Connect(ctx context.Context, address broker.Address) (*nats.Conn, error) {
-	return broker.Connect(ctx, address, nats.ReconnectBufSize(-1))
 }

@@ -68,6 +68,9 @@ const CanFindVariables = false
 // HasVariables cannot be known on this system.
 func HasVariables(int, ...string) (has, known bool) { return false, false }
 
+// Variable cannot be known on this system.
+func Variable(int, string) (value string, known bool) { return "", false }
+
 // Wait returns when the process, which need not be a child, has ended.
 func (id Identity) Wait(ctx context.Context) error { return pollUntilGone(ctx, id) }
 
