@@ -48,6 +48,7 @@ type Agent struct {
 	host         string
 	welcome      *wire.Welcome
 	sent         time.Time // the last heartbeat
+	trimmed      time.Time // when the logs were last looked at
 	changed      bool      // since then
 	assigned     time.Time // since when an assignment is unconfirmed; zero: none is
 	hello        time.Duration
@@ -331,7 +332,8 @@ func (a *Agent) beat(live *liveSet) {
 	if a.welcome == nil {
 		a.hello = min(2*a.hello, helloLast)
 	}
-	if !a.changed && a.assigned.IsZero() {
+	if time.Since(a.trimmed) >= trimEvery {
+		a.trimmed = time.Now()
 		trimLogs(filepath.Join(a.Dir, processesDir), a.table)
 	}
 	live.set(a.table)

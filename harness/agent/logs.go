@@ -25,6 +25,7 @@ const (
 	logLookEvery  = 100 * time.Millisecond
 	maxLog        = 64 << 20 // a larger log is cut
 	keptLogOnTrim = 16 << 20
+	trimEvery     = 2 * time.Second // with a heartbeat; no event tells of a file's size
 )
 
 // logServer hands out the output of the agent's processes.
