@@ -241,9 +241,9 @@ func announce(ctx context.Context, c *client.Client, r *Record) error {
 	return nil
 }
 
-// Recover starts those daemons again that are dead: all of the deployment, or the
-// named ones. It returns those that it started. Where agents get no work, it tells the
-// dispatchers of them: a start that was cut short had not come to that.
+// Recover starts those daemons again that are dead, and wakes those that are frozen: all
+// of the deployment, or the named ones. It returns those that it brought back. Where agents
+// get no work, it tells the dispatchers of them: a start that was cut short had not come to that.
 func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error) {
 	unlock, err := h.lock()
 	if err != nil {
@@ -264,10 +264,11 @@ func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error)
 			dead = append(dead, d)
 		}
 	}
+	back := append(dead[:len(dead):len(dead)], h.wake(chosen)...)
 	if len(dead) == 0 && !h.anyIdle(ctx) {
-		return dead, nil
+		return back, nil
 	}
-	return dead, h.bringUp(ctx, r, dead, false)
+	return back, h.bringUp(ctx, r, dead, false)
 }
 
 // UnknownError says that the deployment has nothing of a kind, or of any, with a name.

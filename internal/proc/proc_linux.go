@@ -40,7 +40,7 @@ func parseStat(pid int, stat []byte) (Process, error) {
 	if end < 0 || len(fields) <= start {
 		return Process{}, fmt.Errorf("process %d: unexpected content of its stat file", pid)
 	}
-	p := Process{PID: pid, Zombie: fields[state] == "Z" || fields[state] == "X"}
+	p := Process{PID: pid, Zombie: fields[state] == "Z" || fields[state] == "X", Frozen: fields[state] == "T"}
 	for _, f := range []struct {
 		index int
 		to    *int
