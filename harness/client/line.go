@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -17,6 +18,7 @@ const maxLine = 64 << 10
 // such lines the last one counts: a process that was restarted goes on in the same log.
 func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (string, error) {
 	lines := lineFinder{want: want}
+	none := fmt.Errorf("%w: process %s wrote no line that matches %s", ErrNoAnswer, id, want)
 	var offset int64
 	agent := ""
 	for {
@@ -28,7 +30,13 @@ func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (stri
 			agent, offset, lines.rest = p.Agent, 0, nil
 		}
 		for live := true; live; {
-			piece, err := c.piece(ctx, agent, wire.LogsRequest{ID: id, Offset: offset, Wait: followWait})
+			piece, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: offset, Wait: followWait})
+			if _, moved := errors.AsType[*movedError](err); moved {
+				break
+			}
+			if errors.Is(err, errQuiet) {
+				return "", none
+			}
 			if err != nil {
 				return "", err
 			}
@@ -41,7 +49,7 @@ func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (stri
 		}
 		select { // it has ended; where it will be started again, it may write the line then
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: process %s wrote no line that matches %s", ErrNoAnswer, id, want)
+			return "", none
 		case <-time.After(watchRestart):
 		}
 	}

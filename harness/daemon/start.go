@@ -264,7 +264,12 @@ func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error)
 			dead = append(dead, d)
 		}
 	}
-	back := append(dead[:len(dead):len(dead)], h.wake(chosen)...)
+	back := slices.Clone(dead)
+	for _, d := range h.wake(chosen) {
+		if !slices.Contains(dead, d) { // of a dead agent, the minder may be frozen
+			back = append(back, d)
+		}
+	}
 	if len(dead) == 0 && !h.anyIdle(ctx) {
 		return back, nil
 	}
