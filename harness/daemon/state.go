@@ -33,6 +33,7 @@ type Record struct {
 	Credentials string             `json:"credentials"`
 	Listen      string             `json:"listen"` // of the embedded broker, kept when it is started again
 	Deployment  *deploy.Deployment `json:"deployment"`
+	Announced   bool               `json:"announced"` // the dispatchers were told of all of it
 }
 
 // A Daemon is one of the harness's programs.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -103,28 +104,13 @@ func (h *Harness) health(ctx context.Context, c *client.Client, dialErr error, d
 
 func unwell(d Health) bool { return d.Status != "ok" }
 
-// anyIdle says whether some agent gets no work.
-func (h *Harness) anyIdle(ctx context.Context) bool {
-	st, err := h.Status(ctx)
-	return err == nil && slices.ContainsFunc(st.Daemons, func(d Health) bool { return d.Status == "idle" })
-}
-
 // noteIdle finds the agents that answer but get no work: the dispatchers refuse them.
 func noteIdle(ctx context.Context, c *client.Client, d *deploy.Deployment, daemons []Health) error {
-	known := map[string]bool{}
-	for _, list := range []struct {
-		ask    string
-		prefix string
-	}{{wire.AskAgents, "agent "}, {wire.AskNodes, "node "}, {wire.AskEngines, "engine "}} {
-		records, err := client.List[struct {
-			Name string `json:"name"`
-		}](ctx, c, wire.Query{Ask: list.ask})
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			known[list.prefix+r.Name] = true
-		}
+	agents, agentsErr := namesOf(ctx, c, wire.AskAgents)
+	nodes, nodesErr := namesOf(ctx, c, wire.AskNodes)
+	defined, definedErr := namesOf(ctx, c, wire.AskEngines)
+	if err := errors.Join(agentsErr, nodesErr, definedErr); err != nil {
+		return err
 	}
 	engines := map[string]string{}
 	for _, n := range d.Nodes {
@@ -139,11 +125,11 @@ func noteIdle(ctx context.Context, c *client.Client, d *deploy.Deployment, daemo
 		}
 		var why string
 		switch engine := engines[h.Name]; {
-		case !known["engine "+engine]:
+		case !defined[engine]:
 			why = fmt.Sprintf("engine %s is not defined", engine)
-		case !known["node "+h.Node]:
+		case !nodes[h.Node]:
 			why = fmt.Sprintf("node %s is not announced", h.Node)
-		case !known["agent "+h.Name]:
+		case !agents[h.Name]:
 			why = "no dispatcher has it on record"
 		default:
 			continue
