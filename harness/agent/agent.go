@@ -55,7 +55,7 @@ type Agent struct {
 }
 
 const (
-	helloFirst = 20 * time.Millisecond // between the first heartbeats, while no dispatcher has answered
+	helloFirst = 20 * time.Millisecond // between the first heartbeats, while no dispatcher welcomes the agent
 	helloLast  = time.Second           // to which that grows
 
 	// Heartbeats that tell of changes are sent at once, but no denser than they are
@@ -329,7 +329,7 @@ func (a *Agent) beat(live *liveSet) {
 	if time.Since(a.sent) < a.period() {
 		return
 	}
-	if a.welcome == nil {
+	if !a.isWelcome() {
 		a.hello = min(2*a.hello, helloLast)
 	}
 	if time.Since(a.trimmed) >= trimEvery {
