@@ -14,20 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/launchplan/launch/harness/wire"
-	"github.com/launchplan/launch/internal/proc"
 )
 
 // identityEnv marks a process so that it can be found whatever else was lost.
 func identityEnv(dir string, t wire.Target) []string {
 	return []string{"EPU_AGENT_DIR=" + dir, "EPU_PROCESS_ID=" + t.ID, "EPU_ROUND=" + strconv.Itoa(t.Round)}
-}
-
-// targetOf is the process that a pid was started as, by what marks it.
-func targetOf(pid int) (t wire.Target, marked bool) {
-	id, _ := proc.Variable(pid, "EPU_PROCESS_ID")
-	number, _ := proc.Variable(pid, "EPU_ROUND")
-	round, err := strconv.Atoi(number)
-	return wire.Target{ID: id, Round: round}, id != "" && err == nil
 }
 
 // spawn starts a process in a session of its own. It uses ForkExec itself: os/exec
