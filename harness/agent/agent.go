@@ -38,7 +38,7 @@ type Agent struct {
 	minder   *minder.Client
 	events   <-chan minder.Process
 	prepared chan preparation
-	starts   map[wire.Target]*minder.Start
+	starts   map[wire.Target]preparation // what was handed to the minder
 	queue    []*wire.Assignment
 	busy     int // preparations under way
 	ended    endedDirs
@@ -175,7 +175,7 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 	a.clock = a.epoch << 22 // below 2^53, so that every JSON reader has it exactly
 	a.host, _ = os.Hostname()
 	a.prepared = make(chan preparation)
-	a.starts = map[wire.Target]*minder.Start{}
+	a.starts = map[wire.Target]preparation{}
 	a.files = &files{dir: filepath.Join(a.Dir, filesDir), conn: a.Conn}
 	a.hello = helloFirst
 	return lock, nil
@@ -279,8 +279,8 @@ func (a *Agent) act(ctx context.Context, actions []Action) error {
 				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
 			}
 		default:
-			if st := a.starts[action.Start]; st != nil {
-				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(st) })
+			if p, ok := a.starts[action.Start]; ok {
+				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(p.start) })
 			}
 		}
 		if err != nil {
@@ -336,7 +336,7 @@ func (a *Agent) beat(live *liveSet) {
 		a.trimmed = time.Now()
 		trimLogs(filepath.Join(a.Dir, processesDir), a.table)
 	}
-	live.set(a.table)
+	live.set(a.table, a.starts)
 	a.sent, a.changed, a.assigned = time.Now(), false, time.Time{}
 	a.publish(false)
 }

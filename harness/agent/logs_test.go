@@ -32,3 +32,28 @@ func TestLogsOfABusyAgentAreCut(t *testing.T) {
 		t.Errorf("the log has %d bytes, not %d", info.Size(), limit)
 	}
 }
+
+// Of the output of a round there is nothing from before, unless the log was cut since.
+func TestOutputOfARound(t *testing.T) {
+	s := &logServer{dir: t.TempDir(), live: &liveSet{}}
+	path := filepath.Join(s.dir, "p", wire.LogFile)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("before\nnow\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		begin, offset int64
+		round         bool
+		want          string
+	}{
+		{7, 0, false, "before\nnow\n"}, {7, 0, true, "now\n"}, {7, 9, true, "w\n"}, {7, -2, true, "w\n"},
+		{11, 0, true, ""}, {100, 0, true, "before\nnow\n"}, {100, 7, true, "now\n"},
+	} {
+		logs, err := s.read(wire.LogsRequest{ID: "p", Offset: tc.offset, Round: tc.round}, tc.begin)
+		if err != nil || string(logs.Data) != tc.want || !logs.End {
+			t.Errorf("%+v: %q, %v", tc, logs.Data, err)
+		}
+	}
+}

@@ -14,8 +14,9 @@ import (
 // maxLine is how much of a line is looked at.
 const maxLine = 64 << 10
 
-// Line waits until a process has written a line that matches, and returns it. Of several
-// such lines the last one counts: a process that was restarted goes on in the same log.
+// Line waits until a process has written a line that matches in its present round, and
+// returns it. Of several such lines the last one counts: an agent that was restarted does not
+// know any more where the round began.
 func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (string, error) {
 	lines := lineFinder{want: want}
 	none := fmt.Errorf("%w: process %s wrote no line that matches %s", ErrNoAnswer, id, want)
@@ -30,7 +31,7 @@ func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (stri
 			agent, offset, lines.rest = p.Agent, 0, nil
 		}
 		for live := true; live; {
-			piece, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: offset, Wait: followWait})
+			piece, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: offset, Round: true, Wait: followWait})
 			if _, moved := errors.AsType[*movedError](err); moved {
 				break
 			}
