@@ -25,8 +25,9 @@ import (
 
 func newLog() *slog.Logger { return slog.New(slog.NewTextHandler(os.Stderr, nil)) }
 
-// telling tells whoever started the daemon why it ends where it has not answered yet.
-func telling(run func() error) error {
+// asDaemon tells whoever started the daemon why it ends where it has not answered yet.
+func asDaemon(run func() error) error {
+	os.Unsetenv(daemon.DaemonMark) // what this one starts is not this one
 	err := run()
 	if err != nil {
 		daemon.Tell("", err)
@@ -42,7 +43,7 @@ func newBrokerCommand(g *globals) *cobra.Command {
 		Short: "Run the broker, a NATS server with JetStream, in the foreground",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return telling(func() error { return g.runBroker(cmd.Context(), o, routes) })
+			return asDaemon(func() error { return g.runBroker(cmd.Context(), o, routes) })
 		},
 	}
 	f := cmd.Flags()
@@ -89,7 +90,7 @@ func newDispatcherCommand(g *globals) *cobra.Command {
 		Short: "Run a dispatcher in the foreground",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return telling(func() error { return g.runDispatcher(cmd.Context(), name, interval, replicas) })
+			return asDaemon(func() error { return g.runDispatcher(cmd.Context(), name, interval, replicas) })
 		},
 	}
 	f := cmd.Flags()
@@ -127,7 +128,7 @@ func newAgentCommand(g *globals) *cobra.Command {
 		Short: "Run an agent in the foreground; its processes outlive it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return telling(func() error { return g.runAgent(cmd.Context(), a, properties) })
+			return asDaemon(func() error { return g.runAgent(cmd.Context(), a, properties) })
 		},
 	}
 	f := cmd.Flags()
@@ -167,6 +168,7 @@ func (g *globals) runAgent(ctx context.Context, a *agent.Agent, properties []str
 		return err
 	}
 	a.Log = newLog()
+	// What cannot be sent at once is not kept: the next heartbeat says it all.
 	conn, err := g.daemonConn(ctx, a.Name, a.Log, nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err

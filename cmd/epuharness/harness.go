@@ -128,7 +128,7 @@ alone; an agent's processes go on. Bring them back with: epuharness recover`,
 func newRecoverCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "recover [NAME...]",
-		Short: "Start again what is dead of the harness, or the named part of it",
+		Short: "Bring back what is dead or frozen of the harness, or the named part of it",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.recover(cmd.Context(), args)
 		},
@@ -196,8 +196,8 @@ func (g *globals) showStatus(st *daemon.Status) error {
 		return err
 	}
 	fmt.Fprintln(g.out)
-	if slices.ContainsFunc(st.Daemons, func(d daemon.Health) bool { return d.Status == "dead" || d.Status == "idle" }) {
-		fmt.Fprintln(g.out, "To bring back what is dead or idle: epuharness recover")
+	if slices.ContainsFunc(st.Daemons, func(d daemon.Health) bool { return d.Status != "ok" && d.Status != "silent" }) {
+		fmt.Fprintln(g.out, "To bring back what is dead, frozen or idle: epuharness recover")
 	}
 	fmt.Fprintf(g.out, "status: %s, dispatcher_url: %s, leader: %s\n", st.Status, st.URL, cmp.Or(st.Leader, "none"))
 	return nil

@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/minder"
 	"github.com/launchplan/launch/harness/wire"
@@ -39,7 +38,7 @@ type Agent struct {
 	minder   *minder.Client
 	events   <-chan minder.Process
 	prepared chan preparation
-	starts   map[wire.Target]*minder.Start
+	starts   map[wire.Target]preparation // what was handed to the minder
 	queue    []*wire.Assignment
 	busy     int // preparations under way
 	ended    endedDirs
@@ -49,13 +48,14 @@ type Agent struct {
 	host         string
 	welcome      *wire.Welcome
 	sent         time.Time // the last heartbeat
+	trimmed      time.Time // when the logs were last looked at
 	changed      bool      // since then
 	assigned     time.Time // since when an assignment is unconfirmed; zero: none is
 	hello        time.Duration
 }
 
 const (
-	helloFirst = 20 * time.Millisecond // between the first heartbeats, while no dispatcher has answered
+	helloFirst = 20 * time.Millisecond // between the first heartbeats, while no dispatcher welcomes the agent
 	helloLast  = time.Second           // to which that grows
 
 	// Heartbeats that tell of changes are sent at once, but no denser than they are
@@ -91,8 +91,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	a.table = NewTable(a.epoch, wire.MaxSlots, nil)
-	if _, err := os.Stat(filepath.Join(a.Dir, minder.JournalName)); err == nil {
+	a.table = NewTable(a.epoch, wire.MaxSlots)
+	if minder.Ran(a.Dir) {
 		if err := a.connectMinder(ctx); err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (a *Agent) open(ctx context.Context) (*os.File, error) {
 	a.clock = a.epoch << 22 // below 2^53, so that every JSON reader has it exactly
 	a.host, _ = os.Hostname()
 	a.prepared = make(chan preparation)
-	a.starts = map[wire.Target]*minder.Start{}
+	a.starts = map[wire.Target]preparation{}
 	a.files = &files{dir: filepath.Join(a.Dir, filesDir), conn: a.Conn}
 	a.hello = helloFirst
 	return lock, nil
@@ -279,8 +279,8 @@ func (a *Agent) act(ctx context.Context, actions []Action) error {
 				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Forget(*action.Forget) })
 			}
 		default:
-			if st := a.starts[action.Start]; st != nil {
-				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(st) })
+			if p, ok := a.starts[action.Start]; ok {
+				err = a.tellMinder(ctx, func(m *minder.Client) error { return m.Start(p.start) })
 			}
 		}
 		if err != nil {
@@ -329,13 +329,14 @@ func (a *Agent) beat(live *liveSet) {
 	if time.Since(a.sent) < a.period() {
 		return
 	}
-	if a.welcome == nil {
+	if !a.isWelcome() {
 		a.hello = min(2*a.hello, helloLast)
 	}
-	if !a.changed && a.assigned.IsZero() {
+	if time.Since(a.trimmed) >= trimEvery {
+		a.trimmed = time.Now()
 		trimLogs(filepath.Join(a.Dir, processesDir), a.table)
 	}
-	live.set(a.table)
+	live.set(a.table, a.starts)
 	a.sent, a.changed, a.assigned = time.Now(), false, time.Time{}
 	a.publish(false)
 }
@@ -361,10 +362,4 @@ func (a *Agent) leave() {
 	if a.Conn.IsConnected() {
 		a.Conn.FlushTimeout(time.Second)
 	}
-}
-
-// Connect connects an agent to the broker. What cannot be sent at once is not kept:
-// the next heartbeat says it all.
-func Connect(ctx context.Context, address broker.Address) (*nats.Conn, error) {
-	return broker.Connect(ctx, address, nats.ReconnectBufSize(-1))
 }

@@ -25,6 +25,7 @@ const (
 	logLookEvery  = 100 * time.Millisecond
 	maxLog        = 64 << 20 // a larger log is cut
 	keptLogOnTrim = 16 << 20
+	trimEvery     = 2 * time.Second // with a heartbeat; no event tells of a file's size
 )
 
 // logServer hands out the output of the agent's processes.
@@ -33,28 +34,30 @@ type logServer struct {
 	live *liveSet
 }
 
-// liveSet is what the log server may know of the table, which is the agent's loop's.
+// liveSet is what the log server may know of the table, which is the agent's loop's: the
+// processes that live, and where the output of their present rounds begins.
 type liveSet struct {
-	mu  sync.Mutex
-	ids map[string]bool
+	mu     sync.Mutex
+	begins map[string]int64
 }
 
-func (l *liveSet) set(t *Table) {
-	ids := make(map[string]bool, len(t.entries))
+func (l *liveSet) set(t *Table, starts map[wire.Target]preparation) {
+	begins := make(map[string]int64, len(t.entries))
 	for target, e := range t.entries {
 		if !e.report.State.Resting() {
-			ids[target.ID] = true
+			begins[target.ID] = max(begins[target.ID], starts[target].logAt)
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ids = ids
+	l.begins = begins
 }
 
-func (l *liveSet) has(id string) bool {
+func (l *liveSet) has(id string) (begin int64, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ids[id]
+	begin, live = l.begins[id]
+	return begin, live
 }
 
 // serve answers until ctx ends.
@@ -100,8 +103,8 @@ func (s *logServer) answer(ctx context.Context, req wire.LogsRequest) wire.Logs 
 	}
 	deadline := time.After(min(req.Wait.Std(), longestWait))
 	for pause := logLookFirst; ; pause = min(2*pause, logLookEvery) {
-		live := s.live.has(req.ID) // before reading: what is not there then never comes
-		logs, err := s.read(req)
+		begin, live := s.live.has(req.ID) // before reading: what is not there then never comes
+		logs, err := s.read(req, begin)
 		logs.Live = live
 		if errors.Is(err, fs.ErrNotExist) && !live {
 			return wire.Logs{Error: &wire.Error{Code: wire.CodeUnknown, Message: fmt.Sprintf("the agent has no output of process %s (any more)", req.ID)}}
@@ -122,7 +125,7 @@ func (s *logServer) answer(ctx context.Context, req wire.LogsRequest) wire.Logs 
 	}
 }
 
-func (s *logServer) read(req wire.LogsRequest) (wire.Logs, error) {
+func (s *logServer) read(req wire.LogsRequest, begin int64) (wire.Logs, error) {
 	none := wire.Logs{Data: []byte{}, Offset: max(req.Offset, 0), End: true}
 	f, err := os.Open(filepath.Join(s.dir, req.ID, wire.LogFile))
 	if err != nil {
@@ -137,6 +140,9 @@ func (s *logServer) read(req wire.LogsRequest) (wire.Logs, error) {
 	offset := req.Offset
 	if offset < 0 {
 		offset = max(size+offset, 0)
+	}
+	if req.Round && begin <= size { // else it was cut since
+		offset = max(offset, begin)
 	}
 	if offset > size { // it was cut in the meantime
 		offset = 0

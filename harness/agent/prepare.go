@@ -33,6 +33,7 @@ const fetchTimeout = 2 * time.Minute
 type preparation struct {
 	target wire.Target
 	start  *minder.Start
+	logAt  int64 // where its output begins, behind that of earlier rounds
 	err    error
 }
 
@@ -43,9 +44,14 @@ func (a *Agent) prepareNext(ctx context.Context, work *sync.WaitGroup) {
 		a.queue = a.queue[1:]
 		a.busy++
 		work.Go(func() {
-			start, err := a.prepare(ctx, next)
+			p := preparation{target: next.Target}
+			if p.start, p.err = a.prepare(ctx, next); p.err == nil {
+				if info, err := os.Stat(p.start.Log); err == nil {
+					p.logAt = info.Size()
+				}
+			}
 			select {
-			case a.prepared <- preparation{next.Target, start, err}:
+			case a.prepared <- p:
 			case <-ctx.Done():
 			}
 		})
@@ -56,7 +62,7 @@ func (a *Agent) finishPreparation(ctx context.Context, p preparation) error {
 	a.changed = a.changed || p.err != nil
 	actions := a.table.Prepared(p.target, p.err)
 	if len(actions) > 0 { // else it was terminated meanwhile, and nobody would forget its start
-		a.starts[p.target] = p.start
+		a.starts[p.target] = p
 	}
 	return a.act(ctx, actions)
 }

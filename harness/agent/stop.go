@@ -39,7 +39,7 @@ func Stop(ctx context.Context, dir string, minderArgv []string) error {
 		return fmt.Errorf("lock the agent's directory: %w", err)
 	}
 	defer lock.Close()
-	if _, err := os.Stat(filepath.Join(dir, minder.JournalName)); errors.Is(err, fs.ErrNotExist) {
+	if !minder.Ran(dir) {
 		return nil // it never had a process
 	}
 	if err := stopProcesses(ctx, dir, minderArgv); err != nil {

@@ -52,13 +52,9 @@ const (
 	over
 )
 
-// NewTable returns the table of an agent's incarnation with what its minder has.
-func NewTable(epoch uint64, slots int, minded []minder.Process) *Table {
-	t := &Table{Slots: slots, epoch: epoch, entries: map[wire.Target]*entry{}, rounds: map[string]int{}}
-	for _, p := range minded {
-		t.Minded(p)
-	}
-	return t
+// NewTable returns the table of an agent's incarnation.
+func NewTable(epoch uint64, slots int) *Table {
+	return &Table{Slots: slots, epoch: epoch, entries: map[wire.Target]*entry{}, rounds: map[string]int{}}
 }
 
 // Orders takes in orders of a leader. Those of an earlier leader, and those for an
@@ -225,12 +221,11 @@ func (t *Table) Minded(p minder.Process) []Action {
 	r.PID, r.StartedAt = p.Proc.PID, p.StartedAt
 	switch p.State {
 	case minder.Running:
-		if r.State == wire.Pending {
-			r.State = wire.Running
+		if p.Stopped || r.State == wire.Terminating {
+			// The minder that was told may have died before it had ended the process.
+			return []Action{t.stop(e)}
 		}
-		if p.Stopped {
-			r.State = wire.Terminating
-		}
+		r.State = wire.Running
 		return nil
 	case minder.Ended:
 		r.EndedAt, r.ExitStatus, r.Signal, r.Reason, r.Permanent = p.EndedAt, p.ExitStatus, p.Signal, p.Reason, p.Permanent

@@ -42,7 +42,7 @@ func expect(t *testing.T, table *Table, want string) {
 }
 
 func TestOrdersOfOthersAreVoid(t *testing.T) {
-	table := NewTable(2, 4, nil)
+	table := NewTable(2, 4)
 	for name, o := range map[string]*wire.Orders{
 		"another incarnation": {Term: 5, Epoch: 1, Assign: []wire.Assignment{assignment("p", 0)}},
 		"an earlier leader":   {Term: 4, Epoch: 2, Assign: []wire.Assignment{assignment("p", 0)}},
@@ -55,7 +55,7 @@ func TestOrdersOfOthersAreVoid(t *testing.T) {
 }
 
 func TestRepeatedAndLateAssignments(t *testing.T) {
-	table := NewTable(1, 4, nil)
+	table := NewTable(1, 4)
 	run(table, "p", 3)
 	for _, round := range []int{3, 2} {
 		if actions, _ := table.Orders(orders(wire.Orders{Assign: []wire.Assignment{assignment("p", round)}})); len(actions) > 0 {
@@ -75,7 +75,7 @@ func TestRepeatedAndLateAssignments(t *testing.T) {
 }
 
 func TestTerminateBeforeItsAssignment(t *testing.T) {
-	table := NewTable(1, 4, nil)
+	table := NewTable(1, 4)
 	table.Orders(orders(wire.Orders{Terminate: []wire.Target{{ID: "p", Round: 1}}}))
 	expect(t, table, "p/1 TERMINATED ")
 	if actions, _ := table.Orders(orders(wire.Orders{Assign: []wire.Assignment{assignment("p", 1)}})); len(actions) > 0 {
@@ -84,14 +84,14 @@ func TestTerminateBeforeItsAssignment(t *testing.T) {
 }
 
 func TestSlotsAreKept(t *testing.T) {
-	table := NewTable(1, 1, nil)
+	table := NewTable(1, 1)
 	run(table, "a", 0)
 	table.Orders(orders(wire.Orders{Assign: []wire.Assignment{assignment("b", 0)}}))
 	expect(t, table, "a/0 RUNNING b/0 REJECTED ")
 }
 
 func TestRoundsDoNotOverlap(t *testing.T) {
-	table := NewTable(1, 4, nil)
+	table := NewTable(1, 4)
 	run(table, "p", 0)
 	actions, _ := table.Orders(orders(wire.Orders{Assign: []wire.Assignment{assignment("p", 1)}}))
 	if len(actions) != 1 || actions[0].Stop == nil {
@@ -108,12 +108,15 @@ func TestRoundsDoNotOverlap(t *testing.T) {
 
 func TestRestartedAgentKnowsWhatItsMinderHas(t *testing.T) {
 	status := 7
-	table := NewTable(1, 4, []minder.Process{
+	table := NewTable(1, 4)
+	for _, p := range []minder.Process{
 		{Target: wire.Target{ID: "a", Round: 2}, State: minder.Running},
 		{Target: wire.Target{ID: "b"}, State: minder.Running, Stopped: true},
 		{Target: wire.Target{ID: "c"}, State: minder.Ended, StartedAt: time.Unix(1, 0), ExitStatus: &status},
 		{Target: wire.Target{ID: "d"}, State: minder.Ended, Reason: "no such program", Permanent: true},
-	})
+	} {
+		table.Minded(p)
+	}
 	for i, r := range table.Reports() {
 		if want := []wire.State{wire.Running, wire.Terminating, wire.Exited, wire.Failed}[i]; r.State != want {
 			t.Errorf("%s is %v, want %v", r.ID, r.State, want)
@@ -123,7 +126,7 @@ func TestRestartedAgentKnowsWhatItsMinderHas(t *testing.T) {
 
 // What was handed to a minder that died before it had noted it is handed to the next.
 func TestNextMinderGetsWhatTheLastDidNotNote(t *testing.T) {
-	table := NewTable(1, 4, nil)
+	table := NewTable(1, 4)
 	run(table, "noted", 0)
 	table.Orders(orders(wire.Orders{Assign: []wire.Assignment{assignment("lost", 0)}}))
 	table.Prepared(wire.Target{ID: "lost"}, nil)
@@ -133,8 +136,23 @@ func TestNextMinderGetsWhatTheLastDidNotNote(t *testing.T) {
 	}
 }
 
+// A minder that died has not ended what it was told to end: the next is told again, whether
+// the agent knows of that from its own order or from the minder's record.
+func TestNextMinderEndsWhatTheLastWasToEnd(t *testing.T) {
+	told, noted := wire.Target{ID: "told"}, wire.Target{ID: "noted"}
+	table := NewTable(1, 4)
+	run(table, "told", 0)
+	table.Orders(orders(wire.Orders{Terminate: []wire.Target{told}}))
+	for _, p := range []minder.Process{{Target: told, State: minder.Running}, {Target: noted, State: minder.Running, Stopped: true}} {
+		if actions := table.Minded(p); len(actions) != 1 || actions[0].Stop == nil || actions[0].Stop.Target != p.Target {
+			t.Errorf("the next minder, which has %s, is told %+v", p.ID, actions)
+		}
+	}
+	expect(t, table, "noted/0 TERMINATING told/0 TERMINATING ")
+}
+
 func TestMemoryOfRoundsIsBounded(t *testing.T) {
-	table := NewTable(1, 4, nil)
+	table := NewTable(1, 4)
 	for i := range 3 * remembered {
 		table.Orders(orders(wire.Orders{Terminate: []wire.Target{{ID: fmt.Sprint(i)}}}))
 		table.Orders(orders(wire.Orders{Forget: []wire.Target{{ID: fmt.Sprint(i)}}}))

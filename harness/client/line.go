@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -13,10 +14,12 @@ import (
 // maxLine is how much of a line is looked at.
 const maxLine = 64 << 10
 
-// Line waits until a process has written a line that matches, and returns it. Of several
-// such lines the last one counts: a process that was restarted goes on in the same log.
+// Line waits until a process has written a line that matches in its present round, and
+// returns it. Of several such lines the last one counts: an agent that was restarted does not
+// know any more where the round began.
 func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (string, error) {
 	lines := lineFinder{want: want}
+	none := fmt.Errorf("%w: process %s wrote no line that matches %s", ErrNoAnswer, id, want)
 	var offset int64
 	agent := ""
 	for {
@@ -28,7 +31,13 @@ func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (stri
 			agent, offset, lines.rest = p.Agent, 0, nil
 		}
 		for live := true; live; {
-			piece, err := c.piece(ctx, agent, wire.LogsRequest{ID: id, Offset: offset, Wait: followWait})
+			piece, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: offset, Round: true, Wait: followWait})
+			if _, moved := errors.AsType[*movedError](err); moved {
+				break
+			}
+			if errors.Is(err, errQuiet) {
+				return "", none
+			}
 			if err != nil {
 				return "", err
 			}
@@ -41,7 +50,7 @@ func (c *Client) Line(ctx context.Context, id string, want *regexp.Regexp) (stri
 		}
 		select { // it has ended; where it will be started again, it may write the line then
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: process %s wrote no line that matches %s", ErrNoAnswer, id, want)
+			return "", none
 		case <-time.After(watchRestart):
 		}
 	}

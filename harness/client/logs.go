@@ -13,8 +13,17 @@ import (
 	"github.com/launchplan/launch/harness/wire"
 )
 
-// followWait is how long an agent may hold an answer back until there is output.
-const followWait = wire.Duration(10 * time.Second)
+// followWait is how long an agent may hold an answer back until there is output. It is also
+// how long an agent that died meanwhile goes unnoticed.
+const followWait = wire.Duration(2 * time.Second)
+
+// errQuiet says that the time was over while the process went on and wrote nothing.
+var errQuiet = errors.New("the time is over, and the process has not ended")
+
+// A movedError says that a process came to another agent before the one that had it answered.
+type movedError struct{ to wire.Process }
+
+func (e *movedError) Error() string { return "process " + e.to.ID + " is with agent " + e.to.Agent }
 
 // Logs writes a process's output, or the last so many bytes of it (-1: all), from the agent
 // that has it. Follow goes on, over restarts on other agents too, until the process rests.
@@ -26,28 +35,32 @@ func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, t
 	if p.Agent == "" && !follow {
 		return &wire.Error{Code: wire.CodeConflict, Message: fmt.Sprintf("process %s is %v and has never run: there is no output", id, p.State)}
 	}
-	offset, agent := int64(0), p.Agent
+	var offset int64
 	switch {
 	case tail > 0:
 		offset = -tail
 	case tail == 0 && !follow:
 		return nil
-	case tail == 0 && agent != "":
-		last, err := c.piece(ctx, agent, wire.LogsRequest{ID: id, Offset: -1})
-		if err != nil {
+	case tail == 0 && p.Agent != "":
+		last, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: -1})
+		if _, moved := errors.AsType[*movedError](err); err != nil && !moved {
 			return err
 		}
 		offset = last.Offset
 	}
 	for {
-		if agent == "" {
+		if p.Agent == "" {
 			next, err := c.Wait(ctx, id, wire.Running)
 			if err != nil && next.Agent == "" {
 				return err
 			}
-			agent, p = next.Agent, next
+			p = next
 		}
-		piece, err := c.piece(ctx, agent, wire.LogsRequest{ID: id, Offset: offset, Wait: waitOf(follow)})
+		piece, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: offset, Wait: waitOf(follow)})
+		if moved, ok := errors.AsType[*movedError](err); ok {
+			p, offset = moved.to, 0
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -61,6 +74,7 @@ func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, t
 		if !follow {
 			return nil
 		}
+		agent := p.Agent
 		if err := c.Query(ctx, wire.Query{Ask: wire.AskProcess, Name: id}, &p); err != nil {
 			return err
 		}
@@ -68,7 +82,7 @@ func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, t
 			return nil
 		}
 		if p.Agent != agent {
-			agent, offset = p.Agent, 0
+			offset = 0
 		}
 		select { // between two rounds
 		case <-ctx.Done():
@@ -85,36 +99,57 @@ func waitOf(follow bool) wire.Duration {
 	return 0
 }
 
-func (c *Client) piece(ctx context.Context, agent string, req wire.LogsRequest) (wire.Logs, error) {
+// piece asks the agent that has a process, or had it last, for output. While that does not
+// answer, the process may come to another: then the error is a *movedError.
+func (c *Client) piece(ctx context.Context, p wire.Process, req wire.LogsRequest) (wire.Logs, error) {
 	data, err := json.Marshal(req)
 	if err != nil {
 		return wire.Logs{}, err
 	}
+	began, timeout := time.Now(), askFirst
 	for wait := retryFirst; ; wait = min(2*wait, retryLast) {
-		attempt, cancel := context.WithTimeout(ctx, req.Wait.Std()+askLast)
-		msg, err := c.conn.RequestWithContext(attempt, wire.LogsSubject(agent), data)
+		asked := time.Now()
+		attempt, cancel := context.WithTimeout(ctx, req.Wait.Std()+timeout)
+		msg, err := c.conn.RequestWithContext(attempt, wire.LogsSubject(p.Agent), data)
 		cancel()
 		if err == nil {
 			var piece wire.Logs
 			if err := json.Unmarshal(msg.Data, &piece); err != nil {
-				return piece, fmt.Errorf("agent %s answers with something else: %w", agent, err)
+				return piece, fmt.Errorf("agent %s answers with something else: %w", p.Agent, err)
 			}
 			if piece.Error != nil {
 				return piece, piece.Error
 			}
 			return piece, nil
 		}
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return wire.Logs{}, context.Cause(ctx)
+		if ctx.Err() != nil && time.Since(asked) < req.Wait.Std() {
+			return wire.Logs{}, overdueOr(ctx, errQuiet)
+		}
+		timeout = min(2*timeout, askLast)
+		now := p
+		c.Query(ctx, wire.Query{Ask: wire.AskProcess, Name: p.ID}, &now) // where this fails, it is as it was
+		if now.Agent != p.Agent {
+			return wire.Logs{}, &movedError{now}
+		}
+		silent := fmt.Errorf("%w: the output is with agent %s, and it did not answer", ErrNoAnswer, p.Agent)
+		if errors.Is(err, nats.ErrNoResponders) {
+			silent = fmt.Errorf("%w: the output is with agent %s, and it is not there", ErrNoAnswer, p.Agent)
+		}
+		if now.State.Resting() && time.Since(began) >= askLast {
+			return wire.Logs{}, silent // nothing will have it come to another
 		}
 		select {
 		case <-ctx.Done():
-			reason := "it did not answer"
-			if errors.Is(err, nats.ErrNoResponders) {
-				reason = "it is not there"
-			}
-			return wire.Logs{}, fmt.Errorf("%w: the output is with agent %s, and %s", ErrNoAnswer, agent, reason)
+			return wire.Logs{}, overdueOr(ctx, silent)
 		case <-time.After(wait):
 		}
 	}
+}
+
+// overdueOr is the cause where the user has cancelled what was done, else err.
+func overdueOr(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
 }

@@ -23,9 +23,10 @@ import (
 // Marks in the environment of everything that a harness starts, by which it is
 // found again whatever the state files say.
 const (
-	StateMark = "EPU_HARNESS_STATE" // the state directory
-	NodeMark  = "EPU_HARNESS_NODE"  // the node, for its agents, their minders and processes
-	readyFD   = "EPU_READY_FD"
+	StateMark  = "EPU_HARNESS_STATE"  // the state directory
+	NodeMark   = "EPU_HARNESS_NODE"   // the node, for its agents, their minders and processes
+	DaemonMark = "EPU_HARNESS_DAEMON" // the daemon, for itself alone: it does not hand it on
+	readyFD    = "EPU_READY_FD"
 )
 
 // notice is what a daemon says to whoever started it, once.
@@ -87,7 +88,7 @@ func (h *Harness) spawn(r *Record, d Daemon) (*spawned, error) {
 	defer tell.Close()
 	cmd := exec.Command(program, h.args(r, d)...)
 	cmd.Dir = h.Dir
-	cmd.Env = append(os.Environ(), StateMark+"="+h.Dir, readyFD+"=3")
+	cmd.Env = append(os.Environ(), StateMark+"="+h.Dir, DaemonMark+"="+d.Name, readyFD+"=3")
 	if d.Node != "" {
 		cmd.Env = append(cmd.Env, NodeMark+"="+d.Node)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/client"
 	"github.com/launchplan/launch/harness/deploy"
-	"github.com/launchplan/launch/harness/wire"
 )
 
 // ErrRuns says that a harness runs already; nothing was changed.
@@ -41,7 +40,7 @@ func (h *Harness) Start(ctx context.Context, d *deploy.Deployment, bootMode bool
 	if resumed {
 		say("a harness died in " + h.Dir + "; this one goes on from its records")
 	}
-	if err := h.bringUp(ctx, r, r.daemons(), bootMode); err != nil {
+	if err := h.bringUp(ctx, r, r.daemons(), bootMode, announce); err != nil {
 		if !resumed {
 			h.killAll()
 			h.forget()
@@ -121,7 +120,7 @@ func pickAddress() string {
 
 // bringUp starts daemons: a broker first, then all others at once. In boot mode the agents
 // come last: they report what died with the system, which is to be held by then.
-func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, bootMode bool) error {
+func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, bootMode bool, tell telling) error {
 	if len(daemons) > 0 && daemons[0].Kind == "broker" {
 		if err := h.startBroker(ctx, r, daemons[0]); err != nil {
 			return err
@@ -138,7 +137,11 @@ func (h *Harness) bringUp(ctx context.Context, r *Record, daemons []Daemon, boot
 		}
 		daemons = daemons[agents:]
 	}
-	return h.startAll(ctx, r, daemons, announce)
+	if err := h.startAll(ctx, r, daemons, tell); err != nil {
+		return err
+	}
+	r.Announced = true
+	return h.saveRecord(r)
 }
 
 // startBroker starts the embedded broker, and keeps where it listens.
@@ -157,7 +160,7 @@ func (h *Harness) startBroker(ctx context.Context, r *Record, d Daemon) error {
 
 // startAll starts daemons and meanwhile tells the dispatchers something, for which the
 // daemons may be waiting. It returns when all of them answer.
-func (h *Harness) startAll(ctx context.Context, r *Record, daemons []Daemon, tell func(context.Context, *client.Client, *Record) error) error {
+func (h *Harness) startAll(ctx context.Context, r *Record, daemons []Daemon, tell telling) error {
 	all := make([]*spawned, len(daemons))
 	for i, d := range daemons {
 		s, err := h.spawn(r, d)
@@ -204,46 +207,9 @@ func firstCause(errs []error) error {
 	return errorsOf(causes)
 }
 
-func beginBoot(ctx context.Context, c *client.Client, _ *Record) error {
-	return c.Request(ctx, wire.Request{Op: wire.OpBootMode, On: true}, nil)
-}
-
-// announce tells the dispatchers of the deployment's engines and nodes, as whoever
-// provisions real machines would, and forgets nodes of an earlier deployment.
-func announce(ctx context.Context, c *client.Client, r *Record) error {
-	for i := range r.Deployment.Engines {
-		if err := c.Request(ctx, wire.Request{Op: wire.OpPutEngine, Engine: &r.Deployment.Engines[i]}, nil); err != nil {
-			return err
-		}
-	}
-	known := map[string]bool{}
-	for _, n := range r.Deployment.Nodes {
-		known[n.Name] = true
-		node := &wire.Node{Name: n.Name, Engine: n.Engine, Properties: n.Properties}
-		if err := c.Request(ctx, wire.Request{Op: wire.OpAnnounceNode, Node: node}, nil); err != nil {
-			return err
-		}
-	}
-	if r.Deployment.Broker == nil { // on a shared broker, others have their nodes, too
-		nodes, err := client.List[wire.NodeView](ctx, c, wire.Query{Ask: wire.AskNodes})
-		if err != nil {
-			return err
-		}
-		for _, n := range nodes {
-			if known[n.Name] {
-				continue
-			}
-			if err := c.Request(ctx, wire.Request{Op: wire.OpRemoveNode, Name: n.Name, Force: true}, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// Recover starts those daemons again that are dead: all of the deployment, or the
-// named ones. It returns those that it started. Where agents get no work, it tells the
-// dispatchers of them: a start that was cut short had not come to that.
+// Recover starts those daemons again that are dead, and wakes those that are frozen: all
+// of the deployment, or the named ones. It returns those that it brought back. It tells the
+// dispatchers what they do not know of the deployment, or all of it where a start was cut short.
 func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error) {
 	unlock, err := h.lock()
 	if err != nil {
@@ -264,10 +230,17 @@ func (h *Harness) Recover(ctx context.Context, names []string) ([]Daemon, error)
 			dead = append(dead, d)
 		}
 	}
-	if len(dead) == 0 && !h.anyIdle(ctx) {
-		return dead, nil
+	back := slices.Clone(dead)
+	for _, d := range h.wake(chosen) {
+		if !slices.Contains(dead, d) { // of a dead agent, the minder may be frozen
+			back = append(back, d)
+		}
 	}
-	return dead, h.bringUp(ctx, r, dead, false)
+	tell := telling(announce)
+	if r.Announced {
+		tell = announceMissing
+	}
+	return back, h.bringUp(ctx, r, dead, false, tell)
 }
 
 // UnknownError says that the deployment has nothing of a kind, or of any, with a name.

@@ -10,11 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/launchplan/launch/harness/broker"
 	"github.com/launchplan/launch/harness/deploy"
 	"github.com/launchplan/launch/harness/flock"
+	"github.com/launchplan/launch/harness/minder"
 	"github.com/launchplan/launch/internal/proc"
 )
 
@@ -30,6 +33,7 @@ type Record struct {
 	Credentials string             `json:"credentials"`
 	Listen      string             `json:"listen"` // of the embedded broker, kept when it is started again
 	Deployment  *deploy.Deployment `json:"deployment"`
+	Announced   bool               `json:"announced"` // the dispatchers were told of all of it
 }
 
 // A Daemon is one of the harness's programs.
@@ -133,19 +137,30 @@ func (r *Record) isNode(name string) bool {
 	return false
 }
 
-// saved returns the daemon's process as it was recorded; its identity is empty where
-// nothing is.
+func (h *Harness) daemonPath(name string) string { return filepath.Join(h.daemonsPath(), name+".json") }
+
+func (h *Harness) save(d Daemon) error { return writeJSON(h.daemonPath(d.Name), d) }
+
+// saved returns the daemon with its process; the identity is empty where there is none.
 func (h *Harness) saved(d Daemon) Daemon {
-	var on Daemon
-	data, err := os.ReadFile(filepath.Join(h.daemonsPath(), d.Name+".json"))
-	if err == nil && json.Unmarshal(data, &on) == nil {
-		d.Proc = on.Proc
-	}
+	d.Proc = h.load(d.Name).Proc
 	return d
 }
 
-func (h *Harness) save(d Daemon) error {
-	return writeJSON(filepath.Join(h.daemonsPath(), d.Name+".json"), d)
+// load returns a daemon as it was recorded. Where that is lost, a living one is found by
+// its marks: it must not be taken for dead, and started twice.
+func (h *Harness) load(name string) Daemon {
+	var d Daemon
+	data, err := os.ReadFile(h.daemonPath(name))
+	if err == nil && json.Unmarshal(data, &d) == nil && d.Proc.PID != 0 {
+		return d
+	}
+	d = Daemon{Kind: "daemon", Name: name}
+	for found := range proc.WithVariables(StateMark+"="+h.Dir, DaemonMark+"="+name) {
+		d.Proc = found.Identity()
+		break
+	}
+	return d
 }
 
 // alive returns the daemons on record that live.
@@ -156,13 +171,24 @@ func (h *Harness) alive() []Daemon {
 	}
 	var list []Daemon
 	for _, e := range entries {
-		var d Daemon
-		data, err := os.ReadFile(filepath.Join(h.daemonsPath(), e.Name()))
-		if err == nil && json.Unmarshal(data, &d) == nil && d.Proc.Alive() {
+		name, isRecord := strings.CutSuffix(e.Name(), ".json")
+		if !isRecord {
+			continue
+		}
+		if d := h.load(name); d.Proc.Alive() {
 			list = append(list, d)
 		}
 	}
 	return list
+}
+
+// frozen are those programs of a daemon that a signal has stopped: itself, and an agent's minder.
+func (h *Harness) frozen(d Daemon) []proc.Identity {
+	programs := []proc.Identity{d.Proc}
+	if id, ok := minder.Identity(h.agentPath(d.Name)); ok && d.Kind == "agent" {
+		programs = append(programs, id)
+	}
+	return slices.DeleteFunc(programs, func(id proc.Identity) bool { return !id.Frozen() })
 }
 
 // lockWait is how long a command waits for another to be done with the harness.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -28,7 +29,7 @@ type Health struct {
 	Name   string `json:"name"`
 	Node   string `json:"node"`
 	PID    int    `json:"pid"`
-	Status string `json:"status"` // ok, dead, silent (it runs but does not answer) or idle (it gets no work)
+	Status string `json:"status"` // ok, dead, frozen, silent (it runs but does not answer) or idle (it gets no work)
 	Detail string `json:"detail"`
 	Log    string `json:"log"`
 }
@@ -36,50 +37,32 @@ type Health struct {
 // pingTimeout is how long a daemon may take to answer.
 const pingTimeout = 2 * time.Second
 
+// leads is the detail of the dispatcher that leads.
+const leads = "leads"
+
 // Status asks every daemon of the deployment.
 func (h *Harness) Status(ctx context.Context) (*Status, error) {
 	r, err := h.Record()
 	if err != nil {
 		return nil, err
 	}
-	st := &Status{Status: "ok", URL: r.URL, Credentials: r.Credentials, State: h.Dir, Daemons: []Health{}}
+	daemons := r.daemons()
+	st := &Status{Status: "ok", URL: r.URL, Credentials: r.Credentials, State: h.Dir, Daemons: make([]Health, len(daemons))}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	c, dialErr := client.Dial(ctx, r.Address("epuharness status"), nil)
 	if dialErr == nil {
 		defer c.Close()
 	}
-	for _, d := range r.daemons() {
-		d = h.saved(d)
-		health := Health{Kind: d.Kind, Name: d.Name, Node: d.Node, PID: d.Proc.PID, Status: "ok", Log: h.LogPath(d.Name)}
-		switch {
-		case !d.Proc.Alive():
-			health.Status, health.PID, health.Detail = "dead", 0, "its process is gone"
-		case dialErr != nil:
-			health.Status, health.Detail = "silent", dialErr.Error()
-		}
-		st.Daemons = append(st.Daemons, health)
-	}
 	var wg sync.WaitGroup
-	var leaders sync.Map
-	for i := range st.Daemons {
-		d := &st.Daemons[i]
-		if d.Status != "ok" || d.Kind == "broker" {
-			continue
-		}
-		wg.Go(func() {
-			var answer wire.Status
-			if err := c.Ping(ctx, d.Kind, d.Name, &answer); err != nil {
-				d.Status, d.Detail = "silent", err.Error()
-			} else if answer.Leads {
-				d.Detail = "leads"
-				leaders.Store("leader", d.Name)
-			}
-		})
+	for i, d := range daemons {
+		wg.Go(func() { st.Daemons[i] = h.health(ctx, c, dialErr, h.saved(d)) })
 	}
 	wg.Wait()
-	if name, ok := leaders.Load("leader"); ok {
-		st.Leader = name.(string)
+	for _, d := range st.Daemons {
+		if d.Detail == leads {
+			st.Leader = d.Name
+		}
 	}
 	if c != nil && st.Leader != "" && !slices.ContainsFunc(st.Daemons, unwell) { // else someone may not answer
 		if err := noteIdle(ctx, c, r.Deployment, st.Daemons); err != nil {
@@ -92,30 +75,42 @@ func (h *Harness) Status(ctx context.Context) (*Status, error) {
 	return st, nil
 }
 
-func unwell(d Health) bool { return d.Status != "ok" }
-
-// anyIdle says whether some agent gets no work.
-func (h *Harness) anyIdle(ctx context.Context) bool {
-	st, err := h.Status(ctx)
-	return err == nil && slices.ContainsFunc(st.Daemons, func(d Health) bool { return d.Status == "idle" })
+// health looks at one daemon, and pings it where the broker could be reached.
+func (h *Harness) health(ctx context.Context, c *client.Client, dialErr error, d Daemon) Health {
+	health := Health{Kind: d.Kind, Name: d.Name, Node: d.Node, PID: d.Proc.PID, Status: "ok", Log: h.LogPath(d.Name)}
+	if !d.Proc.Alive() {
+		health.Status, health.PID, health.Detail = "dead", 0, "its process is gone"
+		return health
+	}
+	problem := dialErr
+	if c != nil && d.Kind != "broker" {
+		var answer wire.Status
+		if problem = c.Ping(ctx, d.Kind, d.Name, &answer); answer.Leads {
+			health.Detail = leads
+		}
+	}
+	// After the ping: a signal may take a moment, and whoever has answered was not frozen before.
+	frozen := h.frozen(d)
+	switch {
+	case len(frozen) > 0 && frozen[0] == d.Proc:
+		health.Status, health.Detail = "frozen", "a signal has stopped it"
+	case len(frozen) > 0:
+		health.Status, health.Detail = "frozen", fmt.Sprintf("a signal has stopped its minder, pid %d: it starts and ends nothing", frozen[0].PID)
+	case problem != nil:
+		health.Status, health.Detail = "silent", problem.Error()
+	}
+	return health
 }
+
+func unwell(d Health) bool { return d.Status != "ok" }
 
 // noteIdle finds the agents that answer but get no work: the dispatchers refuse them.
 func noteIdle(ctx context.Context, c *client.Client, d *deploy.Deployment, daemons []Health) error {
-	known := map[string]bool{}
-	for _, list := range []struct {
-		ask    string
-		prefix string
-	}{{wire.AskAgents, "agent "}, {wire.AskNodes, "node "}, {wire.AskEngines, "engine "}} {
-		records, err := client.List[struct {
-			Name string `json:"name"`
-		}](ctx, c, wire.Query{Ask: list.ask})
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			known[list.prefix+r.Name] = true
-		}
+	agents, agentsErr := namesOf(ctx, c, wire.AskAgents)
+	nodes, nodesErr := namesOf(ctx, c, wire.AskNodes)
+	defined, definedErr := namesOf(ctx, c, wire.AskEngines)
+	if err := errors.Join(agentsErr, nodesErr, definedErr); err != nil {
+		return err
 	}
 	engines := map[string]string{}
 	for _, n := range d.Nodes {
@@ -130,11 +125,11 @@ func noteIdle(ctx context.Context, c *client.Client, d *deploy.Deployment, daemo
 		}
 		var why string
 		switch engine := engines[h.Name]; {
-		case !known["engine "+engine]:
+		case !defined[engine]:
 			why = fmt.Sprintf("engine %s is not defined", engine)
-		case !known["node "+h.Node]:
+		case !nodes[h.Node]:
 			why = fmt.Sprintf("node %s is not announced", h.Node)
-		case !known["agent "+h.Name]:
+		case !agents[h.Name]:
 			why = "no dispatcher has it on record"
 		default:
 			continue

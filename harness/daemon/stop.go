@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,7 +67,6 @@ func (h *Harness) Stop(ctx context.Context, names []string, force bool) error {
 	if err := h.vacate(ctx, r, chosen, force); err != nil {
 		return err
 	}
-	slices.Reverse(chosen) // agents first, the broker last
 	for _, kind := range []string{"agent", "dispatcher", "broker"} {
 		var wg sync.WaitGroup
 		for _, d := range chosen {
@@ -103,7 +101,7 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 	if len(agents) == 0 {
 		return nil
 	}
-	if force {
+	if force { // the frozen have a part in a stop in order
 		h.wake(chosen)
 	}
 	all := len(chosen) == len(r.daemons()) && r.Deployment.Broker == nil // on a shared broker, others have theirs
@@ -124,14 +122,18 @@ func (h *Harness) vacate(ctx context.Context, r *Record, chosen []Daemon, force 
 	return nil
 }
 
-// wake has what was frozen do its part of a stop in order: daemons, and the minders of agents.
-func (h *Harness) wake(daemons []Daemon) {
+// wake has what is frozen of the daemons go on, and returns those of which something was.
+func (h *Harness) wake(daemons []Daemon) (woken []Daemon) {
 	for _, d := range daemons {
-		h.saved(d).Proc.Signal(syscall.SIGCONT)
-		if id, ok := minder.Identity(h.agentPath(d.Name)); ok && d.Kind == "agent" {
+		frozen := h.frozen(h.saved(d))
+		for _, id := range frozen {
 			id.Signal(syscall.SIGCONT)
 		}
+		if len(frozen) > 0 {
+			woken = append(woken, d)
+		}
 	}
+	return woken
 }
 
 // present are the processes in play: on the agents, or anywhere.
@@ -183,7 +185,7 @@ func (h *Harness) terminateAll(ctx context.Context, r *Record, list []wire.Proce
 // stopDaemon asks a daemon to end, and kills it where it does not.
 func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
 	d.Proc.End(ctx, stopDaemon)
-	os.Remove(filepath.Join(h.daemonsPath(), d.Name+".json"))
+	os.Remove(h.daemonPath(d.Name))
 }
 
 // Kill ends, at once, everything that can be found of the harness, whatever its state

@@ -308,7 +308,7 @@ func (w *world) startAgent(a *simAgent) {
 	a.epoch++
 	a.clock = a.epoch << 22
 	a.prepared = nil
-	a.table = agent.NewTable(a.epoch, slots, nil)
+	a.table = agent.NewTable(a.epoch, slots)
 	for _, t := range slices.SortedFunc(maps.Keys(a.processes), compareTargets) {
 		a.table.Minded(*a.processes[t])
 	}

@@ -23,6 +23,7 @@ type journal struct {
 	torn      bool // the last line may be a part only: the disk was full
 	lines     int
 	processes []Process // as they stood when it was opened
+	whole     bool      // it was there then, every line of it
 }
 
 func openJournal(path string) (*journal, error) {
@@ -30,7 +31,9 @@ func openJournal(path string) (*journal, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	j := &journal{path: path, processes: ReadJournal(data)}
+	j := &journal{path: path}
+	j.processes, j.whole = ReadJournal(data)
+	j.whole = j.whole && err == nil
 	known := map[wire.Target]*Process{}
 	for i := range j.processes {
 		known[j.processes[i].Target] = &j.processes[i]

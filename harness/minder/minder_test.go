@@ -264,7 +264,7 @@ func TestHalfDoneStartIsFound(t *testing.T) {
 	killMinder(dir)
 	c.Close()
 	journal := fmt.Sprintf(`{"id":"p","round":0,"state":"starting"}%s{"id":"q","round":0,"state":"starting"}%s{"id":"cut off`, "\n", "\n")
-	if err := os.WriteFile(filepath.Join(dir, JournalName), []byte(journal), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, journalName), []byte(journal), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat("/proc/self/environ"); err != nil {
@@ -291,6 +291,41 @@ func TestHalfDoneStartIsFound(t *testing.T) {
 	}
 }
 
+// A minder's journal is lost with it: the process is found by its marks, once, and ends like others.
+func TestNextMinderFindsWhatTheJournalLost(t *testing.T) {
+	if !proc.CanFindVariables {
+		t.Skip("processes cannot be found by their environment on this system")
+	}
+	for name, lose := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"damaged": func(path string) error { return os.WriteFile(path, []byte("\x00\x00\n{}\n"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c, _ := mind(t, dir)
+			target := wire.Target{ID: "p", Round: 3}
+			if err := c.Start(&Start{Target: target, Argv: []string{"sh", "-c", "sleep 60; true"}, Dir: dir, Log: filepath.Join(dir, "log")}); err != nil {
+				t.Fatal(err)
+			}
+			running := await(t, c, target, Running)
+			killMinder(dir)
+			c.Close()
+			if err := lose(filepath.Join(dir, journalName)); err != nil {
+				t.Fatal(err)
+			}
+			c, all := mind(t, dir)
+			defer c.Close()
+			if len(all) != 1 || all[0].Target != target || all[0].Proc != running.Proc || all[0].State != Running || all[0].StartedAt.IsZero() {
+				t.Fatalf("found %+v, want %+v", all, running)
+			}
+			if err := c.Stop(&Stop{Target: target, Timeout: wire.Duration(patience)}); err != nil {
+				t.Fatal(err)
+			}
+			await(t, c, target, Ended)
+		})
+	}
+}
+
 func TestEndsWithItsLastProcess(t *testing.T) {
 	dir := t.TempDir()
 	c, _ := mind(t, dir)
@@ -313,10 +348,26 @@ func TestEndsWithItsLastProcess(t *testing.T) {
 	}
 }
 
+// An agent that comes just when its minder ends has either this one or the next; what it has
+// started is recorded, and ends with its true status.
+func TestAgentComesWhenItsMinderEnds(t *testing.T) {
+	dir := t.TempDir()
+	c, _ := mind(t, dir)
+	for i := range 100 {
+		c.Close()
+		c, _ = mind(t, dir)
+		p := await(t, c, start(t, c, dir, fmt.Sprint("p", i), "exit 7"), Ended)
+		if p.ExitStatus == nil || *p.ExitStatus != 7 {
+			t.Fatalf("round %d: %+v", i, p)
+		}
+	}
+	c.Close()
+}
+
 // On a full disk a line is cut off; what is written when there is room again counts.
 func TestJournalGoesOnAfterAFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, JournalName)
+	path := filepath.Join(dir, journalName)
 	j, err := openJournal(path)
 	if err != nil {
 		t.Fatal(err)
@@ -340,7 +391,7 @@ func TestJournalGoesOnAfterAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := ReadJournal(data); len(all) != 2 || all[0].ID != "before" || all[1].ID != "after" {
+	if all, whole := ReadJournal(data); whole || len(all) != 2 || all[0].ID != "before" || all[1].ID != "after" {
 		t.Errorf("the journal has %+v:\n%s", all, data)
 	}
 }
@@ -349,7 +400,8 @@ func FuzzJournal(f *testing.F) {
 	f.Add([]byte(`{"id":"p","round":0,"state":"running","proc":{"pid":1,"start":5,"boot":"x"}}` + "\n" + `{"id":"p","round":0,"state":"forgotten"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		seen := map[wire.Target]bool{}
-		for _, p := range ReadJournal(data) {
+		all, _ := ReadJournal(data)
+		for _, p := range all {
 			if p.State == Forgotten || seen[p.Target] {
 				t.Errorf("%+v is listed", p)
 			}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/launchplan/launch/harness/wire"
@@ -74,17 +75,19 @@ const (
 	socketName  = "minder.sock"
 	lockName    = "minder.lock"
 	pidName     = "minder.pid"
-	JournalName = "minder.journal"
+	journalName = "minder.journal"
 )
 
 // ReadJournal returns the processes of a minder's journal, the last word on each.
-// Lines that were cut off, by a crash or a full disk, are left out.
-func ReadJournal(data []byte) []Process {
+// Lines that were cut off, by a crash or a full disk, are left out, and it is not whole.
+func ReadJournal(data []byte) (known []Process, whole bool) {
+	whole = true
 	last := map[wire.Target]int{}
 	var list []Process
 	for line := range bytes.Lines(data) {
 		var p Process
-		if json.Unmarshal(line, &p) != nil {
+		if json.Unmarshal(line, &p) != nil || p.ID == "" {
+			whole = false
 			continue
 		}
 		if i, ok := last[p.Target]; ok {
@@ -94,13 +97,17 @@ func ReadJournal(data []byte) []Process {
 			list = append(list, p)
 		}
 	}
-	kept := list[:0]
-	for _, p := range list {
-		if p.State != Forgotten {
-			kept = append(kept, p)
+	return slices.DeleteFunc(list, func(p Process) bool { return p.State == Forgotten }), whole
+}
+
+// Ran says whether a minder has run for the agent with this directory.
+func Ran(dir string) bool {
+	for _, name := range []string{pidName, journalName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
 		}
 	}
-	return kept
+	return false
 }
 
 // Identity returns the minder that last ran for the agent with this directory.
@@ -108,12 +115,13 @@ func Identity(dir string) (proc.Identity, bool) { return proc.Read(filepath.Join
 
 // Left returns the processes of an agent's journal that may be alive.
 func Left(dir string) []proc.Identity {
-	data, err := os.ReadFile(filepath.Join(dir, JournalName))
+	data, err := os.ReadFile(filepath.Join(dir, journalName))
 	if err != nil {
 		return nil
 	}
 	var left []proc.Identity
-	for _, p := range ReadJournal(data) {
+	known, _ := ReadJournal(data)
+	for _, p := range known {
 		if p.State == Running {
 			left = append(left, p.Proc)
 		}

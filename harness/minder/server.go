@@ -44,7 +44,8 @@ type server struct {
 	kills     map[wire.Target]*time.Timer
 	agent     *session
 	expecting bool          // the agent that started this minder has not connected yet
-	idle      chan struct{} // closed when there is nothing left to mind
+	idle      chan struct{} // told when there is nothing left to mind
+	left      bool          // what an agent wants from now on is for the next minder
 }
 
 // session is a connection of the agent.
@@ -64,28 +65,31 @@ func Run(ctx context.Context, dir string, ready func()) error {
 		return err
 	}
 	defer lock.Close()
+	again := Ran(dir)
 	if err := proc.WriteOwn(filepath.Join(dir, pidName)); err != nil {
 		return err
 	}
+	journal, err := openJournal(filepath.Join(dir, journalName))
+	if err != nil {
+		return err
+	}
+	defer journal.close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	s := &server{
-		dir: dir, ctx: ctx,
+		dir: dir, journal: journal, null: null, ctx: ctx,
 		processes: map[wire.Target]*Process{}, byPID: map[int]*Process{},
-		kills: map[wire.Target]*time.Timer{}, expecting: true, idle: make(chan struct{}),
+		kills: map[wire.Target]*time.Timer{}, expecting: true, idle: make(chan struct{}, 1),
 	}
 	defer s.waits.Wait()
 	defer cancel()
 	children := notifyChildren()
 	defer children.stop()
-	if s.journal, err = openJournal(filepath.Join(dir, JournalName)); err != nil {
-		return err
-	}
-	defer s.journal.close()
-	if s.null, err = os.Open(os.DevNull); err != nil {
-		return err
-	}
-	defer s.null.Close()
-	s.adopt()
+	s.adopt(again && !journal.whole)
 
 	listener, err := listen(dir)
 	if err != nil {
@@ -93,11 +97,9 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	}
 	defer listener.Close()
 	s.waits.Go(func() { s.accept(listener) })
-	defer listener.Close()
 	if ready != nil {
 		ready()
 	}
-	defer s.hangUp()
 	unexpected := time.AfterFunc(expectAgent, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -108,51 +110,15 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	for {
 		select {
 		case <-ctx.Done():
+			s.leave(true)
 			return nil
 		case <-s.idle:
-			return nil
+			if s.leave(false) {
+				return nil
+			}
 		case <-children.C:
 			s.reap()
 		}
-	}
-}
-
-// adopt takes over what an earlier minder left: its processes go on, but the exit
-// status of those that were not children of this one cannot be known.
-func (s *server) adopt() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.journal.processes {
-		s.processes[p.Target] = &p
-		if p.State == Starting {
-			s.findStarted(&p)
-		}
-		if p.State == Running {
-			s.waits.Go(func() { s.waitAdopted(p.Target, p.Proc) })
-		}
-	}
-}
-
-// findStarted settles a start during which the earlier minder died.
-func (s *server) findStarted(p *Process) {
-	for found := range proc.WithVariables(identityEnv(s.dir, p.Target)...) { // it itself is older than what it began
-		p.Proc, p.State = found.Identity(), Running
-		s.journal.write(*p)
-		return
-	}
-	p.State, p.EndedAt, p.Reason = Ended, time.Now().UTC(), "its minder died while it started it"
-	s.journal.write(*p)
-}
-
-func (s *server) waitAdopted(target wire.Target, id proc.Identity) {
-	if id.Wait(s.ctx) != nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.processes[target]; p != nil && p.State == Running {
-		p.Reason = "it ended unwatched: its minder had died, and its exit status with it"
-		s.end(p)
 	}
 }
 
@@ -170,6 +136,11 @@ func (s *server) accept(listener net.Listener) {
 func (s *server) serve(conn net.Conn) {
 	a := &session{conn: conn, events: make(chan event, eventBacklog)}
 	s.mu.Lock()
+	if s.left {
+		s.mu.Unlock()
+		conn.Close()
+		return
+	}
 	if s.agent != nil {
 		s.agent.conn.Close()
 	}
@@ -238,6 +209,7 @@ func (s *server) carryOut(c command) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case s.left: // nobody would record what became of it
 	case c.Start != nil:
 		s.start(c.Start)
 	case c.Stop != nil:
@@ -362,28 +334,41 @@ func (s *server) end(p *Process) {
 // checkIdle ends a minder that has nothing to mind and nobody to talk to. The ends
 // that nobody has asked for yet stay in the journal. s.mu is held.
 func (s *server) checkIdle() {
-	if s.agent != nil || s.expecting {
+	if !s.isIdle() {
 		return
 	}
-	for _, p := range s.processes {
-		if p.State == Running {
-			return
-		}
-	}
 	select {
-	case <-s.idle:
+	case s.idle <- struct{}{}:
 	default:
-		close(s.idle)
 	}
 }
 
-func (s *server) hangUp() {
+func (s *server) isIdle() bool {
+	if s.agent != nil || s.expecting {
+		return false
+	}
+	for _, p := range s.processes {
+		if p.State == Running {
+			return false
+		}
+	}
+	return true
+}
+
+// leave ends the talk with agents for good. An agent that came since the minder was idle
+// keeps it from that, unless it must end.
+func (s *server) leave(must bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !must && !s.isIdle() {
+		return false
+	}
+	s.left = true
 	for _, t := range s.kills {
 		t.Stop()
 	}
 	if s.agent != nil {
 		s.agent.conn.Close()
 	}
+	return true
 }

@@ -11,8 +11,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/launchplan/launch/harness/wire"
 	"golang.org/x/sys/unix"
+
+	"github.com/launchplan/launch/harness/wire"
 )
 
 // identityEnv marks a process so that it can be found whatever else was lost.

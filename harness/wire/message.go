@@ -242,6 +242,7 @@ type Status struct {
 type LogsRequest struct {
 	ID     string   `json:"id"`
 	Offset int64    `json:"offset"` // negative: so many bytes before the end
+	Round  bool     `json:"round"`  // nothing from before its present round, where the agent knows
 	Wait   Duration `json:"wait,omitempty"`
 }
 

@@ -23,6 +23,7 @@ type Process struct {
 	PID, Parent, Group, Session int
 	Start                       uint64
 	Zombie                      bool
+	Frozen                      bool // a signal has stopped it, and none has had it go on
 }
 
 // Identify returns the identity of the process that has pid now.
@@ -48,6 +49,12 @@ func (id Identity) Alive() bool {
 		return !Gone(err)
 	}
 	return p.Start == id.Start && !p.Zombie
+}
+
+// Frozen tells whether the very process is there, but stopped by a signal.
+func (id Identity) Frozen() bool {
+	p, err := Find(id.PID)
+	return err == nil && p.Identity() == id && p.Frozen
 }
 
 // Gone tells of an error of Find that there is no such process, not that it could not be looked at.

@@ -22,8 +22,11 @@ var BootID = sync.OnceValue(func() string {
 	return fmt.Sprintf("%d.%06d", at.Sec, at.Usec)
 })
 
-// zombie is SZOMB of sys/proc.h.
-const zombie = 5
+// SSTOP and SZOMB of sys/proc.h.
+const (
+	frozen = 4
+	zombie = 5
+)
 
 // Find returns the process that has pid now.
 func Find(pid int) (Process, error) {
@@ -46,6 +49,7 @@ func process(info *unix.KinfoProc) Process {
 		Session: int(info.Eproc.Pgid), // the system does not tell it; every program leads its own session
 		Start:   uint64(at.Sec)*1e6 + uint64(at.Usec),
 		Zombie:  info.Proc.P_stat == zombie,
+		Frozen:  info.Proc.P_stat == frozen,
 	}
 }
 
@@ -67,6 +71,9 @@ const CanFindVariables = false
 
 // HasVariables cannot be known on this system.
 func HasVariables(int, ...string) (has, known bool) { return false, false }
+
+// Variable cannot be known on this system.
+func Variable(int, string) (value string, known bool) { return "", false }
 
 // Wait returns when the process, which need not be a child, has ended.
 func (id Identity) Wait(ctx context.Context) error { return pollUntilGone(ctx, id) }

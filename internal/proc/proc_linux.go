@@ -40,7 +40,7 @@ func parseStat(pid int, stat []byte) (Process, error) {
 	if end < 0 || len(fields) <= start {
 		return Process{}, fmt.Errorf("process %d: unexpected content of its stat file", pid)
 	}
-	p := Process{PID: pid, Zombie: fields[state] == "Z" || fields[state] == "X"}
+	p := Process{PID: pid, Zombie: fields[state] == "Z" || fields[state] == "X", Frozen: fields[state] == "T"}
 	for _, f := range []struct {
 		index int
 		to    *int
@@ -90,17 +90,37 @@ const CanFindVariables = true
 // (NAME=value) in its environment, and whether that can be known: not for another
 // user's process.
 func HasVariables(pid int, variables ...string) (has, known bool) {
-	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil || len(environ) == 0 { // empty while it is between two programs
+	environ := environOf(pid)
+	if environ == nil {
 		return false, false
 	}
-	environ = append([]byte{0}, environ...)
 	for _, v := range variables {
 		if !bytes.Contains(environ, []byte("\x00"+v+"\x00")) {
 			return false, true
 		}
 	}
 	return true, true
+}
+
+// Variable is the value that a variable had when the process was started. Not known: it
+// had none, or that cannot be told.
+func Variable(pid int, name string) (value string, known bool) {
+	_, rest, found := bytes.Cut(environOf(pid), []byte("\x00"+name+"="))
+	if !found {
+		return "", false
+	}
+	text, _, _ := bytes.Cut(rest, []byte{0})
+	return string(text), true
+}
+
+// environOf is the environment with which a process was started, a NUL before and after
+// every variable; nil where it cannot be known.
+func environOf(pid int) []byte {
+	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil || len(environ) == 0 { // empty while it is between two programs
+		return nil
+	}
+	return append([]byte{0}, environ...)
 }
 
 // Wait returns when the process, which need not be a child, has ended.

@@ -1,5 +1,6 @@
 // Store keeps values by key, in memory. The newest version of a value wins, so copies of it can
-// be written to several stores in any order; a store that starts takes what the others have.
+// be written to several stores in any order. What was written only to others, while it was not
+// there or not in the registry yet, it takes from them.
 //
 //	PUT /values/KEY    {"text": "...", "version": N}      takes the token
 //	GET /values/KEY
@@ -8,11 +9,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/launchplan/launch/examples/services/internal/service"
 )
@@ -22,6 +25,9 @@ const (
 	maxValues = 10_000
 	maxBytes  = 16 << 20
 )
+
+// pause is between two looks at another store, so that many changes are taken at once.
+const pause = 500 * time.Millisecond
 
 func main() { service.Main("store", run) }
 
@@ -39,6 +45,14 @@ func run(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	if len(config.Registries) > 0 {
+		others := service.NewFinder()
+		work.Go(func() { others.Watch(ctx, config.Registries, "store") })
+		work.Go(func() { s.follow(ctx, others, ln.ID) })
+	}
 	leave, err := service.Announce(ctx, config.Registries, "store", service.Entry{ID: ln.ID, Address: ln.Addr().String()})
 	defer leave()
 	defer cancel()
@@ -73,14 +87,52 @@ func (s *store) catchUp(ctx context.Context, registries []string, self string) e
 			if other.ID == self || service.Ask(ctx, http.MethodGet, "http://"+other.Address+"/values", "", nil, &theirs) != nil {
 				continue
 			}
-			for k, v := range theirs.Values {
-				s.put(k, v)
-			}
+			s.take(theirs)
 			fmt.Printf("took %d values from %s\n", len(theirs.Values), other.ID)
 			return nil
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// follow takes over, after every change, what another store has and this one does not. Each
+// store follows the next one, so what one has comes to all of them.
+func (s *store) follow(ctx context.Context, stores *service.Finder, self string) {
+	known := map[string]uint64{} // revisions, by address
+	for ctx.Err() == nil {
+		for _, other := range after(stores.Found(), self) {
+			var theirs service.Values
+			if service.Follow(ctx, "http://"+other.Address+"/values", known[other.Address], &theirs) == nil {
+				known[other.Address] = theirs.Revision
+				s.take(theirs)
+				break // where this one does not answer, the one after it is followed
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// after are the other stores, in the order of their ids, from the one after this store on.
+func after(stores []service.Entry, self string) []service.Entry {
+	var first, rest []service.Entry
+	for _, e := range stores {
+		switch cmp.Compare(e.ID, self) {
+		case 1:
+			first = append(first, e)
+		case -1:
+			rest = append(rest, e)
+		}
+	}
+	return append(first, rest...)
+}
+
+func (s *store) take(theirs service.Values) {
+	for k, v := range theirs.Values {
+		s.put(k, v)
+	}
 }
 
 func (s *store) handler(ln *service.Listener) http.Handler {

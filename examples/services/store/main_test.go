@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -36,6 +41,58 @@ func TestBounded(t *testing.T) {
 	}
 	if !s.put("a", service.Value{Text: "small", Version: 2}) || !s.put("b", service.Value{Text: "x", Version: 1}) {
 		t.Error("what is replaced still counts")
+	}
+}
+
+// What is written only to another store after this one has caught up, as by a web server that
+// does not know of it yet, comes to this one, too.
+func TestTakesWhatItMissed(t *testing.T) {
+	other := newStore("")
+	theirs := httptest.NewServer(other.handler(&service.Listener{ID: "a", Kind: "store"}))
+	defer theirs.Close()
+	entered := make(chan service.Entry, 1)
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var e service.Entry
+		switch {
+		case r.Method == http.MethodGet && r.URL.Query().Get("known") == "7":
+			<-r.Context().Done() // nothing changes
+		case r.Method == http.MethodGet:
+			service.Answer(w, service.Entries{Revision: 7, Services: []service.Entry{{ID: "a", Address: strings.TrimPrefix(theirs.URL, "http://")}}})
+		case r.Method == http.MethodPut && service.Receive(w, r, &e):
+			select {
+			case entered <- e:
+			default:
+			}
+		}
+	}))
+	defer registry.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+
+	config := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `{"id": "b", "registries": [%q]}`, strings.TrimPrefix(registry.URL, "http://")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PROCESS_CONFIG", config)
+	t.Setenv("EPU_PROCESS_ID", "")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // only ends a test that hangs
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	select {
+	case e := <-entered:
+		note := service.Value{Text: "written meanwhile", Version: 1}
+		other.put("k", note)
+		var have service.Values
+		for have.Values["k"] != note {
+			if err := service.Follow(ctx, "http://"+e.Address+"/values", have.Revision, &have); err != nil {
+				t.Error(err)
+				break
+			}
+		}
+		cancel()
+		<-ended
+	case err := <-ended:
+		t.Fatal(err)
 	}
 }
 
