@@ -70,7 +70,7 @@ func (s *scope) whyNullLocked(x *expression, in instance) string {
 		return ""
 	}
 	why := ""
-	for _, sentence := range s.nullExports(x, in, map[evaluated]bool{}) {
+	for _, sentence := range (source{s, x, in}).nullExports(map[source]bool{}) {
 		if !strings.Contains(why, sentence) {
 			why += sentence
 		}
@@ -78,57 +78,27 @@ func (s *scope) whyNullLocked(x *expression, in instance) string {
 	return why
 }
 
-// An evaluated expression, for one instance of a service.
-type evaluated struct {
-	x   *expression
-	svc *Service
-}
-
-// nullExports follows the references of x to exports that are null, through attributes, locals and inputs, through each
-// expression once. mu is held.
-func (s *scope) nullExports(x *expression, in instance, seen map[evaluated]bool) []string {
-	if x == nil || seen[evaluated{x, in.service}] {
+// nullExports follows references to exports that are null, each expression once. mu is held.
+func (src source) nullExports(seen map[source]bool) []string {
+	if seen[src] {
 		return nil
 	}
-	seen[evaluated{x, in.service}] = true
+	seen[src] = true
+	s := src.scope
 	var found []string
-	for _, ref := range x.refs {
-		value, _, _ := s.resolve(ref, in, nil)
-		if value, diags := ref.rest.TraverseRel(value); diags.HasErrors() || !hasNull(value) {
+	for _, ref := range src.x.refs {
+		if !hasNull(s.valueOf(ref, src.in)) {
 			continue
 		}
-		switch ref.root {
-		case "local":
-			found = append(found, s.nullExports(s.module.locals[ref.name].value, instance{}, seen)...)
-		case "var":
-			if s.level != nil {
-				if given := s.level.inputs[ref.name]; given != nil {
-					found = append(found, s.parent.nullExports(given.value, instance{}, seen)...)
-				}
-			}
-		case "self":
-			found = append(found, s.nullMember(ref, ref.name, in, seen)...)
-		case "service":
-			block := s.module.services[ref.name]
-			name, _ := ref.attribute()
-			for _, svc := range s.groups[block].services {
-				found = append(found, s.nullMember(ref, name, instance{block: block, service: svc}, seen)...)
-			}
+		if block, name := s.memberOf(ref, src.in); block != nil && block.export(name) != nil {
+			found = append(found, fmt.Sprintf(" %s is null: the boot program of %s left no value for it.",
+				traversalText(ref.traversal), s.prefix+block.level.name+"."+block.name))
+		}
+		for _, behind := range s.behind(ref, src.in) {
+			found = append(found, behind.nullExports(seen)...)
 		}
 	}
 	return found
-}
-
-// nullMember is nullExports for an attribute or export of a service.
-func (s *scope) nullMember(ref *reference, name string, in instance, seen map[evaluated]bool) []string {
-	if in.block.export(name) != nil {
-		return []string{fmt.Sprintf(" %s is null: the boot program of %s left no value for it.", traversalText(ref.traversal), s.prefix+in.block.level.name+"."+in.block.name)}
-	}
-	if a := in.block.attribute(name); a != nil {
-		in.self = selfFacts
-		return s.nullExports(a.value, in, seen)
-	}
-	return nil
 }
 
 func hasNull(value cty.Value) bool {
