@@ -252,7 +252,7 @@ func (e *evaluation) envNames(x *expression) {
 	for _, pair := range pairs {
 		name := hcl.ExprAsKeyword(pair.Key)
 		if name == "" {
-			if value, diags := pair.Key.Value(nil); !diags.HasErrors() && isPlainString(value) {
+			if value, diags := constantValue(pair.Key, nil); !diags.HasErrors() && isPlainString(value) {
 				name = value.AsString()
 			}
 		}

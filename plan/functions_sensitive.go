@@ -36,35 +36,6 @@ func isSensitiveFunc() function.Function {
 	})
 }
 
-// markElements marks each element of a marked collection as well. Those of a set cannot be.
-func markElements(value cty.Value) cty.Value {
-	plain, marks := value.Unmark()
-	if len(marks) == 0 || !plain.IsKnown() || plain.IsNull() || !plain.CanIterateElements() || plain.LengthInt() == 0 {
-		return value
-	}
-	switch ty := plain.Type(); {
-	case ty.IsListType(), ty.IsTupleType():
-		elements := plain.AsValueSlice()
-		for i, element := range elements {
-			elements[i] = element.WithMarks(marks)
-		}
-		if ty.IsListType() {
-			return cty.ListVal(elements).WithMarks(marks)
-		}
-		return cty.TupleVal(elements).WithMarks(marks)
-	case ty.IsMapType(), ty.IsObjectType():
-		elements := plain.AsValueMap()
-		for name, element := range elements {
-			elements[name] = element.WithMarks(marks)
-		}
-		if ty.IsMapType() {
-			return cty.MapVal(elements).WithMarks(marks)
-		}
-		return cty.ObjectVal(elements).WithMarks(marks)
-	}
-	return value
-}
-
 // discreet makes a function tell of its mistakes without the sensitive ones of its arguments: many quote what they were
 // given, which can be made of a secret and so be none that is known.
 func discreet(f function.Function) function.Function {

@@ -63,7 +63,7 @@ func (l *loader) renderTemplate(args []cty.Value, find func(string) (*parsedTemp
 	if vars.IsNull() {
 		return cty.NilVal, function.NewArgErrorf(1, "the variables of a template must not be null")
 	}
-	ctx := &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{meterName: newMeter()}}
+	ctx := &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{meterName: newMeter().value()}}
 	for it := vars.ElementIterator(); it.Next(); {
 		key, value := it.Element()
 		if !hclsyntax.ValidIdentifier(key.AsString()) {
@@ -140,6 +140,7 @@ func parseTemplate(src []byte, name string) (*parsedTemplate, error) {
 		first := diags.Errs()[0].(*hcl.Diagnostic)
 		return nil, fmt.Errorf("%s: %s: %s", place(*first.Subject), first.Summary, first.Detail)
 	}
+	t := &parsedTemplate{name: name, body: body, variables: body.Variables()}
 	meterLoops(body)
-	return &parsedTemplate{name: name, body: body, variables: body.Variables()}, nil
+	return t, nil
 }

@@ -135,7 +135,7 @@ func (s *scope) context(x *expression, in instance, reader *cell) (*hcl.EvalCont
 		ctx.Variables[root] = cty.ObjectVal(values)
 	}
 	if x.loops {
-		ctx.Variables[meterName] = newMeter()
+		ctx.Variables[meterName] = newMeter().value()
 	}
 	return ctx, diags
 }

@@ -190,8 +190,7 @@ func quotedBy(d *hcl.Diagnostic) []string {
 }
 
 // quotedIn are the sensitive texts of an expression. One that fails itself, as an argument of try does, is quoted with
-// what is wrong with it. In a loop over something sensitive that is each text: what hcl takes out of a set is not marked,
-// nor is a key.
+// what is wrong with it.
 func quotedIn(x hcl.Expression, ctx *hcl.EvalContext) []string {
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
@@ -209,14 +208,10 @@ func quotedIn(x hcl.Expression, ctx *hcl.EvalContext) []string {
 		}
 		return quoted
 	}
-	if ctx.Parent() != nil && sensitiveContext(ctx) {
-		value = value.Mark(sensitiveMark)
-	}
 	return sensitiveTexts(value)
 }
 
-// sensitiveContext says whether something sensitive can be seen from where an expression stands: what a for expression
-// takes out of a sensitive list is not marked itself.
+// sensitiveContext says whether something sensitive can be seen from where an expression stands.
 func sensitiveContext(ctx *hcl.EvalContext) bool {
 	for ; ctx != nil; ctx = ctx.Parent() {
 		for _, value := range ctx.Variables {

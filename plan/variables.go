@@ -66,8 +66,9 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 	attrs, diags := file.Body.JustAttributes()
 	given := map[string]Given{}
 	for _, attr := range inOrder(attrs) {
-		value, moreDiags := attr.Expr.Value(nil)
-		if len(attr.Expr.Variables()) > 0 {
+		refers := len(attr.Expr.Variables()) > 0
+		value, moreDiags := constantValue(attr.Expr, nil)
+		if refers {
 			moreDiags = hcl.Diagnostics{failure(attr.Expr.Range(), "Reference in a variable file", "Values in a variable file are constants. A text stands in quotes.")}
 		}
 		diags = append(diags, moreDiags...)
@@ -251,7 +252,7 @@ func parseRaw(v *variableBlock, raw string) (cty.Value, error) {
 	}
 	x, diags := hclsyntax.ParseExpression([]byte(raw), "", hcl.InitialPos)
 	if !diags.HasErrors() && len(x.Variables()) == 0 {
-		if value, diags := x.Value(nil); !diags.HasErrors() {
+		if value, diags := constantValue(x, nil); !diags.HasErrors() {
 			return value, nil
 		}
 	}
