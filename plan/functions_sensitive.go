@@ -36,32 +36,6 @@ func isSensitiveFunc() function.Function {
 	})
 }
 
-// discreet makes a function tell of its mistakes without the sensitive ones of its arguments: many quote what they were
-// given, which can be made of a secret and so be none that is known.
-func discreet(f function.Function) function.Function {
-	open := func(p function.Parameter) function.Parameter {
-		p.AllowUnknown, p.AllowDynamicType, p.AllowMarked = true, true, true
-		return p
-	}
-	spec := &function.Spec{Description: f.Description()}
-	for _, p := range f.Params() {
-		spec.Params = append(spec.Params, open(p))
-	}
-	if f.VarParam() != nil {
-		p := open(*f.VarParam())
-		spec.VarParam = &p
-	}
-	spec.Type = func(args []cty.Value) (cty.Type, error) {
-		ty, err := f.ReturnTypeForValues(args)
-		return ty, withoutSensitive(err, args)
-	}
-	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		value, err := f.Call(args)
-		return value, withoutSensitive(err, args)
-	}
-	return function.New(spec)
-}
-
 // withoutSensitive takes what is sensitive of a function's arguments out of its error, and what is of no use.
 func withoutSensitive(err error, args []cty.Value) error {
 	const most = 1000 // bytes of a message in which nothing needs to be cut

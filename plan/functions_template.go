@@ -35,13 +35,7 @@ func (l *loader) templateFunc(what string, find func(string) (*parsedTemplate, e
 			{Name: what, Type: cty.String},
 			{Name: "variables", Type: cty.DynamicPseudoType, AllowMarked: true, AllowUnknown: true},
 		},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			if !args[0].IsKnown() || args[0].IsMarked() {
-				return cty.String, nil
-			}
-			_, err := l.renderTemplate(args, find)
-			return cty.String, err
-		},
+		Type: function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			return l.renderTemplate(args, find)
 		},
