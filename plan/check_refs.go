@@ -139,8 +139,8 @@ func (c *checker) selfReference(ref *reference, at position) {
 	}
 	b := at.block
 	switch {
-	case !b.members[ref.name]:
-		c.fail(ref.rng(), "Reference to an undeclared attribute", "Service %q has neither an attribute nor an export %q.%s", b.name, shorten(ref.name), suggest(ref.name, keys(b.members)))
+	case !b.hasMember(ref.name):
+		c.fail(ref.rng(), "Reference to an undeclared attribute", "Service %q has neither an attribute nor an export %q.%s", b.name, shorten(ref.name), suggest(ref.name, b.members()))
 	case b.export(ref.name) != nil && at.self < selfAll:
 		c.fail(ref.rng(), "Export used before it is known", "self.%s is what the boot program of service %q leaves, so it is known only in ready, terminate and gone, not in %s.", ref.name, b.name, at.what)
 	case b.attribute(ref.name) != nil && at.self < selfAttributes:
@@ -184,11 +184,11 @@ func (c *checker) memberSteps(ref *reference, b *serviceBlock) bool {
 	case b.count != nil && !indexed:
 		c.fail(ref.rng(), "Service with several instances", "service.%s is a list, because it has \"count\". Pick one of them, service.%s[0].%s, or all of them, service.%s[*].%s.", b.name, b.name, name, b.name, name)
 		return false
-	case b.forEach != nil && !indexed && len(rest) == 1 && b.members[name]:
+	case b.forEach != nil && !indexed && len(rest) == 1 && b.hasMember(name):
 		c.fail(ref.rng(), "Service with several instances", "service.%s is a map, because it has \"for_each\". Pick one of them, service.%s[\"KEY\"].%s, or all of them, [for s in service.%s : s.%s].", b.name, b.name, name, b.name, name)
 		return false
 	case b.count == nil && b.forEach == nil && indexed:
-		if key := rest[0].(hcl.TraverseIndex).Key; isPlainString(key) && b.members[key.AsString()] {
+		if key := rest[0].(hcl.TraverseIndex).Key; isPlainString(key) && b.hasMember(key.AsString()) {
 			return true
 		}
 		c.fail(ref.rng(), "Service with one instance", "service.%s has neither \"count\" nor \"for_each\", so it takes no index.", b.name)
@@ -206,7 +206,7 @@ func (c *checker) memberSteps(ref *reference, b *serviceBlock) bool {
 		return true
 	}
 	step, isAttr := rest[0].(hcl.TraverseAttr)
-	if !isAttr || b.members[step.Name] {
+	if !isAttr || b.hasMember(step.Name) {
 		return true
 	}
 	c.undeclaredMember(step, b)
@@ -214,7 +214,7 @@ func (c *checker) memberSteps(ref *reference, b *serviceBlock) bool {
 }
 
 func (c *checker) undeclaredMember(step hcl.TraverseAttr, b *serviceBlock) {
-	c.fail(stepRange(step), "Reference to an undeclared attribute", "Service %q declares neither an attribute nor an export %q.%s", b.name, shorten(step.Name), suggest(step.Name, keys(b.members)))
+	c.fail(stepRange(step), "Reference to an undeclared attribute", "Service %q declares neither an attribute nor an export %q.%s", b.name, shorten(step.Name), suggest(step.Name, b.members()))
 }
 
 // stepRange is where a step of a traversal stands, without the dot before it.
@@ -251,7 +251,7 @@ func (c *checker) splats(x *expression) {
 			c.fail(splat.Range(), "Splat of a map", "service.%s is a map, because it has \"for_each\", and [*] works on lists. Write [for s in service.%s : s.ATTRIBUTE].", b.name, b.name)
 			return nil
 		}
-		if step, ok := each.Traversal[0].(hcl.TraverseAttr); ok && !b.members[step.Name] {
+		if step, ok := each.Traversal[0].(hcl.TraverseAttr); ok && !b.hasMember(step.Name) {
 			c.undeclaredMember(step, b)
 		}
 		return nil

@@ -52,18 +52,7 @@ func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) h
 	for _, inner := range content.Blocks {
 		diags = append(diags, l.decodeServiceBlock(b, inner)...)
 	}
-	diags = append(diags, b.checkForm()...)
-	b.members = map[string]bool{}
-	for _, name := range hostFacts() {
-		b.members[name] = true
-	}
-	for _, a := range b.attributes {
-		b.members[a.name] = true
-	}
-	for _, e := range b.exports {
-		b.members[e.name] = true
-	}
-	return diags
+	return append(diags, b.checkForm()...)
 }
 
 // exclusive reports attributes that do not go together.

@@ -188,7 +188,7 @@ func (s *Service) Public(secrets []string) (attributes []byte, withheld []string
 	g.scope.mu.Lock()
 	defer g.scope.mu.Unlock()
 	shown := map[string]json.RawMessage{}
-	for _, name := range keys(g.block.members) {
+	for _, name := range g.block.members() {
 		value, ok := g.member(s, selfAll, nil, name)
 		if !ok || !value.IsWhollyKnown() {
 			continue

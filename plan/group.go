@@ -81,8 +81,9 @@ func (g *group) laidValue() cty.Value {
 
 // object is one instance as others see it. A nil service is any of them.
 func (g *group) object(s *Service) cty.Value {
-	values := make(map[string]cty.Value, len(g.block.members))
-	for name := range g.block.members {
+	names := g.block.members()
+	values := make(map[string]cty.Value, len(names))
+	for _, name := range names {
 		values[name], _ = g.member(s, selfAll, &g.cell, name)
 	}
 	return cty.ObjectVal(values)

@@ -243,7 +243,7 @@ func (s *scope) outputsOf(level *levelBlock, reader *cell) (cty.Value, hcl.Diagn
 		}
 		inner := sub.scope
 		if inner == nil {
-			inner = level.staticScope()
+			inner = s.loader.static[level.module]
 		}
 		if inner == nil {
 			return cty.DynamicVal, nil // its plan could not be read, which was reported

@@ -185,7 +185,7 @@ func (e *evaluation) attributes() []byte {
 	defer e.scope.mu.Unlock()
 	g := e.scope.groups[e.in.block]
 	values := map[string]cty.Value{}
-	for name := range g.block.members {
+	for _, name := range g.block.members() {
 		value, ok := g.member(e.in.service, e.in.self, nil, name)
 		if ok && value.IsWhollyKnown() && g.block.export(name) == nil || e.in.self == selfAll && value.IsWhollyKnown() {
 			values[name], _ = value.UnmarkDeep()
