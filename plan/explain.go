@@ -19,7 +19,7 @@ func (s *scope) explain(x *expression, in instance, diags hcl.Diagnostics) hcl.D
 
 func (s *scope) explainLocked(x *expression, in instance, diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
-		if strings.HasPrefix(d.Summary, "Attempt to ") && strings.HasSuffix(d.Summary, " null value") {
+		if strings.HasSuffix(d.Summary, " null value") { // an attempt to take something out of it, or an iteration over it
 			s.explainNull(x, d)
 		}
 		d.Detail = oneStop(d.Detail)
@@ -38,23 +38,32 @@ func oneStop(message string) string {
 	return message
 }
 
-// explainNull says which service or level is null because it is left out.
+// explainNull says which service or level is null because it is left out, and what to write where that may be.
 func (s *scope) explainNull(x *expression, d *hcl.Diagnostic) {
 	for _, ref := range x.refs {
-		out := false
+		out, none := false, "{}"
 		switch ref.root {
 		case "service":
-			out = s.groups[s.module.services[ref.name]].disabled
+			g := s.groups[s.module.services[ref.name]]
+			out = g.disabled
+			if g.block.count != nil {
+				none = "[]"
+			}
 		case "level":
 			sub := s.subPlans[s.module.levels[ref.name]]
 			out = sub.laid && sub.scope == nil
 		}
-		if out {
-			d.Summary = "Reference to what is left out"
-			d.Detail = fmt.Sprintf("%s is left out of this run by \"enabled\", so it is null and has no attributes. Where that may be, write try(%s, null), or leave out what refers to it as well.",
-				ref, traversalText(ref.traversal))
-			return
+		if !out {
+			continue
 		}
+		fails, instead := "it has no attributes", fmt.Sprintf("try(%s, null)", traversalText(ref.traversal))
+		if strings.HasPrefix(d.Summary, "Iteration ") {
+			fails, instead = "there is nothing to go over", fmt.Sprintf("coalesce(%s, %s)", ref, none)
+		}
+		d.Summary = "Reference to what is left out"
+		d.Detail = fmt.Sprintf("%s is left out of this run by \"enabled\", so it is null and %s. Where that may be, write %s, or leave out what refers to it as well.",
+			ref, fails, instead)
+		return
 	}
 }
 

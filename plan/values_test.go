@@ -202,6 +202,16 @@ level "two" {
 	}
 }
 
+// Programs of Windows begin files with a byte order mark. A text in JSON is no template.
+func TestVarFileOfWindows(t *testing.T) {
+	for _, src := range []string{"x = \"$${a}\"\r\n", "{\"x\": \"${a}\"}\r\n"} {
+		vars, diags := ParseVarFile("prod.vars", []byte("\ufeff"+src))
+		if diags.HasErrors() || !vars["x"].Value.RawEquals(cty.StringVal("${a}")) {
+			t.Errorf("%q: %v, %v", src, vars, diags)
+		}
+	}
+}
+
 // A null export is found behind the output of a plan, and where it is an object that was to have an attribute.
 func TestNullExportElsewhere(t *testing.T) {
 	tree := expand(t, `

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 		return nil, hcl.Diagnostics{failure(hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos},
 			"Variable file too large", "A variable file may have %d MiB.", maxFileValue>>20)}
 	}
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // as Windows begins a file; the parser of JSON would not have it
 	var file *hcl.File
 	diags := checkEncoding(src, filename)
 	if !diags.HasErrors() {
@@ -55,7 +57,8 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	if isJSON(filename, src) {
+	inJSON := isJSON(filename, src) // in which a text is no template
+	if inJSON {
 		file, diags = hcljson.Parse(src, filename)
 	} else {
 		file, diags = hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
@@ -66,7 +69,7 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 	attrs, diags := file.Body.JustAttributes()
 	given := map[string]Given{}
 	for _, attr := range inOrder(attrs) {
-		refers := len(attr.Expr.Variables()) > 0
+		refers := !inJSON && len(attr.Expr.Variables()) > 0
 		value, moreDiags := constantValue(attr.Expr, nil)
 		if refers {
 			moreDiags = hcl.Diagnostics{failure(attr.Expr.Range(), "Reference in a variable file", "Values in a variable file are constants. A text stands in quotes.")}
