@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"fmt"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -72,16 +70,6 @@ func checkName(what, name string, at hcl.Range) *hcl.Diagnostic {
 	return failure(at, "Invalid name",
 		"%q cannot be the name of a %s: a name begins with a letter, goes on with letters, digits, _ and -, and has at most %d characters.",
 		shorten(name), what, maxName)
-}
-
-// duplicate reports a second declaration of the same name.
-func duplicate(what, name string, at, first hcl.Range) *hcl.Diagnostic {
-	return failure(at, "Duplicate "+what, "The %s %q was declared before, at %s. Each one needs a name of its own.", what, name, place(first))
-}
-
-// place is a range for people: plan.hcl line 3.
-func place(r hcl.Range) string {
-	return fmt.Sprintf("%s line %d", r.Filename, r.Start.Line)
 }
 
 func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"errors"
-
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -34,25 +32,4 @@ func isSensitiveFunc() function.Function {
 			return cty.BoolVal(args[0].HasMarkDeep(sensitiveMark)), nil
 		},
 	})
-}
-
-// withoutSensitive takes what is sensitive of a function's arguments out of its error, and what is of no use.
-func withoutSensitive(err error, args []cty.Value) error {
-	const most = 1000 // bytes of a message in which nothing needs to be cut
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[function.PanicError](err); ok { // it would show Go's stack; cty's log and pow do so where no number is the result
-		return errors.New("it has no result for these arguments")
-	}
-	secrets := sensitiveTexts(args...)
-	if len(secrets) == 0 && len(err.Error()) <= most {
-		return err
-	}
-	told := errors.New(hideQuoted(hide(err.Error(), secrets), secrets))
-	var argErr function.ArgError
-	if errors.As(err, &argErr) {
-		return function.NewArgError(argErr.Index, told)
-	}
-	return told
 }

@@ -42,11 +42,12 @@ func (s *Service) Target() (string, hcl.Diagnostics) {
 }
 
 func (e *evaluation) target(b *serviceBlock) string {
+	const most = 255 // characters of a name in the DNS
 	host, ok := e.plainText(b.host, "host")
 	if s := e.in.service; !ok && b.host != nil && s != nil && s.Runner.kind.Host == NeedsHost {
 		e.notNull(b.host, "host")
 	}
-	if ok && (host == "" || len(host) > maxHost) {
+	if ok && (host == "" || len(host) > most) {
 		e.fail(b.host.Range(), "Invalid host", "A host is a name or an address, and cannot be %q.", shorten(host))
 	}
 	return host
@@ -282,5 +283,3 @@ func (s *scope) checkService(b *serviceBlock, service *Service, again repeat) hc
 	}
 	return diags
 }
-
-const maxHost = 255
