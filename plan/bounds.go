@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -72,7 +73,7 @@ func addSize(value cty.Value, total *size) error {
 	case ty == cty.Number:
 		number := value.AsBigFloat()
 		if exp := number.MantExp(nil); number.IsInf() || exp > maxExponent || exp < -maxExponent {
-			return fmt.Errorf("holds a number that is out of range")
+			return errors.New("holds a number that is out of range")
 		}
 	case ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():
 		for it := value.ElementIterator(); it.Next(); {

@@ -173,7 +173,7 @@ func (g *group) instanceValue(root, name string, s *Service) cty.Value {
 
 // hosts is the group as `on` sees it: its services themselves.
 func (g *group) hosts() cty.Value {
-	ty := serviceCapsule()
+	ty := serviceCapsuleType
 	switch {
 	case !g.laid && g.block.count != nil:
 		return cty.UnknownVal(cty.List(ty))
@@ -206,6 +206,3 @@ var (
 	runnerCapsuleType  = cty.Capsule("runner", reflect.TypeFor[runnerBlock]())
 	meterCapsuleType   = cty.Capsule("meter", reflect.TypeFor[meter]())
 )
-
-func serviceCapsule() cty.Type { return serviceCapsuleType }
-func runnerCapsule() cty.Type  { return runnerCapsuleType }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -175,7 +176,7 @@ type planBody struct {
 func (l *loader) parseFiles(files *planFiles, at *hcl.Range) ([]planBody, hcl.Diagnostics) {
 	names, err := hclFiles(files.fsys)
 	if err == nil && len(names) == 0 {
-		err = fmt.Errorf("it has no plan.hcl")
+		err = errors.New("it has no plan.hcl")
 	}
 	if err != nil {
 		return nil, hcl.Diagnostics{{

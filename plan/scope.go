@@ -168,7 +168,7 @@ func (s *scope) resolve(ref *reference, in instance, reader *cell) (cty.Value, i
 		}
 		return cty.StringVal(s.module.dir), 0, nil
 	case "runner":
-		return cty.CapsuleVal(runnerCapsule(), s.module.runners[ref.name]), 0, nil
+		return cty.CapsuleVal(runnerCapsuleType, s.module.runners[ref.name]), 0, nil
 	case "count", "each":
 		return s.groups[in.block].instanceValue(ref.root, ref.name, in.service), 0, nil
 	case "self":

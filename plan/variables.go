@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -251,7 +252,7 @@ func parseRaw(v *variableBlock, raw string) (cty.Value, error) {
 		return cty.StringVal(raw), nil
 	}
 	if len(raw) > maxFileValue || checkNesting([]byte(raw), "").HasErrors() {
-		return cty.NilVal, fmt.Errorf("too large")
+		return cty.NilVal, errors.New("too large")
 	}
 	x, diags := hclsyntax.ParseExpression([]byte(raw), "", hcl.InitialPos)
 	if !diags.HasErrors() && len(x.Variables()) == 0 {
@@ -262,7 +263,7 @@ func parseRaw(v *variableBlock, raw string) (cty.Value, error) {
 	if v.Type == cty.DynamicPseudoType {
 		return cty.StringVal(raw), nil // a word without quotes
 	}
-	return cty.NilVal, fmt.Errorf("no expression")
+	return cty.NilVal, errors.New("no expression")
 }
 
 // validate checks one condition, as soon as it can be decided. mu is held.
