@@ -68,7 +68,7 @@ func (l *loader) renderTemplate(args []cty.Value, find func(string) (*parsedTemp
 	for _, traversal := range template.variables {
 		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
 			return cty.NilVal, fmt.Errorf("%s refers to %q, which it is not given.%s",
-				place(traversal.SourceRange()), shorten(traversal.RootName()), suggest(traversal.RootName(), withoutMeter(keys(ctx.Variables))))
+				place(traversal.SourceRange()), shorten(traversal.RootName()), suggest(traversal.RootName(), withoutMeterName(keys(ctx.Variables))))
 		}
 	}
 	value, diags := template.body.Value(ctx)
@@ -86,7 +86,7 @@ func (l *loader) renderTemplate(args []cty.Value, find func(string) (*parsedTemp
 	return text, nil
 }
 
-func withoutMeter(names []string) []string {
+func withoutMeterName(names []string) []string {
 	var kept []string
 	for _, name := range names {
 		if name != meterName {

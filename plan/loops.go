@@ -127,6 +127,17 @@ func (x *inLoop) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return value, diags
 }
 
+// withoutMeter is what of a for expression was wrapped.
+func withoutMeter(n hclsyntax.Node) hclsyntax.Node {
+	switch x := n.(type) {
+	case *collection:
+		return x.Expression
+	case *inLoop:
+		return x.Expression
+	}
+	return n
+}
+
 // marked is the context of one step with the marks of the collection on what was taken out of it. hcl has them on what
 // the whole loop makes, and the functions in it would not know what they must not quote.
 func marked(ctx *hcl.EvalContext, marks cty.ValueMarks) *hcl.EvalContext {
