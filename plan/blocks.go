@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
@@ -26,8 +28,6 @@ type module struct {
 	runnerList   []*runnerBlock
 	levelList    []*levelBlock // once checked: each one after those it waits for
 	outputList   []*outputBlock
-
-	static *scope // the module with nothing known of its variables and services
 }
 
 type variableBlock struct {
@@ -96,14 +96,6 @@ type levelBlock struct {
 	edges []*levelBlock // those it waits for: after, and uses
 }
 
-// staticScope is what Load checks the level's plan in; nil where it could not be read.
-func (l *levelBlock) staticScope() *scope {
-	if l.module == nil {
-		return nil
-	}
-	return l.module.static
-}
-
 type input struct {
 	name  string
 	rng   hcl.Range
@@ -128,8 +120,7 @@ type serviceBlock struct {
 	ready      []*probeBlock
 	gone       []*probeBlock
 
-	members     map[string]bool // every name that service.NAME has
-	perInstance bool            // some expression in it is
+	perInstance bool // some expression in it is
 }
 
 func (b *serviceBlock) export(name string) *exportDecl {
@@ -148,6 +139,23 @@ func (b *serviceBlock) attribute(name string) *attributeItem {
 		}
 	}
 	return nil
+}
+
+// members are the names that service.NAME has.
+func (b *serviceBlock) members() []string {
+	names := hostFacts()
+	for _, a := range b.attributes {
+		names = append(names, a.name)
+	}
+	for _, e := range b.exports {
+		names = append(names, e.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (b *serviceBlock) hasMember(name string) bool {
+	return slices.Contains(hostFacts(), name) || b.attribute(name) != nil || b.export(name) != nil
 }
 
 type attributeItem struct {

@@ -1,11 +1,10 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -74,7 +73,7 @@ func addSize(value cty.Value, total *size) error {
 	case ty == cty.Number:
 		number := value.AsBigFloat()
 		if exp := number.MantExp(nil); number.IsInf() || exp > maxExponent || exp < -maxExponent {
-			return fmt.Errorf("holds a number that is out of range")
+			return errors.New("holds a number that is out of range")
 		}
 	case ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():
 		for it := value.ElementIterator(); it.Next(); {
@@ -85,109 +84,6 @@ func addSize(value cty.Value, total *size) error {
 		}
 	}
 	return nil
-}
-
-// A meter bounds the work of one evaluation: for expressions in for expressions
-// multiply, and nothing else in the language does.
-type meter struct {
-	left int // to go over
-	room int // for what is made
-}
-
-// meterName is no identifier, so no plan can refer to it.
-const meterName = "\x00meter"
-
-func newMeter() cty.Value {
-	return cty.CapsuleVal(meterCapsuleType, &meter{left: maxLoops, room: maxMade})
-}
-
-// A metered collection of a for expression charges what is gone over. Of a sensitive one each element is marked: hcl
-// marks what the whole loop makes, and the functions in it would not know what they must not quote.
-type metered struct {
-	hclsyntax.Expression
-}
-
-// Value implements hcl.Expression.
-func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	budget := meterOf(ctx)
-	if budget.left < 0 {
-		return cty.DynamicVal, nil // this was said; the loops around this one end quickly now
-	}
-	value, diags := m.Expression.Value(ctx)
-	if diags.HasErrors() {
-		return value, diags
-	}
-	measured, err := measure(value)
-	cost := measured.weight()
-	if plain, _ := value.Unmark(); plain.IsKnown() && !plain.IsNull() && plain.CanIterateElements() {
-		cost += plain.LengthInt() * perStep
-	}
-	if budget.left -= cost; err == nil && budget.left < 0 {
-		err = fmt.Errorf("is gone over too often: the for expressions here take more than %d steps", maxLoops/perStep)
-	}
-	if err != nil {
-		budget.left = -1
-		return cty.DynamicVal, append(diags, failure(m.Range(), "Value too large", "This collection %v.", err))
-	}
-	return markElements(value), diags
-}
-
-// A madeInLoop value: what is made in each step of a for expression is charged too.
-type madeInLoop struct {
-	hclsyntax.Expression
-}
-
-// Value implements hcl.Expression.
-func (m *madeInLoop) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	budget := meterOf(ctx)
-	if budget.room < 0 {
-		return cty.DynamicVal, nil // this was said
-	}
-	value, diags := m.Expression.Value(ctx)
-	if diags.HasErrors() {
-		return value, diags
-	}
-	measured, err := measure(value)
-	if budget.room -= measured.weight(); err == nil && budget.room < 0 {
-		err = fmt.Errorf("is made so often that all have more than %d MiB together", maxMade>>20)
-	}
-	if err != nil {
-		budget.room = -1
-		return cty.DynamicVal, append(diags, failure(m.Range(), "Value too large", "This value %v.", err))
-	}
-	return value, diags
-}
-
-// meterOf finds the meter of an evaluation.
-func meterOf(ctx *hcl.EvalContext) *meter {
-	for ; ctx != nil; ctx = ctx.Parent() {
-		if v, ok := ctx.Variables[meterName]; ok {
-			return v.EncapsulatedValue().(*meter)
-		}
-	}
-	return &meter{left: maxLoops, room: maxMade} // of a constant
-}
-
-// meterLoops makes every for expression in e count what it goes over, and says whether there is one.
-func meterLoops(e hcl.Expression) bool {
-	node, ok := e.(hclsyntax.Expression)
-	if !ok {
-		return false
-	}
-	var loops []*hclsyntax.ForExpr
-	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
-		if loop, ok := n.(*hclsyntax.ForExpr); ok {
-			loops = append(loops, loop)
-		}
-		return nil
-	})
-	for _, loop := range loops { // not while they are visited: a wrapped expression hides itself
-		if _, done := loop.CollExpr.(*metered); !done {
-			loop.CollExpr = &metered{loop.CollExpr}
-			loop.ValExpr = &madeInLoop{loop.ValExpr}
-		}
-	}
-	return len(loops) > 0
 }
 
 // shorten cuts what a message quotes.

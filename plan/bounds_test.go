@@ -62,6 +62,28 @@ func TestValuesThatGrow(t *testing.T) {
 	}
 }
 
+// Constants are bounded as well, wherever they stand: nothing in them counts for an evaluation with variables.
+func TestConstantsThatGrow(t *testing.T) {
+	long := "[for a in [" + strings.Repeat("1,", 999) + "1] : [for b in [" + strings.Repeat("1,", 999) + "1] : 1]]"
+	for name, src := range map[string]string{
+		"default of a variable": `variable "x" { default = ` + long + ` }`,
+		"default of an export":  "level \"one\" {\n service \"s\" {\n boot { command = [\"x\"] }\n export \"e\" {\n type = any\n default = " + long + "\n}\n}\n}",
+		"description":           `description = ` + long,
+	} {
+		files := []SnapshotFile{{Dir: "/plans/main", Path: "plan.hcl", Mode: 0o644, Content: []byte(src)}}
+		if _, diags := Load("/plans/main", testOptions(files)); !diags.HasErrors() {
+			t.Errorf("%s: a million steps are not refused", name)
+		}
+	}
+	if _, diags := ParseVarFile("x.vars", []byte("x = "+long)); !diags.HasErrors() {
+		t.Error("variable file: a million steps are not refused")
+	}
+	p := load(t, `variable "x" { type = list(list(number)) }`, nil)
+	if diags := p.CheckGiven(map[string]Given{"x": {Raw: long}}); !diags.HasErrors() {
+		t.Error("variable: a million steps are not refused")
+	}
+}
+
 // A mistake is told once, however many ways lead from it to where a value is needed.
 func TestMistakesDoNotGrow(t *testing.T) {
 	src := "locals {\n  a0 = 1 + \"x\"\n"

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/zclconf/go-cty/cty"
@@ -106,12 +105,12 @@ func (t *Tree) Captured() Captured {
 	noted := t.plan.loader.captured
 	noted.mu.Lock()
 	defer noted.mu.Unlock()
-	leftOut := map[string]bool{}
+	var leftOut []string
 	for name, value := range noted.env {
 		if value == nil || !t.secrets.strings[*value] {
 			c.Env[name] = value
 		} else {
-			leftOut[*value] = true
+			leftOut = append(leftOut, *value)
 		}
 	}
 	for name, path := range noted.executables {
@@ -120,7 +119,7 @@ func (t *Tree) Captured() Captured {
 	for _, v := range t.root.module.variableList {
 		_, given := t.in.Variables[v.Name]
 		if v.Sensitive {
-			if given || v.Default != cty.NilVal && holdsText(v.Default, leftOut) {
+			if given || v.Default != cty.NilVal && holdsSecret(v.Default, leftOut) {
 				c.Sensitive = append(c.Sensitive, v.Name)
 			}
 			continue
@@ -131,20 +130,6 @@ func (t *Tree) Captured() Captured {
 		}
 	}
 	return c
-}
-
-// holdsText says whether one of texts is a part of value.
-func holdsText(value cty.Value, texts map[string]bool) bool {
-	found := false
-	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {
-		if v, _ = v.Unmark(); v.IsKnown() && !v.IsNull() && v.Type() == cty.String {
-			for text := range texts {
-				found = found || strings.Contains(v.AsString(), text)
-			}
-		}
-		return !found, nil
-	})
-	return found
 }
 
 func captureVariable(value cty.Value) (CapturedVariable, error) {

@@ -18,10 +18,11 @@ func (l *loader) check(m *module) hcl.Diagnostics {
 	c.levels()
 	c.references()
 	c.order()
-	m.static = newScope(l, m, nil, &sync.Mutex{})
-	c.diags = append(c.diags, m.static.checkValues()...)
+	static := newScope(l, m, nil, &sync.Mutex{})
+	l.static[m] = static
+	c.diags = append(c.diags, static.checkValues()...)
 	for _, level := range m.levelList {
-		c.diags = append(c.diags, m.static.checkLevel(level)...)
+		c.diags = append(c.diags, static.checkLevel(level)...)
 	}
 	if !c.diags.HasErrors() {
 		c.unused()

@@ -43,8 +43,11 @@ func (c *checker) settled(ref *reference, at position) bool {
 		return at.block != nil && attribute(at.block, ref.name)
 	case "service":
 		b := c.module.services[ref.name]
-		name, _ := ref.attribute()
-		return b != nil && name != "" && b.count == nil && b.forEach == nil && b.enabled == nil && b.level.enabled == nil && attribute(b, name)
+		if b == nil || b.count != nil || b.forEach != nil || b.enabled != nil || b.level.enabled != nil {
+			return false
+		}
+		name := ref.member(b)
+		return name != "" && attribute(b, name)
 	}
 	return false
 }
@@ -136,8 +139,8 @@ func (c *checker) selfReference(ref *reference, at position) {
 	}
 	b := at.block
 	switch {
-	case !b.members[ref.name]:
-		c.fail(ref.rng(), "Reference to an undeclared attribute", "Service %q has neither an attribute nor an export %q.%s", b.name, shorten(ref.name), suggest(ref.name, keys(b.members)))
+	case !b.hasMember(ref.name):
+		c.fail(ref.rng(), "Reference to an undeclared attribute", "Service %q has neither an attribute nor an export %q.%s", b.name, shorten(ref.name), suggest(ref.name, b.members()))
 	case b.export(ref.name) != nil && at.self < selfAll:
 		c.fail(ref.rng(), "Export used before it is known", "self.%s is what the boot program of service %q leaves, so it is known only in ready, terminate and gone, not in %s.", ref.name, b.name, at.what)
 	case b.attribute(ref.name) != nil && at.self < selfAttributes:
@@ -160,8 +163,8 @@ func (c *checker) serviceReference(ref *reference, at position) {
 		c.fail(ref.rng(), "Reference to an undeclared service", "There is no service %q in this plan.%s", shorten(ref.name), hint)
 		return
 	}
-	if name, rng := ref.attribute(); at.what == "on" && name != "" && b.forEach == nil {
-		c.fail(trimDot(rng), "Service expected", "\"on\" takes a service as a whole, not one of its attributes: on = service.%s.", b.name)
+	if at.what == "on" && ref.member(b) != "" {
+		c.fail(stepRange(ref.rest[len(ref.rest)-1]), "Service expected", "\"on\" takes a service as a whole, not one of its attributes: on = service.%s.", b.name)
 		return
 	}
 	if c.memberSteps(ref, b) {
@@ -176,16 +179,16 @@ func (c *checker) memberSteps(ref *reference, b *serviceBlock) bool {
 		return true
 	}
 	_, indexed := rest[0].(hcl.TraverseIndex)
-	name, _ := ref.attribute()
+	name := stepName(rest, 0)
 	switch {
 	case b.count != nil && !indexed:
 		c.fail(ref.rng(), "Service with several instances", "service.%s is a list, because it has \"count\". Pick one of them, service.%s[0].%s, or all of them, service.%s[*].%s.", b.name, b.name, name, b.name, name)
 		return false
-	case b.forEach != nil && !indexed && len(rest) == 1 && b.members[name]:
+	case b.forEach != nil && !indexed && len(rest) == 1 && b.hasMember(name):
 		c.fail(ref.rng(), "Service with several instances", "service.%s is a map, because it has \"for_each\". Pick one of them, service.%s[\"KEY\"].%s, or all of them, [for s in service.%s : s.%s].", b.name, b.name, name, b.name, name)
 		return false
 	case b.count == nil && b.forEach == nil && indexed:
-		if key := rest[0].(hcl.TraverseIndex).Key; isPlainString(key) && b.members[key.AsString()] {
+		if key := rest[0].(hcl.TraverseIndex).Key; isPlainString(key) && b.hasMember(key.AsString()) {
 			return true
 		}
 		c.fail(ref.rng(), "Service with one instance", "service.%s has neither \"count\" nor \"for_each\", so it takes no index.", b.name)
@@ -203,20 +206,21 @@ func (c *checker) memberSteps(ref *reference, b *serviceBlock) bool {
 		return true
 	}
 	step, isAttr := rest[0].(hcl.TraverseAttr)
-	if !isAttr || b.members[step.Name] {
+	if !isAttr || b.hasMember(step.Name) {
 		return true
 	}
-	c.undeclaredMember(step.SrcRange, b, step.Name)
+	c.undeclaredMember(step, b)
 	return false
 }
 
-func (c *checker) undeclaredMember(at hcl.Range, b *serviceBlock, name string) {
-	c.fail(trimDot(at), "Reference to an undeclared attribute", "Service %q declares neither an attribute nor an export %q.%s", b.name, shorten(name), suggest(name, keys(b.members)))
+func (c *checker) undeclaredMember(step hcl.TraverseAttr, b *serviceBlock) {
+	c.fail(stepRange(step), "Reference to an undeclared attribute", "Service %q declares neither an attribute nor an export %q.%s", b.name, shorten(step.Name), suggest(step.Name, b.members()))
 }
 
-// trimDot leaves out the dot that the range of a traversal step begins with.
-func trimDot(r hcl.Range) hcl.Range {
-	if r.End.Byte-r.Start.Byte > 1 {
+// stepRange is where a step of a traversal stands, without the dot before it.
+func stepRange(step hcl.Traverser) hcl.Range {
+	r := step.SourceRange()
+	if _, isAttr := step.(hcl.TraverseAttr); isAttr && r.End.Byte-r.Start.Byte > 1 {
 		r.Start.Byte++
 		r.Start.Column++
 	}
@@ -230,7 +234,7 @@ func (c *checker) splats(x *expression) {
 		return
 	}
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
-		splat, ok := n.(*hclsyntax.SplatExpr)
+		splat, ok := withoutMeter(n).(*hclsyntax.SplatExpr)
 		if !ok {
 			return nil
 		}
@@ -247,8 +251,8 @@ func (c *checker) splats(x *expression) {
 			c.fail(splat.Range(), "Splat of a map", "service.%s is a map, because it has \"for_each\", and [*] works on lists. Write [for s in service.%s : s.ATTRIBUTE].", b.name, b.name)
 			return nil
 		}
-		if step, ok := each.Traversal[0].(hcl.TraverseAttr); ok && !b.members[step.Name] {
-			c.undeclaredMember(step.SrcRange, b, step.Name)
+		if step, ok := each.Traversal[0].(hcl.TraverseAttr); ok && !b.hasMember(step.Name) {
+			c.undeclaredMember(step, b)
 		}
 		return nil
 	})
@@ -264,22 +268,28 @@ func (c *checker) levelReference(ref *reference, at position) {
 	case level.planExpr == nil:
 		c.fail(ref.rng(), "Level without outputs", "Level %q is not a plan, so it has no outputs. Its services are referred to as service.NAME.", ref.name)
 	default:
-		if level.module != nil && len(ref.rest) > 0 {
-			if step, ok := ref.rest[0].(hcl.TraverseAttr); ok {
-				o := level.module.outputs[step.Name]
-				if o == nil {
-					c.fail(trimDot(step.SrcRange), "Reference to an undeclared output", "The plan of level %q has no output %q.%s", level.name, shorten(step.Name), suggest(step.Name, keys(level.module.outputs)))
-					return
-				}
-				level.outputsUsed[o] = true
-			}
-		} else if level.module != nil {
-			for _, o := range level.module.outputList {
-				level.outputsUsed[o] = true
-			}
+		if level.module != nil && !c.outputUse(ref, level) {
+			return
 		}
 		c.use(serviceUse{ref: ref, level: level}, at)
 	}
+}
+
+// outputUse checks which outputs of a level a reference asks for, and notes that they are.
+func (c *checker) outputUse(ref *reference, level *levelBlock) bool {
+	name := ref.output()
+	if o := level.module.outputs[name]; o != nil {
+		level.outputsUsed[o] = true
+		return true
+	}
+	if name != "" {
+		c.fail(stepRange(ref.rest[0]), "Reference to an undeclared output", "The plan of level %q has no output %q.%s", level.name, shorten(name), suggest(name, keys(level.module.outputs)))
+		return false
+	}
+	for _, o := range level.module.outputList {
+		level.outputsUsed[o] = true
+	}
+	return true
 }
 
 // localUse checks a local that refers to services where it is used.

@@ -117,16 +117,16 @@ func (s *scope) checkShape(b *serviceBlock) hcl.Diagnostics {
 		if diag := hostMistake(s.loader.types["local"], nil, b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}
-	case ok && runner.Type() == runnerCapsule() && !runner.IsNull():
+	case ok && runner.Type() == runnerCapsuleType && !runner.IsNull():
 		block := runner.EncapsulatedValue().(*runnerBlock)
 		if diag := hostMistake(block.runnerType, block, b); diag != nil {
 			e.diags = append(e.diags, diag)
 		}
-	case runner.Type() != runnerCapsule() && runner.Type() != cty.DynamicPseudoType:
+	case runner.Type() != runnerCapsuleType && runner.Type() != cty.DynamicPseudoType:
 		e.fail(b.runner.Range(), "Runner expected", "\"runner\" takes a runner of this plan: runner = runner.TYPE.NAME.")
 	}
 	e.in.hosts = true
-	if on, _ := e.shape(b.on, cty.DynamicPseudoType, "on"); on.Type() != serviceCapsule() && on.Type() != cty.DynamicPseudoType {
+	if on, _ := e.shape(b.on, cty.DynamicPseudoType, "on"); on.Type() != serviceCapsuleType && on.Type() != cty.DynamicPseudoType {
 		e.fail(b.on.Range(), "Service expected", "\"on\" takes one service of an earlier level: on = service.NAME, or one of several: on = service.NAME[count.index].")
 	}
 	return e.diags

@@ -63,19 +63,17 @@ func quickArguments(f function.Function) function.Function {
 	if !collections {
 		return discreet(f)
 	}
-	open := func(p function.Parameter) function.Parameter {
-		p.Type, p.AllowDynamicType, p.AllowUnknown, p.AllowMarked = cty.DynamicPseudoType, true, true, true
-		return p
-	}
-	spec := &function.Spec{Description: f.Description()}
+	anything := &function.Spec{Description: f.Description()}
 	for _, p := range params {
-		spec.Params = append(spec.Params, open(p))
+		p.Type = cty.DynamicPseudoType
+		anything.Params = append(anything.Params, p)
 	}
 	if varParam != nil {
-		p := open(*varParam)
-		spec.VarParam = &p
+		p := *varParam
+		p.Type = cty.DynamicPseudoType
+		anything.VarParam = &p
 	}
-	convertAll := func(args []cty.Value) ([]cty.Value, error) {
+	return wrapped(function.New(anything), func(args []cty.Value) (cty.Value, error) {
 		converted := make([]cty.Value, len(args))
 		for i, arg := range args {
 			param := varParam
@@ -84,26 +82,10 @@ func quickArguments(f function.Function) function.Function {
 			}
 			var err error
 			if converted[i], err = quickConvert(arg, param.Type); err != nil {
-				return nil, function.NewArgError(i, err)
+				return cty.NilVal, withoutSensitive(function.NewArgError(i, err), args)
 			}
-		}
-		return converted, nil
-	}
-	spec.Type = func(args []cty.Value) (cty.Type, error) {
-		converted, err := convertAll(args)
-		if err != nil {
-			return cty.NilType, withoutSensitive(err, args)
-		}
-		ty, err := f.ReturnTypeForValues(converted)
-		return ty, withoutSensitive(err, converted)
-	}
-	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		converted, err := convertAll(args)
-		if err != nil {
-			return cty.NilVal, withoutSensitive(err, args)
 		}
 		value, err := f.Call(converted)
 		return value, withoutSensitive(err, converted)
-	}
-	return function.New(spec)
+	})
 }

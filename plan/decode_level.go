@@ -97,7 +97,7 @@ func objectItems(attr *hcl.Attribute) ([]objectItem, hcl.Diagnostics) {
 	for _, pair := range pairs {
 		name := hcl.ExprAsKeyword(pair.Key)
 		if name == "" {
-			value, moreDiags := pair.Key.Value(nil)
+			value, moreDiags := constantValue(pair.Key, nil)
 			if moreDiags.HasErrors() || !isPlainString(value) {
 				diags = append(diags, failure(pair.Key.Range(), "Constant name expected",
 					"The names in %q must be constants.", attr.Name))

@@ -1,11 +1,10 @@
 package plan
 
 import (
-	"fmt"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 )
 
 func planSchema() *hcl.BodySchema {
@@ -71,16 +70,6 @@ func checkName(what, name string, at hcl.Range) *hcl.Diagnostic {
 	return failure(at, "Invalid name",
 		"%q cannot be the name of a %s: a name begins with a letter, goes on with letters, digits, _ and -, and has at most %d characters.",
 		shorten(name), what, maxName)
-}
-
-// duplicate reports a second declaration of the same name.
-func duplicate(what, name string, at, first hcl.Range) *hcl.Diagnostic {
-	return failure(at, "Duplicate "+what, "The %s %q was declared before, at %s. Each one needs a name of its own.", what, name, place(first))
-}
-
-// place is a range for people: plan.hcl line 3.
-func place(r hcl.Range) string {
-	return fmt.Sprintf("%s line %d", r.Filename, r.Start.Line)
 }
 
 func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
@@ -271,7 +260,17 @@ func (l *loader) constant(e hcl.Expression) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, hcl.Diagnostics{failure(traversal.SourceRange(), "Reference in a constant",
 			"This value must be a constant: it is needed before anything that it could refer to is known.")}
 	}
-	value, diags := e.Value(&hcl.EvalContext{Functions: l.functions})
+	return constantValue(e, l.functions)
+}
+
+// constantValue is the value of an expression that refers to nothing. Without functions it may be one of JSON, in which
+// texts are no templates.
+func constantValue(e hcl.Expression, functions map[string]function.Function) (cty.Value, hcl.Diagnostics) {
+	var ctx *hcl.EvalContext
+	if meterLoops(e) || functions != nil {
+		ctx = &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{meterName: newMeter().value()}}
+	}
+	value, diags := e.Value(ctx)
 	if !diags.HasErrors() {
 		if err := checkSize(value); err != nil {
 			diags = append(diags, failure(e.Range(), "Value too large", "This value %v.", err))
@@ -281,7 +280,7 @@ func (l *loader) constant(e hcl.Expression) (cty.Value, hcl.Diagnostics) {
 }
 
 func constantString(attr *hcl.Attribute) (string, hcl.Diagnostics) {
-	value, diags := attr.Expr.Value(nil)
+	value, diags := constantValue(attr.Expr, nil)
 	if diags.HasErrors() {
 		return "", hcl.Diagnostics{failure(attr.Expr.Range(), "Constant text expected", "%q must be a constant text in quotes.", attr.Name)}
 	}
@@ -292,7 +291,7 @@ func constantString(attr *hcl.Attribute) (string, hcl.Diagnostics) {
 }
 
 func constantBool(attr *hcl.Attribute) (bool, hcl.Diagnostics) {
-	value, diags := attr.Expr.Value(nil)
+	value, diags := constantValue(attr.Expr, nil)
 	if diags.HasErrors() || value.Type() != cty.Bool || value.IsNull() {
 		return false, hcl.Diagnostics{failure(attr.Expr.Range(), "true or false expected", "%q must be true or false.", attr.Name)}
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -52,18 +53,7 @@ func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) h
 	for _, inner := range content.Blocks {
 		diags = append(diags, l.decodeServiceBlock(b, inner)...)
 	}
-	diags = append(diags, b.checkForm()...)
-	b.members = map[string]bool{}
-	for _, name := range hostFacts() {
-		b.members[name] = true
-	}
-	for _, a := range b.attributes {
-		b.members[a.name] = true
-	}
-	for _, e := range b.exports {
-		b.members[e.name] = true
-	}
-	return diags
+	return append(diags, b.checkForm()...)
 }
 
 // exclusive reports attributes that do not go together.
@@ -143,7 +133,7 @@ func (b *serviceBlock) checkForm() hcl.Diagnostics {
 		diags = append(diags, failure(b.exports[0].rng, "Exports without a boot program",
 			"Exports are what a boot program leaves; service %q has none. Values that are known before go into \"attributes\".", b.name))
 	}
-	for _, probe := range append(b.ready, b.gone...) {
+	for _, probe := range slices.Concat(b.ready, b.gone) {
 		if probe.log != nil && b.boot == nil && b.process == nil {
 			diags = append(diags, failure(probe.log.Range(), "Log probe without a program",
 				"\"log\" looks into the output of the service's program; service %q has neither boot nor process.", b.name))

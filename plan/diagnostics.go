@@ -32,6 +32,16 @@ func warning(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic 
 	return d
 }
 
+// duplicate reports a second declaration of the same name.
+func duplicate(what, name string, at, first hcl.Range) *hcl.Diagnostic {
+	return failure(at, "Duplicate "+what, "The %s %q was declared before, at %s. Each one needs a name of its own.", what, name, place(first))
+}
+
+// place is a range for people: plan.hcl line 3.
+func place(r hcl.Range) string {
+	return fmt.Sprintf("%s line %d", r.Filename, r.Start.Line)
+}
+
 // tidy leaves out what is said twice and puts the rest in the order of the files.
 func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 	type key struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,7 +108,7 @@ func TestLanguageFunctions(t *testing.T) {
 		})
 	}
 	p := load(t, "", nil)
-	for name := range p.root.static.functions {
+	for name := range newScope(p.loader, p.root, nil, &sync.Mutex{}).functions {
 		if !documented[name] {
 			t.Errorf("function %s is not documented", name)
 		}

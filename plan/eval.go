@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -107,13 +106,6 @@ func (e *evaluation) notNull(x *expression, what string) {
 	if x != nil && e.leftOut(x) {
 		e.fail(x.Range(), "Null value", "%q must not be null here.%s", what, e.scope.whyNull(x, e.in))
 	}
-}
-
-// notKnown says which reference of x is the reason that its value is not known.
-func (s *scope) notKnown(x *expression, in instance) *hcl.Diagnostic {
-	d := failure(x.Range(), "Value not known yet", "This value is needed now, and depends on %s.", s.reason(x, in))
-	d.Extra = unknown{}
-	return d
 }
 
 // A text that an expression gave, and whether a secret is part of it.
@@ -260,7 +252,7 @@ func (e *evaluation) envNames(x *expression) {
 	for _, pair := range pairs {
 		name := hcl.ExprAsKeyword(pair.Key)
 		if name == "" {
-			if value, diags := pair.Key.Value(nil); !diags.HasErrors() && isPlainString(value) {
+			if value, diags := constantValue(pair.Key, nil); !diags.HasErrors() && isPlainString(value) {
 				name = value.AsString()
 			}
 		}
@@ -290,96 +282,4 @@ func (e *evaluation) envName(x *expression, name text) bool {
 // isPlainString says whether value can be used as a text right away.
 func isPlainString(value cty.Value) bool {
 	return !value.IsMarked() && value.Type() == cty.String && value.IsKnown() && !value.IsNull()
-}
-
-// reason names the first reference of x, through locals and inputs, whose value is not known.
-func (s *scope) reason(x *expression, in instance) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if why := s.findReason(x, in, 0); why != "" {
-		return why
-	}
-	return "a value that is known only later"
-}
-
-func (s *scope) findReason(x *expression, in instance, depth int) string {
-	if depth > maxNesting {
-		return ""
-	}
-	for _, ref := range x.refs {
-		value, _, _ := s.resolve(ref, in, nil)
-		if rest, diags := ref.rest.TraverseRel(value); !diags.HasErrors() && len(ref.rest) > 0 {
-			value = rest
-		}
-		if value.IsWhollyKnown() {
-			continue
-		}
-		why := ""
-		switch ref.root {
-		case "local":
-			why = s.findReason(s.module.locals[ref.name].value, instance{}, depth+1)
-		case "var":
-			if s.level == nil {
-				why = fmt.Sprintf("var.%s, which is sensitive, so that the run did not keep it: give it with --var %s=VALUE, in a file with --var-file, or as LAUNCH_VAR_%s", ref.name, ref.name, ref.name)
-			} else {
-				if given := s.level.inputs[ref.name]; given != nil {
-					why = s.parent.findReason(given.value, instance{}, depth+1)
-				}
-			}
-		case "level":
-			if sub := s.subPlans[s.module.levels[ref.name]]; sub.scope != nil {
-				name, _ := ref.attribute()
-				if o := sub.scope.module.outputs[name]; o != nil && o.value != nil {
-					why = sub.scope.findReason(o.value, instance{}, depth+1)
-				}
-			}
-		case "service", "self":
-			if why = s.attributeReason(ref, in, depth); why == "" {
-				why = s.serviceReason(ref, in)
-			}
-		}
-		if why == "" {
-			why = string(traversalText(ref.traversal)) + ", which is not known yet"
-		}
-		return why
-	}
-	return ""
-}
-
-// attributeReason is the reason why what a declared attribute is made of is not known.
-func (s *scope) attributeReason(ref *reference, in instance, depth int) string {
-	name := ref.name
-	if ref.root == "service" {
-		in = instance{block: s.module.services[ref.name]}
-		name, _ = ref.attribute()
-		if services := s.groups[in.block].services; len(services) > 0 {
-			in.service = services[0]
-		}
-	}
-	a := in.block.attribute(name)
-	if a == nil {
-		return ""
-	}
-	in.self = selfFacts
-	return s.findReason(a.value, in, depth+1)
-}
-
-func (s *scope) serviceReason(ref *reference, in instance) string {
-	block := in.block
-	if ref.root == "service" {
-		block = s.module.services[ref.name]
-	}
-	name, _ := ref.attribute()
-	if ref.root == "self" {
-		name = ref.name
-	}
-	shown := traversalText(ref.traversal)
-	switch {
-	case block.export(name) != nil:
-		return fmt.Sprintf("%s, which is known only once the boot program of %s has ended", shown, s.prefix+block.level.name+"."+block.name)
-	case slices.Contains(hostFacts(), name):
-		return fmt.Sprintf("%s, which is known only once %s has its host", shown, s.prefix+block.level.name+"."+block.name)
-	default:
-		return fmt.Sprintf("%s, which is known only once %s has booted", shown, s.prefix+block.level.name+"."+block.name)
-	}
 }

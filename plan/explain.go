@@ -19,7 +19,7 @@ func (s *scope) explain(x *expression, in instance, diags hcl.Diagnostics) hcl.D
 
 func (s *scope) explainLocked(x *expression, in instance, diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
-		if strings.HasPrefix(d.Summary, "Attempt to ") && strings.HasSuffix(d.Summary, " null value") {
+		if strings.HasSuffix(d.Summary, " null value") { // an attempt to take something out of it, or an iteration over it
 			s.explainNull(x, d)
 		}
 		d.Detail = oneStop(d.Detail)
@@ -38,23 +38,32 @@ func oneStop(message string) string {
 	return message
 }
 
-// explainNull says which service or level is null because it is left out.
+// explainNull says which service or level is null because it is left out, and what to write where that may be.
 func (s *scope) explainNull(x *expression, d *hcl.Diagnostic) {
 	for _, ref := range x.refs {
-		out := false
+		out, none := false, "{}"
 		switch ref.root {
 		case "service":
-			out = s.groups[s.module.services[ref.name]].disabled
+			g := s.groups[s.module.services[ref.name]]
+			out = g.disabled
+			if g.block.count != nil {
+				none = "[]"
+			}
 		case "level":
 			sub := s.subPlans[s.module.levels[ref.name]]
 			out = sub.laid && sub.scope == nil
 		}
-		if out {
-			d.Summary = "Reference to what is left out"
-			d.Detail = fmt.Sprintf("%s is left out of this run by \"enabled\", so it is null and has no attributes. Where that may be, write try(%s, null), or leave out what refers to it as well.",
-				ref, traversalText(ref.traversal))
-			return
+		if !out {
+			continue
 		}
+		fails, instead := "it has no attributes", fmt.Sprintf("try(%s, null)", traversalText(ref.traversal))
+		if strings.HasPrefix(d.Summary, "Iteration ") {
+			fails, instead = "there is nothing to go over", fmt.Sprintf("coalesce(%s, %s)", ref, none)
+		}
+		d.Summary = "Reference to what is left out"
+		d.Detail = fmt.Sprintf("%s is left out of this run by \"enabled\", so it is null and %s. Where that may be, write %s, or leave out what refers to it as well.",
+			ref, fails, instead)
+		return
 	}
 }
 
@@ -70,7 +79,7 @@ func (s *scope) whyNullLocked(x *expression, in instance) string {
 		return ""
 	}
 	why := ""
-	for _, sentence := range s.nullExports(x, in, map[evaluated]bool{}) {
+	for _, sentence := range (source{s, x, in}).nullExports(map[source]bool{}) {
 		if !strings.Contains(why, sentence) {
 			why += sentence
 		}
@@ -78,57 +87,27 @@ func (s *scope) whyNullLocked(x *expression, in instance) string {
 	return why
 }
 
-// An evaluated expression, for one instance of a service.
-type evaluated struct {
-	x   *expression
-	svc *Service
-}
-
-// nullExports follows the references of x to exports that are null, through attributes, locals and inputs, through each
-// expression once. mu is held.
-func (s *scope) nullExports(x *expression, in instance, seen map[evaluated]bool) []string {
-	if x == nil || seen[evaluated{x, in.service}] {
+// nullExports follows references to exports that are null, each expression once. mu is held.
+func (src source) nullExports(seen map[source]bool) []string {
+	if seen[src] {
 		return nil
 	}
-	seen[evaluated{x, in.service}] = true
+	seen[src] = true
+	s := src.scope
 	var found []string
-	for _, ref := range x.refs {
-		value, _, _ := s.resolve(ref, in, nil)
-		if value, diags := ref.rest.TraverseRel(value); diags.HasErrors() || !hasNull(value) {
+	for _, ref := range src.x.refs {
+		if !hasNull(s.valueOf(ref, src.in)) {
 			continue
 		}
-		switch ref.root {
-		case "local":
-			found = append(found, s.nullExports(s.module.locals[ref.name].value, instance{}, seen)...)
-		case "var":
-			if s.level != nil {
-				if given := s.level.inputs[ref.name]; given != nil {
-					found = append(found, s.parent.nullExports(given.value, instance{}, seen)...)
-				}
-			}
-		case "self":
-			found = append(found, s.nullMember(ref, ref.name, in, seen)...)
-		case "service":
-			block := s.module.services[ref.name]
-			name, _ := ref.attribute()
-			for _, svc := range s.groups[block].services {
-				found = append(found, s.nullMember(ref, name, instance{block: block, service: svc}, seen)...)
-			}
+		if block, name := s.memberOf(ref, src.in); block != nil && block.export(name) != nil {
+			found = append(found, fmt.Sprintf(" %s is null: the boot program of %s left no value for it.",
+				traversalText(ref.traversal), s.prefix+block.level.name+"."+block.name))
+		}
+		for _, behind := range s.behind(ref, src.in) {
+			found = append(found, behind.nullExports(seen)...)
 		}
 	}
 	return found
-}
-
-// nullMember is nullExports for an attribute or export of a service.
-func (s *scope) nullMember(ref *reference, name string, in instance, seen map[evaluated]bool) []string {
-	if in.block.export(name) != nil {
-		return []string{fmt.Sprintf(" %s is null: the boot program of %s left no value for it.", traversalText(ref.traversal), s.prefix+in.block.level.name+"."+in.block.name)}
-	}
-	if a := in.block.attribute(name); a != nil {
-		in.self = selfFacts
-		return s.nullExports(a.value, in, seen)
-	}
-	return nil
 }
 
 func hasNull(value cty.Value) bool {

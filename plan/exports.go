@@ -188,7 +188,7 @@ func (s *Service) Public(secrets []string) (attributes []byte, withheld []string
 	g.scope.mu.Lock()
 	defer g.scope.mu.Unlock()
 	shown := map[string]json.RawMessage{}
-	for _, name := range keys(g.block.members) {
+	for _, name := range g.block.members() {
 		value, ok := g.member(s, selfAll, nil, name)
 		if !ok || !value.IsWhollyKnown() {
 			continue
@@ -209,38 +209,6 @@ func (s *Service) Public(secrets []string) (attributes []byte, withheld []string
 		panic(err) // every value in it is JSON already
 	}
 	return attributes, withheld
-}
-
-// holdsSecret looks for secrets in the texts of value, names included.
-func holdsSecret(value cty.Value, secrets []string) bool {
-	found := false
-	contains := func(text string) bool {
-		for _, secret := range secrets {
-			if len(secret) >= MinSecret && strings.Contains(text, secret) {
-				return true
-			}
-		}
-		return false
-	}
-	_ = cty.Walk(value, func(path cty.Path, v cty.Value) (bool, error) {
-		if len(path) > 0 {
-			switch step := path[len(path)-1].(type) {
-			case cty.GetAttrStep:
-				found = found || contains(step.Name)
-			case cty.IndexStep:
-				if step.Key.Type() == cty.String {
-					found = found || contains(step.Key.AsString())
-				}
-			}
-		}
-		if v.IsKnown() && !v.IsNull() && (v.Type() == cty.String || v.Type() == cty.Number) {
-			if text, err := convert.Convert(v, cty.String); err == nil {
-				found = found || contains(text.AsString())
-			}
-		}
-		return !found, nil
-	})
-	return found
 }
 
 // RestoreExports reads back the exports that Public rendered. Those that were withheld are unknown until the

@@ -62,35 +62,6 @@ func (l *loader) commonFunctions() map[string]function.Function {
 	return fs
 }
 
-// bounded refuses arguments and results that are too large, numbers beyond all measure among them.
-func bounded(f function.Function) function.Function {
-	spec := &function.Spec{Params: f.Params(), VarParam: f.VarParam(), Description: f.Description()}
-	spec.Type = func(args []cty.Value) (cty.Type, error) { return f.ReturnTypeForValues(args) }
-	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		var total size
-		for _, arg := range args {
-			measured, err := measure(arg)
-			if err != nil {
-				return cty.NilVal, fmt.Errorf("an argument %w", err)
-			}
-			total.texts += measured.texts
-			total.elements += measured.elements
-			if err := total.check(); err != nil {
-				return cty.NilVal, fmt.Errorf("together what it is given %w", err)
-			}
-		}
-		result, err := f.Call(args)
-		if err != nil {
-			return result, err
-		}
-		if err := checkSize(result); err != nil {
-			return cty.NilVal, fmt.Errorf("the result %w", err)
-		}
-		return result, nil
-	}
-	return function.New(spec)
-}
-
 // textFunc makes a function of one text.
 func textFunc(f func(string) (string, error)) function.Function {
 	return function.New(&function.Spec{

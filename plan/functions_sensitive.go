@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"errors"
-
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -34,80 +32,4 @@ func isSensitiveFunc() function.Function {
 			return cty.BoolVal(args[0].HasMarkDeep(sensitiveMark)), nil
 		},
 	})
-}
-
-// markElements marks each element of a marked collection as well. Those of a set cannot be.
-func markElements(value cty.Value) cty.Value {
-	plain, marks := value.Unmark()
-	if len(marks) == 0 || !plain.IsKnown() || plain.IsNull() || !plain.CanIterateElements() || plain.LengthInt() == 0 {
-		return value
-	}
-	switch ty := plain.Type(); {
-	case ty.IsListType(), ty.IsTupleType():
-		elements := plain.AsValueSlice()
-		for i, element := range elements {
-			elements[i] = element.WithMarks(marks)
-		}
-		if ty.IsListType() {
-			return cty.ListVal(elements).WithMarks(marks)
-		}
-		return cty.TupleVal(elements).WithMarks(marks)
-	case ty.IsMapType(), ty.IsObjectType():
-		elements := plain.AsValueMap()
-		for name, element := range elements {
-			elements[name] = element.WithMarks(marks)
-		}
-		if ty.IsMapType() {
-			return cty.MapVal(elements).WithMarks(marks)
-		}
-		return cty.ObjectVal(elements).WithMarks(marks)
-	}
-	return value
-}
-
-// discreet makes a function tell of its mistakes without the sensitive ones of its arguments: many quote what they were
-// given, which can be made of a secret and so be none that is known.
-func discreet(f function.Function) function.Function {
-	open := func(p function.Parameter) function.Parameter {
-		p.AllowUnknown, p.AllowDynamicType, p.AllowMarked = true, true, true
-		return p
-	}
-	spec := &function.Spec{Description: f.Description()}
-	for _, p := range f.Params() {
-		spec.Params = append(spec.Params, open(p))
-	}
-	if f.VarParam() != nil {
-		p := open(*f.VarParam())
-		spec.VarParam = &p
-	}
-	spec.Type = func(args []cty.Value) (cty.Type, error) {
-		ty, err := f.ReturnTypeForValues(args)
-		return ty, withoutSensitive(err, args)
-	}
-	spec.Impl = func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		value, err := f.Call(args)
-		return value, withoutSensitive(err, args)
-	}
-	return function.New(spec)
-}
-
-// withoutSensitive takes what is sensitive of a function's arguments out of its error, and what is of no use.
-func withoutSensitive(err error, args []cty.Value) error {
-	const most = 1000 // bytes of a message in which nothing needs to be cut
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[function.PanicError](err); ok { // it would show Go's stack; cty's log and pow do so where no number is the result
-		return errors.New("it has no result for these arguments")
-	}
-	secrets := sensitiveTexts(args...)
-	if len(secrets) == 0 && len(err.Error()) <= most {
-		return err
-	}
-	told := errors.New(hideQuoted(hide(err.Error(), secrets), secrets))
-	var argErr function.ArgError
-	if errors.As(err, &argErr) {
-		return function.NewArgError(argErr.Index, told)
-	}
-	return told
 }

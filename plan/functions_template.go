@@ -35,13 +35,7 @@ func (l *loader) templateFunc(what string, find func(string) (*parsedTemplate, e
 			{Name: what, Type: cty.String},
 			{Name: "variables", Type: cty.DynamicPseudoType, AllowMarked: true, AllowUnknown: true},
 		},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			if !args[0].IsKnown() || args[0].IsMarked() {
-				return cty.String, nil
-			}
-			_, err := l.renderTemplate(args, find)
-			return cty.String, err
-		},
+		Type: function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			return l.renderTemplate(args, find)
 		},
@@ -63,7 +57,7 @@ func (l *loader) renderTemplate(args []cty.Value, find func(string) (*parsedTemp
 	if vars.IsNull() {
 		return cty.NilVal, function.NewArgErrorf(1, "the variables of a template must not be null")
 	}
-	ctx := &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{meterName: newMeter()}}
+	ctx := &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{meterName: newMeter().value()}}
 	for it := vars.ElementIterator(); it.Next(); {
 		key, value := it.Element()
 		if !hclsyntax.ValidIdentifier(key.AsString()) {
@@ -74,7 +68,7 @@ func (l *loader) renderTemplate(args []cty.Value, find func(string) (*parsedTemp
 	for _, traversal := range template.variables {
 		if _, ok := ctx.Variables[traversal.RootName()]; !ok {
 			return cty.NilVal, fmt.Errorf("%s refers to %q, which it is not given.%s",
-				place(traversal.SourceRange()), shorten(traversal.RootName()), suggest(traversal.RootName(), withoutMeter(keys(ctx.Variables))))
+				place(traversal.SourceRange()), shorten(traversal.RootName()), suggest(traversal.RootName(), withoutMeterName(keys(ctx.Variables))))
 		}
 	}
 	value, diags := template.body.Value(ctx)
@@ -92,7 +86,7 @@ func (l *loader) renderTemplate(args []cty.Value, find func(string) (*parsedTemp
 	return text, nil
 }
 
-func withoutMeter(names []string) []string {
+func withoutMeterName(names []string) []string {
 	var kept []string
 	for _, name := range names {
 		if name != meterName {
@@ -140,6 +134,7 @@ func parseTemplate(src []byte, name string) (*parsedTemplate, error) {
 		first := diags.Errs()[0].(*hcl.Diagnostic)
 		return nil, fmt.Errorf("%s: %s: %s", place(*first.Subject), first.Summary, first.Detail)
 	}
+	t := &parsedTemplate{name: name, body: body, variables: body.Variables()}
 	meterLoops(body)
-	return &parsedTemplate{name: name, body: body, variables: body.Variables()}, nil
+	return t, nil
 }

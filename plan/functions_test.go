@@ -105,6 +105,7 @@ func TestFunctionsThatRefuse(t *testing.T) {
 		{`lookup(tomap({ a = 1 }), "c")`, `there is no "c" in it`},
 		{`lookup({ a = 1 }, "a", 1, 2)`, `lookup takes`},
 		{`templatestring("$${x}", {})`, `the template line 1 refers to "x", which it is not given`},
+		{`templatestring("%%{ for y in x }$${y}%%{ endfor }", {})`, `the template line 1 refers to "x", which it is not given`},
 		{`templatestring("$${", {})`, `the template line 1`},
 		{`templatestring("$${templatestring(\"a\", {})}", {})`, `There is no function named "templatestring"`},
 		{`parseint(join("", [for i in range(1000) : "long"]), 10)`, `cannot parse "…" as a base 10 integer`},

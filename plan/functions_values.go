@@ -117,35 +117,6 @@ func distinctFunc() function.Function {
 	})
 }
 
-// guarded looks at the arguments before a function is called.
-func guarded(f function.Function, look func(args []cty.Value) error) function.Function {
-	return function.New(&function.Spec{
-		Params: f.Params(), VarParam: f.VarParam(), Description: f.Description(),
-		Type: func(args []cty.Value) (cty.Type, error) {
-			for _, arg := range args {
-				if !arg.IsWhollyKnown() || arg.IsNull() || arg.ContainsMarked() {
-					return f.ReturnTypeForValues(args)
-				}
-			}
-			if err := look(args); err != nil {
-				return cty.NilType, err
-			}
-			return f.ReturnTypeForValues(args)
-		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			for _, arg := range args {
-				if !arg.IsWhollyKnown() {
-					return f.Call(args)
-				}
-			}
-			if err := look(args); err != nil {
-				return cty.NilVal, err
-			}
-			return f.Call(args)
-		},
-	})
-}
-
 // setProductFunc bounds the number of combinations.
 func setProductFunc() function.Function {
 	return guarded(stdlib.SetProductFunc, func(args []cty.Value) error {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -87,7 +88,7 @@ func FuzzLoad(f *testing.F) {
 
 // countsHigh says whether the plan asks for many services.
 func countsHigh(p *Plan) bool {
-	s := newScope(p.loader, p.root, &Tree{plan: p}, p.root.static.mu)
+	s := newScope(p.loader, p.root, &Tree{plan: p}, &sync.Mutex{})
 	for _, level := range p.root.levelList {
 		for _, b := range level.services {
 			e := &evaluation{scope: s, check: true}

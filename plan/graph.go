@@ -197,7 +197,7 @@ func (w *graphWalk) outputs(s *graphScope, ref *reference) {
 	if inner == nil {
 		return
 	}
-	name, _ := ref.attribute()
+	name := ref.output()
 	for _, o := range inner.module.outputList {
 		if name == "" || o.name == name {
 			w.expression(inner, o.value)

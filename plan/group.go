@@ -81,8 +81,9 @@ func (g *group) laidValue() cty.Value {
 
 // object is one instance as others see it. A nil service is any of them.
 func (g *group) object(s *Service) cty.Value {
-	values := make(map[string]cty.Value, len(g.block.members))
-	for name := range g.block.members {
+	names := g.block.members()
+	values := make(map[string]cty.Value, len(names))
+	for _, name := range names {
 		values[name], _ = g.member(s, selfAll, &g.cell, name)
 	}
 	return cty.ObjectVal(values)
@@ -172,7 +173,7 @@ func (g *group) instanceValue(root, name string, s *Service) cty.Value {
 
 // hosts is the group as `on` sees it: its services themselves.
 func (g *group) hosts() cty.Value {
-	ty := serviceCapsule()
+	ty := serviceCapsuleType
 	switch {
 	case !g.laid && g.block.count != nil:
 		return cty.UnknownVal(cty.List(ty))
@@ -205,6 +206,3 @@ var (
 	runnerCapsuleType  = cty.Capsule("runner", reflect.TypeFor[runnerBlock]())
 	meterCapsuleType   = cty.Capsule("meter", reflect.TypeFor[meter]())
 )
-
-func serviceCapsule() cty.Type { return serviceCapsuleType }
-func runnerCapsule() cty.Type  { return runnerCapsuleType }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"sort"
 	"time"
 )
 
@@ -53,7 +52,6 @@ func (k *keptFS) entries(dir string, names map[string]bool) []fs.DirEntry {
 			entries = append(entries, fs.FileInfoToDirEntry(dirInfo(name)))
 		}
 	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
 	return entries
 }
 

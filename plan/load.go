@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -23,6 +24,7 @@ type loader struct {
 	types     map[string]*RunnerType
 	sources   map[string]*hcl.File
 	modules   map[string]*module // by directory
+	static    map[*module]*scope // while Load checks: the modules with nothing known of their variables and services
 	functions map[string]function.Function
 	payloads  *payloadCache
 	captured  *capture
@@ -41,6 +43,7 @@ func Load(dir string, opts Options) (*Plan, hcl.Diagnostics) {
 		types:     map[string]*RunnerType{"local": {Name: "local", Host: NoHost}},
 		sources:   map[string]*hcl.File{},
 		modules:   map[string]*module{},
+		static:    map[*module]*scope{},
 		payloads:  newPayloadCache(),
 		captured:  newCapture(),
 		templates: map[programKey]*parsedTemplate{},
@@ -56,6 +59,7 @@ func Load(dir string, opts Options) (*Plan, hcl.Diagnostics) {
 		}
 		root = newModule(filepath.Clean(dir), nil) // its files are there to show what is wrong in them
 	}
+	l.static = nil // every value in it is worked out again for a run, and in a large plan they are much
 	p := &Plan{Dir: root.dir, Description: root.description, root: root, loader: l}
 	if !diags.HasErrors() && l.source > maxKeptTree {
 		l.dropTrees()
@@ -172,7 +176,7 @@ type planBody struct {
 func (l *loader) parseFiles(files *planFiles, at *hcl.Range) ([]planBody, hcl.Diagnostics) {
 	names, err := hclFiles(files.fsys)
 	if err == nil && len(names) == 0 {
-		err = fmt.Errorf("it has no plan.hcl")
+		err = errors.New("it has no plan.hcl")
 	}
 	if err != nil {
 		return nil, hcl.Diagnostics{{

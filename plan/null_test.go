@@ -62,3 +62,29 @@ level "one" {
 		}
 	}
 }
+
+// A for expression over services that are left out is answered with what goes over none of them.
+func TestLoopOverWhatIsLeftOut(t *testing.T) {
+	for _, test := range []struct{ many, over, hint, want string }{
+		{"count = 2", "service.a", "coalesce(service.a, [])", `["a","a"]`},
+		{"for_each = { x = 1 }", "service.a", "coalesce(service.a, {})", `["a"]`},
+	} {
+		main := func(over string) string {
+			return "variable \"on\" { type = bool }\nlevel \"one\" {\n service \"a\" {\n" + test.many + `
+    enabled = var.on
+    boot { command = ["true"] }
+  }
+}
+output "x" { value = [for s in ` + over + " : s.name] }\n"
+		}
+		_, diags := load(t, main(test.over), nil).Expand(Inputs{Variables: map[string]Given{"on": {Raw: "false"}}})
+		if !strings.Contains(diags.Error(), test.hint) {
+			t.Errorf("%s: %v, want one that says %s", test.many, diags, test.hint)
+		}
+		for on, want := range map[string]string{"true": test.want, "false": "[]"} {
+			if got := outputs(t, expand(t, main(test.hint), map[string]string{"on": on}, nil))["x"]; got != want {
+				t.Errorf("%s, enabled = %s: %s, want %s", test.many, on, got, want)
+			}
+		}
+	}
+}

@@ -22,6 +22,21 @@ const (
 	entryScript = "run.sh"
 )
 
+// A Payload is what is sent to the host for a program. Archives are unpacked already.
+type Payload struct {
+	Hash        string
+	Files       []File
+	Entry       string
+	Interpreter []string // ["/bin/sh", "-e"] for a script
+}
+
+// A File for a host. Path is relative and clean.
+type File struct {
+	Path    string
+	Mode    uint32
+	Content []byte
+}
+
 // A payloadCache makes payloads once: a thousand services with the same program share one.
 type payloadCache struct {
 	mu       sync.Mutex

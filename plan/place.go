@@ -37,7 +37,7 @@ func (x *expansion) place(s *scope, b *serviceBlock, service *Service) bool {
 			return false
 		}
 		if !value.IsNull() {
-			if value.Type() != runnerCapsule() {
+			if value.Type() != runnerCapsuleType {
 				x.fail(b.runner.Range(), "Runner expected", "\"runner\" takes a runner of this plan: runner = runner.TYPE.NAME.")
 				return false
 			}
@@ -53,7 +53,7 @@ func (x *expansion) place(s *scope, b *serviceBlock, service *Service) bool {
 }
 
 func asService(value cty.Value) (*Service, bool) {
-	if value.IsNull() || value.Type() != serviceCapsule() {
+	if value.IsNull() || value.Type() != serviceCapsuleType {
 		return nil, false
 	}
 	return value.EncapsulatedValue().(*Service), true

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // An expression of a plan with what it refers to, worked out once.
@@ -33,15 +32,31 @@ func (r *reference) String() string {
 
 func (r *reference) rng() hcl.Range { return r.traversal.SourceRange() }
 
-// attribute is the attribute that is asked of a service ("" where it is asked for as
-// a whole), and where that stands.
-func (r *reference) attribute() (string, hcl.Range) {
-	for _, step := range r.rest {
-		if attr, ok := step.(hcl.TraverseAttr); ok {
-			return attr.Name, attr.SrcRange
+// member is the attribute that is asked of a service, or of one of its instances; "" where it is asked for as a whole.
+func (r *reference) member(b *serviceBlock) string {
+	if b.count != nil || b.forEach != nil {
+		return stepName(r.rest, 1) // the first step says which instance
+	}
+	return stepName(r.rest, 0)
+}
+
+// output is the output that is asked of a level; "" where all of them are.
+func (r *reference) output() string { return stepName(r.rest, 0) }
+
+// stepName is the name in a step of a traversal, written .NAME or ["NAME"]; "" where there is none.
+func stepName(traversal hcl.Traversal, i int) string {
+	if i >= len(traversal) {
+		return ""
+	}
+	switch step := traversal[i].(type) {
+	case hcl.TraverseAttr:
+		return step.Name
+	case hcl.TraverseIndex:
+		if isPlainString(step.Key) {
+			return step.Key.AsString()
 		}
 	}
-	return "", hcl.Range{}
+	return ""
 }
 
 // newExpression works out what an expression refers to. A nil one is no expression.
@@ -67,14 +82,7 @@ func newReference(traversal hcl.Traversal) *reference {
 	if len(traversal) < 2 {
 		return ref
 	}
-	switch step := traversal[1].(type) {
-	case hcl.TraverseAttr:
-		ref.name = step.Name
-	case hcl.TraverseIndex:
-		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
-			ref.name = step.Key.AsString()
-		}
-	}
+	ref.name = stepName(traversal, 1)
 	ref.rest = traversal[2:]
 	if ref.root == "runner" && len(traversal) > 2 {
 		// runner.TYPE.NAME: both steps together are the name.

@@ -135,7 +135,7 @@ func (s *scope) context(x *expression, in instance, reader *cell) (*hcl.EvalCont
 		ctx.Variables[root] = cty.ObjectVal(values)
 	}
 	if x.loops {
-		ctx.Variables[meterName] = newMeter()
+		ctx.Variables[meterName] = newMeter().value()
 	}
 	return ctx, diags
 }
@@ -168,7 +168,7 @@ func (s *scope) resolve(ref *reference, in instance, reader *cell) (cty.Value, i
 		}
 		return cty.StringVal(s.module.dir), 0, nil
 	case "runner":
-		return cty.CapsuleVal(runnerCapsule(), s.module.runners[ref.name]), 0, nil
+		return cty.CapsuleVal(runnerCapsuleType, s.module.runners[ref.name]), 0, nil
 	case "count", "each":
 		return s.groups[in.block].instanceValue(ref.root, ref.name, in.service), 0, nil
 	case "self":
@@ -243,7 +243,7 @@ func (s *scope) outputsOf(level *levelBlock, reader *cell) (cty.Value, hcl.Diagn
 		}
 		inner := sub.scope
 		if inner == nil {
-			inner = level.staticScope()
+			inner = s.loader.static[level.module]
 		}
 		if inner == nil {
 			return cty.DynamicVal, nil // its plan could not be read, which was reported

@@ -241,11 +241,15 @@ output "x" {
 // What a function quotes can be a part of a secret only.
 func TestPartsOfSecretsInMessages(t *testing.T) {
 	for x, want := range map[string]string{
-		`jsondecode(var.p)`:                         `invalid character '(sensitive)' looking for beginning of value`,
-		`yamldecode("!${var.p}'s {}")`:              `can't interpret mapping as "(sensitive)"`,
-		`regex("[${var.p}", "x")`:                   "missing closing ] in (sensitive)",
-		`formatdate(var.p, "2026-01-31T09:30:00Z")`: `invalid date format verb "(sensitive)"`,
-		`format("%${var.p}", 1)`:                    `(sensitive)`,
+		`jsondecode(var.p)`:                                         `invalid character '(sensitive)' looking for beginning of value`,
+		`yamldecode("!${var.p}'s {}")`:                              `can't interpret mapping as "(sensitive)"`,
+		`regex("[${var.p}", "x")`:                                   "missing closing ] in (sensitive)",
+		`formatdate(var.p, "2026-01-31T09:30:00Z")`:                 `invalid date format verb "(sensitive)"`,
+		`format("%${var.p}", 1)`:                                    `(sensitive)`,
+		`[for x in toset([var.p]) : jsondecode(x)]`:                 `invalid character '(sensitive)'`,
+		`[for k, x in toset([var.p]) : x if jsondecode(k)]`:         `invalid character '(sensitive)'`,
+		`{ for k, x in { (var.p) = 1 } : jsondecode(k) => x }`:      `invalid character '(sensitive)'`,
+		`"%{ for x in toset([var.p]) }${jsondecode(x)}%{ endfor }"`: `invalid character '(sensitive)'`,
 	} {
 		p := load(t, secretVariables("p")+"output \"x\" {\n  value     = "+x+"\n  sensitive = true\n}\n", nil)
 		_, diags := p.Expand(Inputs{Variables: map[string]Given{"p": {Raw: "QQ-hunter22", From: "--var"}}})

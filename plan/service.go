@@ -42,11 +42,12 @@ func (s *Service) Target() (string, hcl.Diagnostics) {
 }
 
 func (e *evaluation) target(b *serviceBlock) string {
+	const most = 255 // characters of a name in the DNS
 	host, ok := e.plainText(b.host, "host")
 	if s := e.in.service; !ok && b.host != nil && s != nil && s.Runner.kind.Host == NeedsHost {
 		e.notNull(b.host, "host")
 	}
-	if ok && (host == "" || len(host) > maxHost) {
+	if ok && (host == "" || len(host) > most) {
 		e.fail(b.host.Range(), "Invalid host", "A host is a name or an address, and cannot be %q.", shorten(host))
 	}
 	return host
@@ -185,7 +186,7 @@ func (e *evaluation) attributes() []byte {
 	defer e.scope.mu.Unlock()
 	g := e.scope.groups[e.in.block]
 	values := map[string]cty.Value{}
-	for name := range g.block.members {
+	for _, name := range g.block.members() {
 		value, ok := g.member(e.in.service, e.in.self, nil, name)
 		if ok && value.IsWhollyKnown() && g.block.export(name) == nil || e.in.self == selfAll && value.IsWhollyKnown() {
 			values[name], _ = value.UnmarkDeep()
@@ -282,5 +283,3 @@ func (s *scope) checkService(b *serviceBlock, service *Service, again repeat) hc
 	}
 	return diags
 }
-
-const maxHost = 255

@@ -5,46 +5,71 @@ import "slices"
 // A site is an expression of a service, and what it may refer to from where it stands.
 type site struct {
 	what     string
+	purpose  purpose
 	self     selfScope
 	instance bool
 	x        *expression
 }
 
+// A purpose is what an expression of a service is evaluated for.
+type purpose uint8
+
+const (
+	toLayOut  purpose = iota
+	toPlace           // on its host
+	toBringUp         // and verify
+	toEnd
+)
+
 // sites lists every expression of a service.
 func (b *serviceBlock) sites() []site {
 	var sites []site
-	add := func(what string, self selfScope, instance bool, xs ...*expression) {
+	add := func(what string, purpose purpose, self selfScope, instance bool, xs ...*expression) {
 		for _, x := range xs {
 			if x != nil {
-				sites = append(sites, site{what, self, instance, x})
+				sites = append(sites, site{what, purpose, self, instance, x})
 			}
 		}
 	}
-	add("count", noSelf, false, b.count)
-	add("for_each", noSelf, false, b.forEach)
-	add("enabled", noSelf, false, b.enabled)
-	add("on", noSelf, true, b.on)
-	add("host", noSelf, true, b.host)
-	add("user_data", noSelf, true, b.userData)
-	add("runner", noSelf, true, b.runner)
+	add("count", toLayOut, noSelf, false, b.count)
+	add("for_each", toLayOut, noSelf, false, b.forEach)
+	add("enabled", toLayOut, noSelf, false, b.enabled)
+	add("on", toLayOut, noSelf, true, b.on)
+	add("runner", toLayOut, noSelf, true, b.runner)
+	add("host", toPlace, noSelf, true, b.host)
+	add("user_data", toBringUp, noSelf, true, b.userData)
 	for _, a := range b.attributes {
-		add("attributes", selfFacts, true, a.value)
+		add("attributes", toBringUp, selfFacts, true, a.value)
 	}
 	for _, f := range b.files {
-		add("a file block", selfAttributes, true, f.content, f.source, f.mode)
+		add("a file block", toBringUp, selfAttributes, true, f.content, f.source, f.mode)
 	}
 	for _, p := range []*programBlock{b.boot, b.process} {
 		if p != nil {
-			add("the "+p.kind+" block", selfAttributes, true, p.expressions()...)
+			add("the "+p.kind+" block", toBringUp, selfAttributes, true, p.expressions()...)
 		}
 	}
-	if b.terminate != nil {
-		add("the terminate block", selfAll, true, b.terminate.expressions()...)
+	for _, p := range b.ready {
+		add("a ready block", toBringUp, selfAll, true, p.expressions()...)
 	}
-	for _, p := range append(slices.Clone(b.ready), b.gone...) {
-		add("a "+p.kind+" block", selfAll, true, p.expressions()...)
+	if b.terminate != nil {
+		add("the terminate block", toEnd, selfAll, true, b.terminate.expressions()...)
+	}
+	for _, p := range b.gone {
+		add("a gone block", toEnd, selfAll, true, p.expressions()...)
 	}
 	return sites
+}
+
+// expressions are those of a service that serve one of purposes.
+func (b *serviceBlock) expressions(purposes ...purpose) []*expression {
+	var xs []*expression
+	for _, site := range b.sites() {
+		if slices.Contains(purposes, site.purpose) {
+			xs = append(xs, site.x)
+		}
+	}
+	return xs
 }
 
 func (p *programBlock) expressions() []*expression {

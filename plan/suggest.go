@@ -52,9 +52,9 @@ func values[K cmp.Ordered, V any](m map[K]V) []V {
 // typeName is a type as the plan language writes it.
 func typeName(ty cty.Type) string {
 	switch {
-	case ty == serviceCapsule():
+	case ty == serviceCapsuleType:
 		return "a service"
-	case ty == runnerCapsule():
+	case ty == runnerCapsuleType:
 		return "a runner"
 	case ty.IsObjectType() && len(ty.AttributeTypes()) > 4:
 		return "an object"

@@ -202,6 +202,47 @@ level "two" {
 	}
 }
 
+// Programs of Windows begin files with a byte order mark. A text in JSON is no template.
+func TestVarFileOfWindows(t *testing.T) {
+	for _, src := range []string{"x = \"$${a}\"\r\n", "{\"x\": \"${a}\"}\r\n"} {
+		vars, diags := ParseVarFile("prod.vars", []byte("\ufeff"+src))
+		if diags.HasErrors() || !vars["x"].Value.RawEquals(cty.StringVal("${a}")) {
+			t.Errorf("%q: %v, %v", src, vars, diags)
+		}
+	}
+}
+
+// A null export is found behind the output of a plan, and where it is an object that was to have an attribute.
+func TestNullExportElsewhere(t *testing.T) {
+	tree := expand(t, `
+level "inner" {
+  plan = "../inner"
+}
+level "two" {
+  service "output" {
+    boot { command = ["b", level.inner.left] }
+  }
+}
+`, nil, map[string]string{"inner/plan.hcl": `
+level "one" {
+  service "a" {
+    boot { command = ["a"] }
+    export "left" {
+      type    = object({ port = number })
+      default = null
+    }
+  }
+}
+output "left" { value = service.a.left.port }
+`})
+	tree.Learn(tree.Services[0], Known{Address: "10.0.0.1", WorkDir: "/w", Exports: map[string]cty.Value{}})
+	_, diags := service(t, tree, "two.output").Prepare()
+	const want = "service.a.left.port is null: the boot program of inner.one.a left no value for it."
+	if strings.Count(diags.Error(), want) != 1 {
+		t.Errorf("%v, want %q", diags, want)
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	plan := `
 variable "mode" { default = "fast" }

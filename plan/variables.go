@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +49,7 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 		return nil, hcl.Diagnostics{failure(hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos},
 			"Variable file too large", "A variable file may have %d MiB.", maxFileValue>>20)}
 	}
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // as Windows begins a file; the parser of JSON would not have it
 	var file *hcl.File
 	diags := checkEncoding(src, filename)
 	if !diags.HasErrors() {
@@ -55,7 +58,8 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	if isJSON(filename, src) {
+	inJSON := isJSON(filename, src) // in which a text is no template
+	if inJSON {
 		file, diags = hcljson.Parse(src, filename)
 	} else {
 		file, diags = hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
@@ -66,8 +70,9 @@ func ParseVarFile(filename string, src []byte) (map[string]Given, hcl.Diagnostic
 	attrs, diags := file.Body.JustAttributes()
 	given := map[string]Given{}
 	for _, attr := range inOrder(attrs) {
-		value, moreDiags := attr.Expr.Value(nil)
-		if len(attr.Expr.Variables()) > 0 {
+		refers := !inJSON && len(attr.Expr.Variables()) > 0
+		value, moreDiags := constantValue(attr.Expr, nil)
+		if refers {
 			moreDiags = hcl.Diagnostics{failure(attr.Expr.Range(), "Reference in a variable file", "Values in a variable file are constants. A text stands in quotes.")}
 		}
 		diags = append(diags, moreDiags...)
@@ -247,18 +252,18 @@ func parseRaw(v *variableBlock, raw string) (cty.Value, error) {
 		return cty.StringVal(raw), nil
 	}
 	if len(raw) > maxFileValue || checkNesting([]byte(raw), "").HasErrors() {
-		return cty.NilVal, fmt.Errorf("too large")
+		return cty.NilVal, errors.New("too large")
 	}
 	x, diags := hclsyntax.ParseExpression([]byte(raw), "", hcl.InitialPos)
 	if !diags.HasErrors() && len(x.Variables()) == 0 {
-		if value, diags := x.Value(nil); !diags.HasErrors() {
+		if value, diags := constantValue(x, nil); !diags.HasErrors() {
 			return value, nil
 		}
 	}
 	if v.Type == cty.DynamicPseudoType {
 		return cty.StringVal(raw), nil // a word without quotes
 	}
-	return cty.NilVal, fmt.Errorf("no expression")
+	return cty.NilVal, errors.New("no expression")
 }
 
 // validate checks one condition, as soon as it can be decided. mu is held.
