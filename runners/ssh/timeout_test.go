@@ -84,7 +84,7 @@ func TestTimeoutWithoutWrapper(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate.await(t)
-	kill(t, 1, wrapperOf(t, h, p.ID))
+	kill(t, syscall.SIGKILL, wrapperOf(t, h, p.ID))
 	s.Stop()
 	life.wait(t)
 	s.Again()

@@ -46,6 +46,7 @@ halt() {
 		last=
 		{ read -r last rest <"$1=ended"; } 2>/dev/null
 		[ ! "$last" ] && same "$8" "$9" || return 0
+		kill -CONT "$8" 2>/dev/null # it may be frozen
 		sleep 0.01 2>/dev/null || sleep 1
 	done
 }
@@ -69,7 +70,7 @@ stop() {
 # SIGKILL. Zombies whose parent does not see to them keep a group's number in use.
 reap() {
 	send "$2" "$1"
-	send CONT "$1"
+	send CONT "$1" # one that is frozen would not take the other
 	clock
 	until=$((now + $3)) nap=0.01 hard=
 	while send 0 "$1"; do
