@@ -302,7 +302,7 @@ func (h *hand) do(ctx context.Context, req request) (answer, error) {
 		pieces = append([]piece{{line: "ticket=" + w.ticket}}, pieces...)
 	}
 	h.mu.Unlock()
-	if err := h.send(ctx, pieces); err != nil {
+	if err := h.transmit(ctx, pieces); err != nil {
 		h.end(errCut)
 		if ctx.Err() != nil {
 			return answer{}, context.Cause(ctx)
@@ -337,6 +337,28 @@ func within(d time.Duration, done <-chan struct{}) bool {
 		return false
 	}
 }
+
+// transmit is send while the host takes in what it is sent: one that does not (its disk hangs) is not waited for beyond ctx.
+func (h *hand) transmit(ctx context.Context, pieces []piece) error {
+	var err error
+	sent := make(chan struct{})
+	h.link.tasks.Go(func() {
+		defer close(sent)
+		err = h.send(ctx, pieces)
+	})
+	select {
+	case <-sent:
+		return err
+	case <-ctx.Done():
+		if within(lastPacket, sent) {
+			return err
+		}
+		return context.Cause(ctx)
+	}
+}
+
+// lastPacket is how long the packet under way may take when the context has ended.
+const lastPacket = time.Second
 
 // send writes a request in few packets. One that is cut short does nothing on
 // the host, since the line that acts comes last.
