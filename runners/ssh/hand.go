@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -360,31 +361,38 @@ func (h *hand) transmit(ctx context.Context, pieces []piece) error {
 // lastPacket is how long the packet under way may take when the context has ended.
 const lastPacket = time.Second
 
-// send writes a request in few packets. One that is cut short does nothing on
-// the host, since the line that acts comes last.
+// send writes a request in few packets and lines: the commands up to the next data share one, since a shell reads a line
+// byte by byte, and each begins with the marker. A request that is cut short does nothing on
+// the host, since the command that acts comes last.
 func (h *hand) send(ctx context.Context, pieces []piece) error {
 	const packet = 64 << 10
-	marker := string(h.wire.marker)
 	var b bytes.Buffer
 	flush := func() error {
 		_, err := h.channel.Write(b.Bytes())
 		b.Reset()
 		return errors.Join(err, ctx.Err())
 	}
+	marker := string(h.wire.marker) + " "
+	before := marker
 	for _, p := range pieces {
-		if p.line != "" {
-			b.WriteString(marker + " " + p.line + "\n")
+		b.WriteString(before + p.line)
+		before = "; "
+		if len(p.data) == 0 {
+			continue
 		}
-		for data := p.data; len(data) > 0; {
-			n := min(len(data), packet)
-			b.Write(data[:n])
-			data = data[n:]
+		b.WriteString("\n")
+		before = marker
+		for part := range slices.Chunk(p.data, packet) {
+			b.Write(part)
 			if b.Len() >= packet {
 				if err := flush(); err != nil {
 					return err
 				}
 			}
 		}
+	}
+	if before != marker {
+		b.WriteString("\n")
 	}
 	_, err := h.channel.Write(b.Bytes())
 	return err

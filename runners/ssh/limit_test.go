@@ -72,7 +72,7 @@ func TestNoRoomForTheProgram(t *testing.T) {
 
 // TestNoRoomAtTheEnd: a program's end is recorded also where its wrapper can start nothing.
 func TestNoRoomAtTheEnd(t *testing.T) {
-	for _, shell := range []string{"", "busybox sh"} {
+	for _, shell := range []string{"", "busybox sh", "mksh"} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
 			h, hand := handOf(t, shell)

@@ -26,7 +26,7 @@ halt() {
 		*)
 			set -C
 			if { true >"$1=stop"; } 2>/dev/null; then
-				{ printf '%s' "$2" >|"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null
+				{ echo "$2" >|"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null
 			elif [ ! -e "$1=stop" ]; then
 				{ true >"$1=$2"; } 2>/dev/null
 			elif [ "$2" = timeout ]; then
@@ -163,30 +163,35 @@ halt_recorded() {
 	esac
 }
 
-# spent forgets checks, of which nothing is kept.
-spent() {
+# spent forgets checks, of which nothing is kept; hush what programs wrote.
+spent() { forget "began ended out stop stopped timeout" "$@"; }
+hush() { forget out "$@"; }
+
+# forget removes the files $1 of the programs after that, with one process.
+forget() {
+	names=$1 files=
+	shift
 	for each; do
-		rm -f "$each=began" "$each=ended" "$each=out" "$each=stop" "$each=stopped" "$each=timeout"
+		for name in $names; do
+			files=$files$each=$name$nl
+		done
 	done
+	IFS=$nl
+	rm -f $files
+	unset IFS
 }
 
-# hush removes what programs wrote.
-hush() {
-	for each; do
-		rm -f "$each=out"
-	done
-}
-
-# leave is what a session does last: checks end with it.
+# leave is what a session does last: checks end with it, and nothing is kept of them.
 leave() {
 	IFS=$nl
-	for check in $checks; do
-		unset IFS
-		if [ -e "$check=began" ]; then
-			halt "$check" stopped KILL 0
-			spent "$check"
-		fi
+	set -- $checks
+	unset IFS
+	for check; do
+		left=1
+		[ ! -e "$check=ended" ] || read -r word status now left rest <"$check=ended"
+		[ "$left" = 0 ] || halt "$check" stopped KILL 0
 	done
+	[ $# = 0 ] || spent "$@"
 }
 
 # restart carries out the reboot command.
