@@ -33,6 +33,15 @@ func checkID(id runners.ID) error {
 	return nil
 }
 
+// signalOf is the stop signal as a shell's kill names it.
+func signalOf(stop runners.Stop) (string, error) {
+	signal := strings.TrimPrefix(orElse(stop.Signal, "SIGTERM"), "SIG")
+	if !signalName.MatchString(signal) {
+		return "", fmt.Errorf("%q is not a signal", stop.Signal)
+	}
+	return signal, nil
+}
+
 // A placing is a payload on its way to the host: whoever comes second waits for the first.
 type placing struct {
 	turn chan struct{} // held by the one who sends it
@@ -184,25 +193,9 @@ func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]pie
 	if err := b.files("", dir, p.Files); err != nil {
 		return nil, err
 	}
-	collect := ""
-	if p.Collect != "" {
-		collect = path.Join(dir, p.Collect)
+	if err := b.settings(p, dir, head, via); err != nil {
+		return nil, err
 	}
-	if !path.IsAbs(p.Dir) {
-		dir = path.Join(dir, p.Dir)
-	} else {
-		dir = p.Dir
-	}
-	signal := strings.TrimPrefix(orElse(p.Stop.Signal, "SIGTERM"), "SIG")
-	if !signalName.MatchString(signal) {
-		return nil, fmt.Errorf("%q is not a signal", p.Stop.Signal)
-	}
-	kind := "lasting"
-	if p.Kind == runners.Check {
-		kind = "check"
-	}
-	b.pieces = append(b.pieces, piece{line: fmt.Sprintf("kind=%s dir=%s collect=%s timeout=%s signal=%s grace=%s stamp=%d head=%s via=%s",
-		kind, quote(dir), quote(collect), inCenti(p.Timeout), signal, inCenti(p.Stop.Grace), time.Now().UnixMilli(), head, quote(via))})
 	if err := b.environment(env, p.Env); err != nil {
 		return nil, err
 	}
@@ -290,6 +283,30 @@ func (b *builder) payload(p *runners.Payload, dir string, folders []string, send
 		return err
 	}
 	b.line("packed", dir)
+	return nil
+}
+
+// settings are the variables of what starts the program, whose work directory is dir.
+func (b *builder) settings(p *runners.Program, dir, head, via string) error {
+	signal, err := signalOf(p.Stop)
+	if err != nil {
+		return err
+	}
+	kind := "lasting"
+	if p.Kind == runners.Check {
+		kind = "check"
+	}
+	collect := ""
+	if p.Collect != "" {
+		collect = path.Join(dir, p.Collect)
+	}
+	if path.IsAbs(p.Dir) {
+		dir = p.Dir
+	} else {
+		dir = path.Join(dir, p.Dir)
+	}
+	b.add(fmt.Sprintf("kind=%s dir=%s collect=%s timeout=%s signal=%s grace=%s stamp=%d head=%s via=%s",
+		kind, quote(dir), quote(collect), inCenti(p.Timeout), signal, inCenti(p.Stop.Grace), time.Now().UnixMilli(), head, quote(via)))
 	return nil
 }
 

@@ -2,13 +2,13 @@
 # then the others, without their comments, at the beginning of a session; the session then reads
 # one line after the other and does what it says.
 #
-# Known here: $M, a random word that marks our answers; $T, a part of it, for names; $full, dd's option to read as much as
-# it is told, empty where it has none; $nl, a newline.
-# An answer is data, then a line: "$M+NAME" ends a part of it, "$M.WORDS" ends it
-# all, "$M!KEY WORDS" is news of a program and may stand between any other bytes. So may "$M?TICKET WORDS": it answers
-# the request with that $ticket, if nothing did before.
-# These lines, and the records, are made of plain words, which echo leaves as they are: mksh must start a process for printf,
-# and so cannot answer where there is no room for one.
+# Known here: $M, a random word that marks our answers; $T, the beginning of it, for names; $nl, a newline; and
+# $full, the option by which dd reads as much as it is told, empty where it has none.
+#
+# An answer is data, then a line: "$M+NAME" ends a part of it, "$M.WORDS" ends it all. Two more lines
+# may stand between any other bytes: "$M!KEY WORDS", news of a program, and "$M?TICKET WORDS", the answer to
+# the request with that $ticket if there was none before. All are plain words, and so are records: echo writes
+# them, since mksh has no printf of its own, and could not answer where there is no room for one more process.
 #
 # $R is the run's folder. A service has its work directory $R/SERVICE and, out of
 # the way of its programs, the folder $R/.programs/SERVICE. There, for a program:
@@ -18,9 +18,10 @@
 #   NAME=stop   why launch ended it; on a full disk it is empty, and NAME=WHY is there too
 #   NAME=as     the other user whose folder has all this
 #   NAME=ear.*  pipes of those who attached to it and wait
-# $R/.turn.NAME is there for the launch process that came last. What a dead one asked for may still be on its way to us
-# when the next one works here, and must not be done then: see mine.
-# Files that may hold anything are read by dd, since a shell's own read takes a byte at a time and has no bound.
+# Those that may hold anything are read by dd: a shell's own read takes a byte at a time, and has no bound.
+#
+# $R/.turn.NAME is there for the launch process that came last. What a dead one asked for may still be on its
+# way to us when the next one works here, and must not be done then: see mine.
 
 nl='
 '

@@ -9,7 +9,8 @@ begin() {
 	[ ! -e "$p=began" ] || skip=yes
 }
 
-# go starts the program "$@" of which the lines before told, in the folder $dir.
+# go starts the program "$@". What came before has set kind, dir, collect, timeout, signal, grace and stamp; head, where
+# the beginning of its file is to be looked at here; via, the interpreter that it needs; and the function environment.
 go() {
 	if [ "$bad" = superseded ]; then
 		answer superseded
