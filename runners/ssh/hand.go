@@ -398,8 +398,6 @@ func (h *hand) send(ctx context.Context, pieces []piece) error {
 	return err
 }
 
-// close ends the session. What it started goes on, but for its checks.
-func (h *hand) close() {
-	h.channel.CloseWrite()
-	h.channel.Close()
-}
+// close ends the session, also while something is sent to it, beside which CloseWrite may not be called. What it started
+// goes on, but for its checks.
+func (h *hand) close() { h.channel.Close() }
