@@ -106,6 +106,26 @@ func TestTimeoutAsksOnce(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftOfAListener: what waits on the host for a program's end does so for a launch.
+func TestNothingIsLeftOfAListener(t *testing.T) {
+	h := connect(t, sshtest.Start(t, sshtest.Options{}), envFor(t), "127.0.0.1")
+	gate, life := hold(t), lifelineFor(t)
+	p := program("boot-1", gate.script)
+	if err := h.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	gate.await(t)
+	defer gate.release(t)
+	first := dead(t, h)
+	req := ask("attach", first.prefix(p.ID, ""), p.ID.String())
+	req.pieces = append([]piece{{line: "exec 9>" + life.path}}, req.pieces...)
+	if word := first.asks(req); word != "found" {
+		t.Fatalf("the request was answered with %q", word)
+	}
+	first.hand.close()
+	life.wait(t)
+}
+
 // TestNothingIsLeftOfATimeout: what waits for a program's timeout goes when the program ends before, however that comes.
 func TestNothingIsLeftOfATimeout(t *testing.T) {
 	ended := func(_ runners.Host, gate held) error { return os.WriteFile(gate.hold, []byte("go\n"), 0o600) }

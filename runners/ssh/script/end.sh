@@ -181,8 +181,11 @@ forget() {
 	unset IFS
 }
 
-# leave is what a session does last: checks end with it, and nothing is kept of them.
+# leave is what a session does last: those who listen for it end with it, and so do checks, of which nothing is kept.
 leave() {
+	set +f
+	tell "$R"/.programs/*/*=ear."$T"
+	set -f
 	IFS=$nl
 	set -- $checks
 	unset IFS

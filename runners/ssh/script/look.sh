@@ -90,12 +90,21 @@ attach() {
 	fi
 	exec 8>&-
 }
+
+# listen waits for tell, which the program's wrapper calls, or our session when it ends.
 listen() {
 	trap '' HUP PIPE
 	exec 7>&1 >/dev/null 2>&1 </dev/null
 	read -r word <&8
 	rm -f "$1=ear.$T"
 	echo "$M!$key" >&7
+}
+
+# tell wakes those who listen at the pipes "$@".
+tell() {
+	for each; do
+		[ ! -p "$each" ] || echo up 1<>"$each"
+	done
 }
 
 # fetch answers with output of program $1 from byte $2 on, at most $3 of it, and with the file $4.

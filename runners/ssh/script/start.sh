@@ -166,9 +166,7 @@ tell_end() {
 	remains "$p"
 	echo "$M!$key exit $status $now $left . $why $out $got" >&7
 	set +f
-	for each in "$p"=ear.*; do
-		[ ! -p "$each" ] || echo ended 1<>"$each"
-	done
+	tell "$p"=ear.*
 }
 
 # last is a wrapper's last word, whatever ends it (a shell that cannot start a process ends at once): nobody waits for an
