@@ -321,25 +321,6 @@ func TestFrozenSupervisor(t *testing.T) {
 	}
 }
 
-// A frozen program is woken to take its stop signal.
-func TestFrozenProgram(t *testing.T) {
-	s := newStage(t)
-	up, hold := s.fifo(), s.fifo()
-	end := s.begin(sh("boot", "trap 'echo asked; exit 0' TERM; echo $$ >$1; read x <$2", up, hold))
-	pid := s.pid(up)
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Stop(s.ctx, name("boot"), runners.Stop{Signal: "SIGTERM", Grace: 5 * time.Second}); err != nil {
-		t.Errorf("Stop: %v", err)
-	}
-	o := end()
-	s.want(o, runners.Stopped, 0)
-	if !strings.HasSuffix(o.out, "asked\n") {
-		t.Errorf("output = %q, want a word that it was asked", o.out)
-	}
-}
-
 // Programs begin without what launch happens to have: open files, and signals that are ignored.
 func TestWhatLaunchHas(t *testing.T) {
 	var pipe [2]int

@@ -156,6 +156,23 @@ func testCancelled(t *testing.T, b *bench) {
 	}
 }
 
+// testFrozen is about a program that was stopped by SIGSTOP: it is woken to take its stop signal.
+func testFrozen(t *testing.T, b *bench) {
+	p := sh("frozen", gate+"trap 'echo asked; exit 0' TERM; sleep 600 & up $$; wait")
+	var out buffer
+	p.Output = &out
+	end := b.begin(t, p)
+	b.check(t, `kill -STOP "$1"`, b.awaitUp(t))
+	result, err := end(errors.New("interrupted"))
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	wantOutcome(t, result, runners.Stopped)
+	if out.String() != "asked\n" {
+		t.Errorf("output = %q, want a word that it was asked", out.String())
+	}
+}
+
 func testTimeout(t *testing.T, b *bench) {
 	p := sh("slow", "echo begun; sleep 600 & echo $! >pid; wait")
 	p.Timeout = time.Second

@@ -56,6 +56,7 @@ func Run(t *testing.T, subject Subject) {
 		{"Detach", testDetach},
 		{"Cancel", testCancel},
 		{"Cancelled", testCancelled},
+		{"Frozen", testFrozen},
 		{"Timeout", testTimeout},
 		{"Process", testProcess},
 		{"Group", testGroup},

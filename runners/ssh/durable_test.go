@@ -243,16 +243,29 @@ func TestCheckEndsWithLaunch(t *testing.T) {
 	}
 }
 
-// kill ends a process, or with sign -1 the process group, whose number is in text.
-func kill(t testing.TB, sign int, text string) {
+// kill sends a signal to the process whose pid is in text.
+func kill(t testing.TB, signal syscall.Signal, text string) {
+	t.Helper()
+	if err := syscall.Kill(pidOf(t, text), signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// killGroup ends the process group whose number is in text.
+func killGroup(t testing.TB, text string) {
+	t.Helper()
+	if err := syscall.Kill(-pidOf(t, text), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pidOf(t testing.TB, text string) int {
 	t.Helper()
 	pid, err := strconv.Atoi(text)
 	if err != nil || pid < 2 {
 		t.Fatalf("%q is not the pid of a program", text)
 	}
-	if err := syscall.Kill(sign*pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	return pid
 }
 
 // wrapperOf is the pid of the process that waits for a program.
@@ -263,6 +276,26 @@ func wrapperOf(t testing.TB, h runners.Host, id runners.ID) string {
 		t.Fatal(err)
 	}
 	return strings.Fields(string(data))[3]
+}
+
+// TestFrozenWrapper: whoever freezes a program may do so to the process that waits for it, too.
+func TestFrozenWrapper(t *testing.T) {
+	h := connect(t, sshtest.Start(t, sshtest.Options{}), envFor(t), "127.0.0.1")
+	gate := hold(t)
+	p := program("boot-1", gate.script)
+	if err := h.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	gate.await(t)
+	kill(t, syscall.SIGSTOP, wrapperOf(t, h, p.ID))
+	ctx, cancel := contextFor(t, 30)
+	defer cancel()
+	if err := h.Stop(ctx, p.ID, p.Stop); err != nil {
+		t.Error(err)
+	}
+	if state, err := h.Look(t.Context(), p.ID); err != nil || state.Result.Outcome != runners.Stopped {
+		t.Errorf("Look = %+v, %v; want it stopped", state, err)
+	}
 }
 
 // TestLostPrograms: the host was rebooted, the wrapper was killed, the record is garbage.
@@ -313,11 +346,11 @@ func TestLostPrograms(t *testing.T) {
 	gate.release(t)
 
 	id, _, pid := start("killed")
-	kill(t, 1, wrapperOf(t, h, id))
+	kill(t, syscall.SIGKILL, wrapperOf(t, h, id))
 	if state, err := h.Look(t.Context(), id); err != nil || state.Phase != runners.Running {
 		t.Errorf("Look = %+v, %v; want it running, though nobody waits for it", state, err)
 	}
-	kill(t, -1, pid)
+	killGroup(t, pid)
 	lost(id, "killed")
 
 	for name, file := range map[string]string{"garbage-began": "began", "garbage-ended": "ended"} {
@@ -357,7 +390,7 @@ func TestRemoveKeepsWhatItCannotEnd(t *testing.T) {
 			t.Errorf("Remove with %q as record: %v; want an error that names %s", bad, err, file)
 		}
 	}
-	kill(t, -1, pid)
+	killGroup(t, pid)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}

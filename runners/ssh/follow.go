@@ -286,9 +286,9 @@ func (h *host) Stop(ctx context.Context, id runners.ID, stop runners.Stop) error
 }
 
 func (m *machine) halt(ctx context.Context, id runners.ID, why string, stop runners.Stop) error {
-	signal := strings.TrimPrefix(orElse(stop.Signal, "SIGTERM"), "SIG")
-	if !signalName.fits(signal) {
-		return fmt.Errorf("%q is not a signal", stop.Signal)
+	signal, err := signalOf(stop)
+	if err != nil {
+		return err
 	}
 	ans, _, err := m.about(ctx, id, func(prefix string) request {
 		return ask("stop", prefix, why, signal, inCenti(stop.Grace))

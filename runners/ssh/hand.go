@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -302,7 +303,7 @@ func (h *hand) do(ctx context.Context, req request) (answer, error) {
 		pieces = append([]piece{{line: "ticket=" + w.ticket}}, pieces...)
 	}
 	h.mu.Unlock()
-	if err := h.send(ctx, pieces); err != nil {
+	if err := h.transmit(ctx, pieces); err != nil {
 		h.end(errCut)
 		if ctx.Err() != nil {
 			return answer{}, context.Cause(ctx)
@@ -338,25 +339,51 @@ func within(d time.Duration, done <-chan struct{}) bool {
 	}
 }
 
-// send writes a request in few packets. One that is cut short does nothing on
-// the host, since the line that acts comes last.
+// transmit is send while the host takes in what it is sent: one that does not (its disk hangs) is not waited for beyond ctx.
+func (h *hand) transmit(ctx context.Context, pieces []piece) error {
+	var err error
+	sent := make(chan struct{})
+	h.link.tasks.Go(func() {
+		defer close(sent)
+		err = h.send(ctx, pieces)
+	})
+	select {
+	case <-sent:
+		return err
+	case <-ctx.Done():
+		if within(lastPacket, sent) {
+			return err
+		}
+		return context.Cause(ctx)
+	}
+}
+
+// lastPacket is how long the packet under way may take when the context has ended.
+const lastPacket = time.Second
+
+// send writes a request in few packets and lines: the commands up to the next data share one, since a shell reads a line
+// byte by byte, and each begins with the marker. A request that is cut short does nothing on
+// the host, since the command that acts comes last.
 func (h *hand) send(ctx context.Context, pieces []piece) error {
 	const packet = 64 << 10
-	marker := string(h.wire.marker)
 	var b bytes.Buffer
 	flush := func() error {
 		_, err := h.channel.Write(b.Bytes())
 		b.Reset()
 		return errors.Join(err, ctx.Err())
 	}
+	marker := string(h.wire.marker) + " "
+	before := marker
 	for _, p := range pieces {
-		if p.line != "" {
-			b.WriteString(marker + " " + p.line + "\n")
+		b.WriteString(before + p.line)
+		before = "; "
+		if len(p.data) == 0 {
+			continue
 		}
-		for data := p.data; len(data) > 0; {
-			n := min(len(data), packet)
-			b.Write(data[:n])
-			data = data[n:]
+		b.WriteString("\n")
+		before = marker
+		for part := range slices.Chunk(p.data, packet) {
+			b.Write(part)
 			if b.Len() >= packet {
 				if err := flush(); err != nil {
 					return err
@@ -364,12 +391,13 @@ func (h *hand) send(ctx context.Context, pieces []piece) error {
 			}
 		}
 	}
+	if before != marker {
+		b.WriteString("\n")
+	}
 	_, err := h.channel.Write(b.Bytes())
 	return err
 }
 
-// close ends the session. What it started goes on, but for its checks.
-func (h *hand) close() {
-	h.channel.CloseWrite()
-	h.channel.Close()
-}
+// close ends the session, also while something is sent to it, beside which CloseWrite may not be called. What it started
+// goes on, but for its checks.
+func (h *hand) close() { h.channel.Close() }

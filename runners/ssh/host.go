@@ -25,11 +25,12 @@ func (h *host) WorkDir(service, user string) string {
 	return h.m.workDir(service, h.m.other(user))
 }
 
+// workDir is the run's folder where no service is given.
 func (m *machine) workDir(service, user string) string {
 	return path.Join(m.root(user), runners.DirName(service))
 }
 
-// records is the folder of what is known of a service's programs.
+// records is the folder of what is known of a service's programs, or of all services'.
 func (m *machine) records(service, user string) string {
 	return path.Join(m.root(user), ".programs", runners.DirName(service))
 }
@@ -134,38 +135,22 @@ func (h *host) Look(ctx context.Context, id runners.ID) (runners.State, error) {
 	return s.State, err
 }
 
-// Remove ends the service's programs and removes its folders, of every user that it has programs as.
+// Remove ends the service's programs and removes its folders, of every user that it has programs as. Without a service
+// that is all of the run.
 func (h *host) Remove(ctx context.Context, service string) error {
 	m := h.m
-	if service == "" {
-		return m.removeAll(ctx)
-	}
 	ans, err := m.do(ctx, "", func() request { return ask("users", m.records(service, "")) })
 	if err != nil {
-		return fmt.Errorf("remove %s from %s: %w", service, m.end, err)
+		return fmt.Errorf("remove %s from %s: %w", orElse(service, "the run"), m.end, err)
 	}
 	for _, user := range append(names(ans), "") {
-		if e := m.erase(ctx, user, m.records(service, user), m.workDir(service, user)); e != nil {
-			err = errors.Join(err, e)
-		}
+		err = errors.Join(err, m.erase(ctx, user, m.records(service, user), m.workDir(service, user)))
 	}
-	return err
-}
-
-func (m *machine) removeAll(ctx context.Context) error {
-	ans, err := m.do(ctx, "", func() request { return ask("users", path.Join(m.root(""), ".programs")) })
-	if err != nil {
-		return fmt.Errorf("remove the run from %s: %w", m.end, err)
+	if service == "" {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		clear(m.payloads)
 	}
-	for _, user := range append(names(ans), "") {
-		root := m.root(user)
-		if e := m.erase(ctx, user, path.Join(root, ".programs"), root); e != nil {
-			err = errors.Join(err, e)
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clear(m.payloads)
 	return err
 }
 

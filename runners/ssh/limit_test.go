@@ -72,7 +72,7 @@ func TestNoRoomForTheProgram(t *testing.T) {
 
 // TestNoRoomAtTheEnd: a program's end is recorded also where its wrapper can start nothing.
 func TestNoRoomAtTheEnd(t *testing.T) {
-	for _, shell := range []string{"", "busybox sh"} {
+	for _, shell := range []string{"", "busybox sh", "mksh"} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
 			h, hand := handOf(t, shell)
@@ -201,4 +201,35 @@ func TestHangingStartUpFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// TestHostThatTakesNothing: an interrupt does not wait for a host with a hanging disk to take a payload.
+func TestHostThatTakesNothing(t *testing.T) {
+	dir, up := t.TempDir(), hold(t).up
+	dd := "#!/bin/sh\ncase $* in *bs=1048576*) echo $$ >" + up + "; exec sleep 600 ;; esac\nexec " + sshtest.Need(t, "dd") + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "dd"), []byte(dd), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := connect(t, sshtest.Start(t, sshtest.Options{Path: dir + ":" + os.Getenv("PATH")}), envFor(t), "127.0.0.1")
+	p := program("boot-1", "")
+	p.Argv, p.Payload = nil, &runners.Payload{Hash: "abc", Entry: "run.sh", Files: []runners.File{
+		{Path: "run.sh", Mode: 0o755, Content: []byte("#!/bin/sh\n")}, {Path: "data", Content: make([]byte, 16<<20)}}}
+	ctx, cancel := contextFor(t, 1) // when all that may be on the way is
+	defer cancel()
+	results := make(chan runners.Result, 1)
+	go func() {
+		res, err := h.Run(ctx, p)
+		if err != nil {
+			t.Error(err)
+		}
+		results <- res
+	}()
+	data, err := os.ReadFile(up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kill(t, syscall.SIGKILL, strings.TrimSpace(string(data)))
+	if res := <-results; res.Outcome != runners.Stopped {
+		t.Errorf("Run = %+v; want it stopped", res)
+	}
 }

@@ -41,6 +41,15 @@ func checkID(id runners.ID) error {
 	return nil
 }
 
+// signalOf is the stop signal as a shell's kill names it.
+func signalOf(stop runners.Stop) (string, error) {
+	signal := strings.TrimPrefix(orElse(stop.Signal, "SIGTERM"), "SIG")
+	if !signalName.fits(signal) {
+		return "", fmt.Errorf("%q is not a signal", stop.Signal)
+	}
+	return signal, nil
+}
+
 // A placing is a payload on its way to the host: whoever comes second waits for the first.
 type placing struct {
 	turn chan struct{} // held by the one who sends it
@@ -164,14 +173,15 @@ func (m *machine) payloadDir(user, hash string) string {
 func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]piece, error) {
 	argv, head, via := words(p.Argv), "head", ""
 	dir := m.workDir(p.ID.Service, user)
+	folders := append([]string{dir, m.records(p.ID.Service, user)}, parents(dir, p.Files)...)
 	env := ""
 	b := builder{}
-	b.line("begin", dir, m.records(p.ID.Service, user), p.ID.Name, p.ID.String())
+	b.line("begin", m.prefix(p.ID, user), p.ID.String())
 	if p.Payload != nil {
 		if !payloadHash.fits(p.Payload.Hash) {
 			return nil, fmt.Errorf("%q is not a payload's hash", p.Payload.Hash)
 		}
-		if err := b.payload(p.Payload, m.payloadDir(user, p.Payload.Hash), send); err != nil {
+		if err := b.payload(p.Payload, m.payloadDir(user, p.Payload.Hash), folders, send); err != nil {
 			return nil, err
 		}
 		env = `export LAUNCH_PROGRAM_DIR="$P"; `
@@ -182,31 +192,18 @@ func (m *machine) startPieces(p *runners.Program, user string, send bool) ([]pie
 				return nil, err
 			}
 		}
-	} else if len(argv) == 0 || p.Argv[0] == "" {
-		return nil, errors.New("it names no program")
+	} else {
+		if len(argv) == 0 || p.Argv[0] == "" {
+			return nil, errors.New("it names no program")
+		}
+		b.line("need", folders...)
 	}
 	if err := b.files("", dir, p.Files); err != nil {
 		return nil, err
 	}
-	collect := ""
-	if p.Collect != "" {
-		collect = path.Join(dir, p.Collect)
+	if err := b.settings(p, dir, head, via); err != nil {
+		return nil, err
 	}
-	if !path.IsAbs(p.Dir) {
-		dir = path.Join(dir, p.Dir)
-	} else {
-		dir = p.Dir
-	}
-	signal := strings.TrimPrefix(orElse(p.Stop.Signal, "SIGTERM"), "SIG")
-	if !signalName.fits(signal) {
-		return nil, fmt.Errorf("%q is not a signal", p.Stop.Signal)
-	}
-	kind := "lasting"
-	if p.Kind == runners.Check {
-		kind = "check"
-	}
-	b.pieces = append(b.pieces, piece{line: fmt.Sprintf("kind=%s dir=%s collect=%s timeout=%s signal=%s grace=%s stamp=%d head=%s via=%s",
-		kind, quote(dir), quote(collect), inCenti(p.Timeout), signal, inCenti(p.Stop.Grace), time.Now().UnixMilli(), head, quote(via))})
 	if err := b.environment(env, p.Env); err != nil {
 		return nil, err
 	}
@@ -239,6 +236,17 @@ func (b *builder) line(word string, args ...string) {
 	b.add(line(append([]string{word}, args...)...))
 }
 
+// parents are the folders below dir that files are in.
+func parents(dir string, files []runners.File) []string {
+	folders := make(map[string]bool)
+	for _, f := range files {
+		if in := path.Dir(f.Path); in != "." {
+			folders[dir+"/"+in] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(folders))
+}
+
 func words(argv []string) []string {
 	quoted := make([]string, len(argv))
 	for i, a := range argv {
@@ -249,25 +257,17 @@ func words(argv []string) []string {
 
 // files places files below dir; with kind "p" below the payload's folder, from where dir is ".".
 func (b *builder) files(kind, dir string, files []runners.File) error {
-	folders := make(map[string]bool)
 	modes := make(map[uint32][]string)
 	for _, f := range files {
 		if !fs.ValidPath(f.Path) || f.Path == "." {
 			return fmt.Errorf("%q is not the path of a file below a folder", f.Path)
 		}
 		name := dir + "/" + f.Path // never begins with a dash
-		folders[path.Dir(name)] = true
+		b.line(kind+"put", strconv.Itoa(len(f.Content)), name)
+		b.pieces[len(b.pieces)-1].data = f.Content
 		if mode := f.Mode & 0o777; mode != 0o600 {
 			modes[mode] = append(modes[mode], name)
 		}
-	}
-	delete(folders, dir) // it is there
-	if len(folders) > 0 {
-		b.line(kind+"need", slices.Sorted(maps.Keys(folders))...)
-	}
-	for _, f := range files {
-		b.line(kind+"put", strconv.Itoa(len(f.Content)), dir+"/"+f.Path)
-		b.pieces[len(b.pieces)-1].data = f.Content
 	}
 	for _, mode := range slices.Sorted(maps.Keys(modes)) {
 		b.line(kind+"mode", append([]string{strconv.FormatUint(uint64(mode), 8)}, modes[mode]...)...)
@@ -275,16 +275,46 @@ func (b *builder) files(kind, dir string, files []runners.File) error {
 	return nil
 }
 
-func (b *builder) payload(p *runners.Payload, dir string, send bool) error {
+// payload sends p, or says that it should be there; the other folders that the program needs are made on the way, by the
+// process that makes the payload's.
+func (b *builder) payload(p *runners.Payload, dir string, folders []string, send bool) error {
 	if !send {
 		b.line("packs", dir)
+		b.line("need", folders...)
 		return nil
 	}
-	b.line("pack", dir)
+	b.line("pack", append([]string{dir}, folders...)...)
+	if inner := parents(".", p.Files); len(inner) > 0 {
+		b.line("pneed", inner...)
+	}
 	if err := b.files("p", ".", p.Files); err != nil {
 		return err
 	}
 	b.line("packed", dir)
+	return nil
+}
+
+// settings are the variables of what starts the program, whose work directory is dir.
+func (b *builder) settings(p *runners.Program, dir, head, via string) error {
+	signal, err := signalOf(p.Stop)
+	if err != nil {
+		return err
+	}
+	kind := "lasting"
+	if p.Kind == runners.Check {
+		kind = "check"
+	}
+	collect := ""
+	if p.Collect != "" {
+		collect = path.Join(dir, p.Collect)
+	}
+	if path.IsAbs(p.Dir) {
+		dir = p.Dir
+	} else {
+		dir = path.Join(dir, p.Dir)
+	}
+	b.add(fmt.Sprintf("kind=%s dir=%s collect=%s timeout=%s signal=%s grace=%s stamp=%d head=%s via=%s",
+		kind, quote(dir), quote(collect), inCenti(p.Timeout), signal, inCenti(p.Stop.Grace), time.Now().UnixMilli(), head, quote(via)))
 	return nil
 }
 

@@ -84,7 +84,7 @@ func TestTimeoutWithoutWrapper(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate.await(t)
-	kill(t, 1, wrapperOf(t, h, p.ID))
+	kill(t, syscall.SIGKILL, wrapperOf(t, h, p.ID))
 	s.Stop()
 	life.wait(t)
 	s.Again()
@@ -104,6 +104,26 @@ func TestTimeoutAsksOnce(t *testing.T) {
 	if err != nil || res.Outcome != runners.TimedOut || out.String() != "asked\n" {
 		t.Errorf("Run = %+v, %v, with output %q; want it timed out, asked to end once", res, err, out.String())
 	}
+}
+
+// TestNothingIsLeftOfAListener: what waits on the host for a program's end does so for a launch.
+func TestNothingIsLeftOfAListener(t *testing.T) {
+	h := connect(t, sshtest.Start(t, sshtest.Options{}), envFor(t), "127.0.0.1")
+	gate, life := hold(t), lifelineFor(t)
+	p := program("boot-1", gate.script)
+	if err := h.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	gate.await(t)
+	defer gate.release(t)
+	first := dead(t, h)
+	req := ask("attach", first.prefix(p.ID, ""), p.ID.String())
+	req.pieces = append([]piece{{line: "exec 9>" + life.path}}, req.pieces...)
+	if word := first.asks(req); word != "found" {
+		t.Fatalf("the request was answered with %q", word)
+	}
+	first.hand.close()
+	life.wait(t)
 }
 
 // TestNothingIsLeftOfATimeout: what waits for a program's timeout goes when the program ends before, however that comes.

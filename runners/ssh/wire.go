@@ -40,13 +40,15 @@ const bootstrap = `exec /bin/sh -c 'IFS= read -r l; eval "$l"'`
 // that the two sides no longer agree on where data ends; then the session ends,
 // since data must never be taken for commands.
 //
-// The script is read by dd, in as many pieces as it comes in: a shell's own read takes a byte at a time, twenty
-// milliseconds for all of it. Only the whole of it is carried out. It is ASCII, so that its length in characters is the one in bytes.
+// The script is read by dd: a shell's own read takes a byte at a time, twenty
+// milliseconds for all of it. A dd that does not know how to wait for all of it reads it in as many pieces as it comes in.
+// Only the whole is carried out. It is ASCII, so that its length in characters is the one in bytes.
 func preamble(marker string) string {
 	body := script()
-	return fmt.Sprintf(`unset M T R S W P; M=%s T=%s; `+
-		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 2>/dev/null; echo .); `+
-		`case $l in .) echo "launch needs the command dd on its hosts" >&2; exit 127 ;; "") echo "cannot fork" >&2; exit 1 ;; esac; s=$s${l%%.}; done; eval "$s"`+"\n%s",
+	return fmt.Sprintf(`unset M T R P; M=%s T=%s full=iflag=fullblock; `+
+		`s= n=%d; while [ "${#s}" -lt "$n" ]; do l=$(dd bs="$((n-${#s}))" count=1 $full 2>/dev/null; echo .); `+
+		`case $l in .) [ "$full" ] || { echo "launch needs the command dd on its hosts" >&2; exit 127; }; full= ;; `+
+		`"") echo "cannot fork" >&2; exit 1 ;; esac; s=$s${l%%.}; done; eval "$s"`+"\n%s",
 		marker, marker[:8], len(body), body)
 }
 

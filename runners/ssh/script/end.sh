@@ -26,7 +26,7 @@ halt() {
 		*)
 			set -C
 			if { true >"$1=stop"; } 2>/dev/null; then
-				{ printf '%s' "$2" >|"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null
+				{ echo "$2" >|"$1=stop"; } 2>/dev/null || { true >"$1=$2"; } 2>/dev/null
 			elif [ ! -e "$1=stop" ]; then
 				{ true >"$1=$2"; } 2>/dev/null
 			elif [ "$2" = timeout ]; then
@@ -46,6 +46,7 @@ halt() {
 		last=
 		{ read -r last rest <"$1=ended"; } 2>/dev/null
 		[ ! "$last" ] && same "$8" "$9" || return 0
+		kill -CONT "$8" 2>/dev/null # it may be frozen
 		sleep 0.01 2>/dev/null || sleep 1
 	done
 }
@@ -69,7 +70,7 @@ stop() {
 # SIGKILL. Zombies whose parent does not see to them keep a group's number in use.
 reap() {
 	send "$2" "$1"
-	send CONT "$1"
+	send CONT "$1" # one that is frozen would not take the other
 	clock
 	until=$((now + $3)) nap=0.01 hard=
 	while send 0 "$1"; do
@@ -162,30 +163,38 @@ halt_recorded() {
 	esac
 }
 
-# spent forgets checks, of which nothing is kept.
-spent() {
-	for each; do
-		rm -f "$each=began" "$each=ended" "$each=out" "$each=stop" "$each=stopped" "$each=timeout"
-	done
-}
+# spent forgets checks, of which nothing is kept; hush what programs wrote.
+spent() { forget "began ended out stop stopped timeout" "$@"; }
+hush() { forget out "$@"; }
 
-# hush removes what programs wrote.
-hush() {
+# forget removes the files $1 of the programs after that, with one process.
+forget() {
+	names=$1 files=
+	shift
 	for each; do
-		rm -f "$each=out"
+		for name in $names; do
+			files=$files$each=$name$nl
+		done
 	done
-}
-
-# leave is what a session does last: checks end with it.
-leave() {
 	IFS=$nl
-	for check in $checks; do
-		unset IFS
-		if [ -e "$check=began" ]; then
-			halt "$check" stopped KILL 0
-			spent "$check"
-		fi
+	rm -f $files
+	unset IFS
+}
+
+# leave is what a session does last: those who listen for it end with it, and so do checks, of which nothing is kept.
+leave() {
+	set +f
+	tell "$R"/.programs/*/*=ear."$T"
+	set -f
+	IFS=$nl
+	set -- $checks
+	unset IFS
+	for check; do
+		left=1
+		[ ! -e "$check=ended" ] || read -r word status now left rest <"$check=ended"
+		[ "$left" = 0 ] || halt "$check" stopped KILL 0
 	done
+	[ $# = 0 ] || spent "$@"
 }
 
 # restart carries out the reboot command.

@@ -1,10 +1,11 @@
 # Files come with the request that needs them: their content follows the line that says how long it is.
 # Once something went wrong, $bad says what, and the rest is only read; $skip says that it is not needed.
 
-# chunk copies $1 bytes of our input to its output.
+# chunk copies $1 bytes of our input to its output. Where they cannot be written, it has read them all the same, or the
+# session ends.
 chunk() {
-	if [ "$full" = yes ]; then
-		dd bs="$1" count=1 iflag=fullblock 2>/dev/null
+	if [ "$full" ]; then
+		dd bs="$1" count=1 "$full" 2>/dev/null
 	else
 		dd ibs=1 obs=65536 count="$1" 2>/dev/null || exit 9
 	fi
@@ -22,8 +23,9 @@ take() {
 	[ ! "$full_disk" ]
 }
 
+# need makes those of the folders "$@" that are not there, with one process.
 need() {
-	[ ! "$bad" ] || return 0
+	[ ! "$skip$bad" ] || return 0
 	for each; do
 		if [ ! -d "$each" ]; then
 			mkdir -p "$@" 2>/dev/null || bad=$(mkdir -p "$@" 2>&1)
@@ -53,19 +55,19 @@ mode() {
 	[ "$skip$bad" ] || chmod "$@" 2>/dev/null || bad="cannot set the mode of $2"
 }
 
-# pack begins payload $1, unless it is here already; packed ends it. Another
-# launch, or this one under another name of the host, may be doing the same: each
+# pack begins payload $1, unless it is here already, and makes the other folders that the program needs; packed ends it.
+# Another launch, or this one under another name of the host, may be doing the same: each
 # fills a folder $P of its own, and the first to finish says which one counts.
 pack() {
-	kept=$skip P=
-	if [ -f "$1=whole" ]; then
-		read -r P <"$1=whole"
-	fi
+	kept=$skip whole=$1
+	shift
+	find_pack "$whole"
 	if [ "$P" ]; then
+		need "$@"
 		skip=yes
 	else
-		P=$1-$T
-		need "$P"
+		P=$whole-$T
+		need "$@" "$P"
 	fi
 }
 packed() {
@@ -80,19 +82,22 @@ packed() {
 	fi
 	skip=$kept
 }
+
+# packs is for a payload that should be here.
 packs() {
-	P=
-	if [ -f "$1=whole" ]; then
-		read -r P <"$1=whole"
-	fi
+	find_pack "$1"
 	[ "$skip$bad" ] || [ "$P" ] || bad=unpacked
+}
+
+# find_pack sets P to the folder of payload $1; empty where it is not here.
+find_pack() {
+	P=
+	[ ! -f "$1=whole" ] || read -r P <"$1=whole"
 }
 
 # These three are need, put and mode in the payload's folder.
 pneed() {
-	for each; do
-		[ "$skip$bad" ] || [ -d "$P/$each" ] || mkdir -p "$P/$each" 2>/dev/null || bad="cannot make the folder $P/$each"
-	done
+	[ "$skip$bad" ] || ( cd "$P" && mkdir -p "$@" ) 2>/dev/null || bad="cannot make the folders of $P"
 }
 pput() { put "$1" "$P/$2"; }
 pmode() {

@@ -65,11 +65,11 @@ usable() {
 	fi
 	why="$1 belongs to somebody else"
 	[ -O "$1" ] && [ ! -L "$1" ] || return 1
-	if [ -f "$1/.can" ] && read -r setsid reset full <"$1/.can"; then
+	if [ -f "$1/.can" ] && read -r setsid reset rest <"$1/.can"; then
 		return 0
 	fi
 	try=$1/.try-$T
-	{ printf '#!/bin/sh\nexec dd iflag=fullblock bs=1 count=0 </dev/null 2>/dev/null\n' >"$try"; } 2>/dev/null || {
+	{ echo '#!/bin/sh' >"$try"; } 2>/dev/null || {
 		why=$( { true >"$try"; } 2>&1 )
 		why=${why:-$1 cannot be written to: the disk is full}
 		forsake "$1"
@@ -77,21 +77,16 @@ usable() {
 	}
 	chmod 700 "$1" "$try"
 	setsid=$(command -v setsid && command -v env)
-	reset=${setsid#*"$nl"} full=no
+	reset=${setsid#*"$nl"}
 	[ "$reset" != "$setsid" ] || reset=no
 	setsid=${setsid%%"$nl"*}
 	[ "$setsid" ] || { why="it has no setsid command (from util-linux or busybox)"; return 1; }
-	if [ "$reset" != no ] && "$reset" --default-signal=INT,QUIT "$setsid" "$try" 2>/dev/null; then
-		full=yes
-	else
+	if [ "$reset" = no ] || ! "$reset" --default-signal=INT,QUIT "$try" 2>/dev/null; then
+		reset=no
 		"$try" 2>/dev/null
-		case $? in
-			0) full=yes ;;
-			126) why="programs cannot be run from $1: it is mounted noexec"; forsake "$1"; return 1 ;;
-		esac
-		[ "$reset" = no ] || "$reset" --default-signal=INT,QUIT true 2>/dev/null || reset=no
+		[ $? != 126 ] || { why="programs cannot be run from $1: it is mounted noexec"; forsake "$1"; return 1; }
 	fi
-	{ printf '%s\n' "$setsid $reset $full" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to: the disk is full"; rm -f "$1/.can"; forsake "$1"; return 1; }
+	{ printf '%s\n' "$setsid $reset" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to: the disk is full"; rm -f "$1/.can"; forsake "$1"; return 1; }
 }
 
 # forsake leaves nothing in folder $1 that cannot be used, nor the folder.

@@ -59,13 +59,11 @@ remains() {
 
 # slice writes at most $3 bytes of file $1, from byte $2 on.
 slice() {
-	if [ "$2" = 0 ] && [ "$3" -le 65536 ]; then
-		dd if="$1" bs="$3" count=1 2>/dev/null
-	elif [ "$2" -lt 0 ]; then
-		tail -c "${2#-}" "$1" 2>/dev/null | head -c "$3"
-	else
-		tail -c "+$(($2 + 1))" "$1" 2>/dev/null | head -c "$3"
-	fi
+	case $2 in
+		0) head -c "$3" "$1" ;;
+		-*) tail -c "${2#-}" "$1" | head -c "$3" ;;
+		*) tail -c "+$(($2 + 1))" "$1" | head -c "$3" ;;
+	esac 2>/dev/null
 }
 
 # pulse is look, with at most $3 bytes of output from byte $2 on.
@@ -92,12 +90,21 @@ attach() {
 	fi
 	exec 8>&-
 }
+
+# listen waits for tell, which the program's wrapper calls, or our session when it ends.
 listen() {
 	trap '' HUP PIPE
 	exec 7>&1 >/dev/null 2>&1 </dev/null
 	read -r word <&8
 	rm -f "$1=ear.$T"
-	printf '%s\n' "$M!$key" >&7
+	echo "$M!$key" >&7
+}
+
+# tell wakes those who listen at the pipes "$@".
+tell() {
+	for each; do
+		[ ! -p "$each" ] || echo up 1<>"$each"
+	done
 }
 
 # fetch answers with output of program $1 from byte $2 on, at most $3 of it, and with the file $4.

@@ -1,16 +1,16 @@
 # How a program is started: begin, the files that it needs, go. A wrapper of its own starts it, waits for it,
 # outlives this session, and writes down how it ended.
 
-# begin is the first line about a program: its work directory, folder, name and key.
+# begin is the first line about a program: the beginning of its files' names, and its key.
 # What follows is skipped where it was begun before.
 begin() {
-	W=$1 S=$2 p=$2/$3 key=$4 bad= skip= collect=
+	p=$1 key=$2 bad= skip= collect=
 	mine || bad=superseded
-	need "$W" "$S"
 	[ ! -e "$p=began" ] || skip=yes
 }
 
-# go starts the program "$@" of which the lines before told, in the folder $dir.
+# go starts the program "$@". What came before has set kind, dir, collect, timeout, signal, grace and stamp; head, where
+# the beginning of its file is to be looked at here; via, the interpreter that it needs; and the function environment.
 go() {
 	if [ "$bad" = superseded ]; then
 		answer superseded
@@ -61,7 +61,7 @@ wrap() {
 		kill "$guard"
 	fi
 	if ! ours; then # another was first, or somebody removed the record
-		printf '%s\n' "$M!$key" >&7
+		echo "$M!$key" >&7
 		exit
 	fi
 	tell_end
@@ -105,7 +105,7 @@ search() {
 # headed sets via to what the #! line of file $1 names: an exec that fails would
 # look like a program that ended with status 126.
 headed() {
-	first=$(dd if="$1" bs=256 count=1 2>/dev/null | tr -d '\000')
+	first=$(dd if="$1" bs=256 count=1)
 	case $first in
 		'#!'*)
 			first=${first%%"$nl"*}
@@ -128,8 +128,8 @@ become() {
 		exit
 	fi
 	set +C
-	{ printf '%s\n' "launch1 $pid $born $wrapper $boot $now $timeout $signal $grace $stamp ." >"$p=began" &&
-		{ [ "$kind" = check ] || printf '%60s\n' '' >"$p=ended"; }; } 2>/dev/null || {
+	{ echo "launch1 $pid $born $wrapper $boot $now $timeout $signal $grace $stamp ." >"$p=began" &&
+		{ [ "$kind" = check ] || echo "$blanks" >"$p=ended"; }; } 2>/dev/null || {
 		rm -f "$p=began" "$p=ended"
 		cannot "$p=began cannot be written: the disk is full"
 	}
@@ -162,13 +162,11 @@ tell_end() {
 		[ "$status" = 0 ] || { reap "$child" "$signal" "$grace" && left=0; }
 	fi
 	clock
-	printf '%-60s\n' "exit $status $now $left ." 1<>"$p=ended"
+	echo "exit $status $now $left ." 1<>"$p=ended"
 	remains "$p"
-	printf '%s\n' "$M!$key exit $status $now $left . $why $out $got" >&7
+	echo "$M!$key exit $status $now $left . $why $out $got" >&7
 	set +f
-	for each in "$p"=ear.*; do
-		[ ! -p "$each" ] || echo ended 1<>"$each"
-	done
+	tell "$p"=ear.*
 }
 
 # last is a wrapper's last word, whatever ends it (a shell that cannot start a process ends at once): nobody waits for an
@@ -177,7 +175,7 @@ last() {
 	[ ! "$guard" ] || [ "$child" ] || kill "$guard"
 	word=died
 	[ ! -e "$p=began" ] || word=found
-	printf '%s\n' "$M?$ticket $word" >&7
+	echo "$M?$ticket $word" >&7
 }
 
 # ours says whether the record is about the program that this wrapper started, and sets pid to that.

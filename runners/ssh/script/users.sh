@@ -4,7 +4,7 @@
 # that user's; not_as takes it back where launch cannot become that user.
 as() {
 	mine || { answer superseded; return; }
-	bad=
+	bad= skip=
 	need "$1"
 	[ "$bad" ] || whose "$1/$2=as" "$3"
 	[ "$bad" ] || whose "$R/.programs/$3=as" "$3"
