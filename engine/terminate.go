@@ -225,6 +225,12 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if unended && !s.forced {
 		return problems, nil // the next try of the terminate program works with what is in the work directory
 	}
+	if svc.note.OpenEnd { // of a program that an earlier command began and this one leaves out: its record goes with the directory
+		svc.note.OpenEnd = false
+		if err := s.advance(svc, state.Terminating, fmt.Sprintf("terminate-%d is left out", svc.note.Ends)).Wait(); err != nil {
+			return problems, err
+		}
+	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}
