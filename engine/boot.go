@@ -126,16 +126,24 @@ func (s *Session) takeUp(ctx context.Context, svc *service, started func()) erro
 // plan was reloaded, a service before it has new values), it is.
 func (s *Session) reverify(ctx context.Context, svc *service, started func()) error {
 	if _, err := s.reconnect(ctx, svc, started); err != nil {
-		return s.fail(svc, fromError(svc, PhaseConnect, err))
+		return s.cannotLook(ctx, svc, PhaseConnect, err)
 	}
 	if err := s.recallUsed(ctx, svc); err != nil {
-		return s.fail(svc, fromError(svc, PhaseVerify, err))
+		return s.cannotLook(ctx, svc, PhaseVerify, err)
 	}
 	if done, err := s.renew(ctx, svc, started); done {
 		return err
 	}
 	started()
 	return s.verify(ctx, svc)
+}
+
+// cannotLook fails a service that was brought up and cannot be looked at. One that only an interrupt keeps from that stays as it is.
+func (s *Session) cannotLook(ctx context.Context, svc *service, phase string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return s.fail(svc, fromError(svc, phase, err))
 }
 
 // renew brings a service up again, and is done with it, where it would now be brought up differently than it was. Else it
@@ -182,13 +190,12 @@ func (s *Session) unskip() {
 	}
 }
 
-// skip records that a service is not started, and why.
+// skip records that a service is not started, and why. One that an earlier command began stays as it is.
 func (s *Session) skip(svc *service, reason string) state.Ticket {
-	switch svc.status() {
-	case state.Pending:
-		return s.advance(svc, state.Skipped, reason)
+	if svc.status() != state.Pending {
+		return state.Ticket{}
 	}
-	return state.Ticket{}
+	return s.advance(svc, state.Skipped, reason)
 }
 
 // unusable says why a service cannot be brought up where a run goes on after failures: something that
@@ -251,6 +258,9 @@ func (s *Session) requestHosts(ctx context.Context) error {
 func (s *Session) conclude(ctx context.Context, err error) error {
 	if ctx.Err() != nil && context.Cause(ctx) == runners.ErrDetach {
 		return s.leftAt()
+	}
+	if ctx.Err() != nil && s.Run().Status == state.RunReady && len(s.failures()) == 0 {
+		return ErrInterrupted // while it was looked at: nothing was to be brought up again
 	}
 	if ctx.Err() != nil {
 		if werr := s.setRun(state.RunInterrupted, "interrupted by the operator").Wait(); werr != nil {

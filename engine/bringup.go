@@ -44,7 +44,6 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 	if diags.HasErrors() {
 		return s.fail(svc, fromDiagnostics(svc, PhaseBoot, diags))
 	}
-	row := svc.snapshot()
 	svc.edit(func(row *state.Service) {
 		row.Fingerprint = svc.spec.Fingerprint(prepared, row.Host, s.run.Key)
 	})
@@ -73,10 +72,8 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 		}
 		s.learn(svc, exports{})
 	}
-	if row.Status != state.Verifying {
-		if err := s.beginVerify(svc); err != nil {
-			return err
-		}
+	if err := s.beginVerify(svc); err != nil {
+		return err
 	}
 	s.discard(ctx, svc)
 	return nil

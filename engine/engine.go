@@ -176,20 +176,12 @@ func (s *Session) Tree() *plan.Tree { return s.tree }
 
 // Close writes what is queued, lets go of hosts and of the run's lock. Programs go on.
 func (s *Session) Close() error {
-	var errs []error
-	if s.hosts != nil {
-		errs = append(errs, s.hosts.close())
+	err := errors.Join(s.hosts.close(), s.writer.Close())
+	s.news.close()
+	if s.lock != nil { // else it only looked
+		err = errors.Join(err, s.lock.Unlock())
 	}
-	if s.writer != nil {
-		errs = append(errs, s.writer.Close())
-	}
-	if s.news != nil {
-		s.news.close()
-	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Unlock())
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // newSession joins a run's row and its laid-out plan; open.go and boot.go fill in the services.

@@ -133,7 +133,12 @@ func Open(ctx context.Context, opts Options, run state.Run, given map[string]pla
 	if err != nil {
 		return nil, err
 	}
-	if run, err = opts.DB.FindRun(ctx, run.ID); err != nil { // it may have changed before the lock was ours
+	name := run.Name
+	run, err = opts.DB.FindRun(ctx, run.ID) // it may have changed before the lock was ours
+	if errors.Is(err, state.ErrNoRun) {
+		return nil, errors.Join(fmt.Errorf("%w: run %s was purged meanwhile", state.ErrNoRun, name), lock.Withdraw())
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	tree, err := Restore(ctx, opts, run, run.Generation, given)

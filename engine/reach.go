@@ -63,7 +63,7 @@ func (s *Session) userData(ctx context.Context, svc *service) (string, error) {
 // provision waits for the service's host to exist. Its address is a fact from then on.
 func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisioner, want runners.Want) error {
 	svc.note.Made = true
-	if st := svc.status(); st == state.Pending || st == state.Skipped || st == state.Failed && !s.booted(svc) && !svc.note.Open {
+	if st := svc.status(); st == state.Pending || st == state.Failed && !s.booted(svc) && !svc.note.Open {
 		if err := s.advance(svc, state.Provisioning, "").Wait(); err != nil {
 			return err
 		}

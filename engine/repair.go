@@ -112,7 +112,7 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, m mending, star
 			why = failure.Reason
 		}
 	} else if _, err := s.reconnect(ctx, svc, started); err != nil {
-		return s.fail(svc, fromError(svc, PhaseConnect, err))
+		return s.cannotLook(ctx, svc, PhaseConnect, err)
 	}
 	if why == "" {
 		changed, err := s.changed(ctx, svc)
@@ -151,9 +151,7 @@ func (s *Session) sickness(ctx context.Context, svc *service, started func()) (*
 		return failure, err
 	}
 	if svc.status() == state.Failed {
-		svc.note.Failure = nil
-		s.advance(svc, state.Verifying, "it holds again")
-		s.advance(svc, state.Ready, "")
+		s.wellAgain(svc)
 	}
 	return nil, nil
 }
@@ -170,7 +168,7 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 		}
 	}
 	if err := s.recallSecrets(ctx, svc); err != nil {
-		return false, s.fail(svc, fromError(svc, PhaseVerify, err))
+		return false, s.cannotLook(ctx, svc, PhaseVerify, err)
 	}
 	prepared, diags := svc.spec.Prepare()
 	if diags.HasErrors() {

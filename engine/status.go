@@ -106,16 +106,19 @@ func (s *Session) recordVerified() error {
 	switch {
 	case len(failures) > 0 && run.Status == state.RunReady:
 		return s.setRun(state.RunFailed, (&RunError{Run: run.Name, Failures: failures}).Error()).Wait()
-	case len(failures) == 0 && run.Status == state.RunFailed && s.allReady():
+	case len(failures) == 0 && run.Status == state.RunFailed && s.isUp():
 		return s.concludeReady()
 	}
 	return nil
 }
 
-func (s *Session) allReady() bool {
-	for _, svc := range s.services {
-		if svc.status() != state.Ready {
-			return false
+// isUp says whether all that this run is to bring up is ready.
+func (s *Session) isUp() bool {
+	for lv := range s.wanted() {
+		for _, svc := range lv.services {
+			if svc.status() != state.Ready {
+				return false
+			}
 		}
 	}
 	return true
@@ -138,11 +141,16 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 	case failure != nil && ctx.Err() == nil && (st == state.Ready || failure.Reason != svc.snapshot().Error):
 		return s.fail(svc, failure)
 	case failure == nil && st == state.Failed:
-		svc.note.Failure = nil
-		s.advance(svc, state.Verifying, "it holds again")
-		s.advance(svc, state.Ready, "")
+		s.wellAgain(svc)
 	}
 	return nil
+}
+
+// wellAgain records that a service which had failed was verified, and is well.
+func (s *Session) wellAgain(svc *service) {
+	svc.note.Failure = nil
+	s.advance(svc, state.Verifying, "it holds again")
+	s.advance(svc, state.Ready, "")
 }
 
 // health finds out how a service is now, changing nothing. The error says that this could not be found out.

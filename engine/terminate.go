@@ -180,7 +180,7 @@ func (s *Session) untouched(svc *service) bool {
 type unreachedError struct{ error }
 
 // end ends what runs for a service on its host. The problems are what could not be done; the
-// error is of launch itself, or an unreachedError.
+// error is of launch itself, or an unreachedError. After an interrupt the next command goes on from where it stopped.
 func (s *Session) end(ctx context.Context, svc *service, started func()) (problems []string, err error) {
 	if err := s.advance(svc, state.Terminating, "").Wait(); err != nil {
 		return nil, err
@@ -192,52 +192,23 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if err != nil {
 		return []string{err.Error()}, nil
 	}
-	bound, cancel := context.WithTimeout(ctx, endConnect)
-	host, err := s.reconnect(bound, svc, started)
-	cancel()
-	if gone(err) && (errors.Is(err, runners.ErrGone) || !svc.owner().hostNamed()) {
-		s.Note(svc.address(), err.Error())
-		return nil, nil // what ran there went with it, or goes when it is released
-	}
-	if err != nil {
-		return nil, &unreachedError{err}
-	}
-	if host == nil {
-		return nil, nil
+	if host, err := s.hostToEnd(ctx, svc, started); host == nil || err != nil {
+		return nil, err
 	}
 	problem := func(text string) { problems = append(problems, s.masker.text(text)) }
-	recalled := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc))
-	if recalled != nil && svc.spec.HasTerminate {
-		s.Note(svc.address(), recalled.Error())
-	}
-	ending, diags := svc.spec.Ending()
-	lost := recalled == nil && plan.OnlyUnknown(diags)
-	if lost { // its boot program never left them, or those of a service that has ended are gone with it
-		s.Note(svc.address(), "what its end makes of values that are no more is left out: "+fromDiagnostics(svc, PhaseTerminate, diags).Reason)
-	} else if diags.HasErrors() {
-		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
-	}
+	ending, toRun := s.ending(ctx, svc, problem)
 	if ending.Terminate != nil && !svc.note.EndDone && svc.begun() {
 		if text := s.endProgram(ctx, svc, ending, started); text != "" {
 			problem(text)
 		}
 	}
 	if ctx.Err() != nil {
-		return problems, nil // the next terminate goes on from here
+		return problems, nil
 	}
 	if ending.Terminate != nil || len(ending.Gone) > 0 || svc.spec.HasProcess {
 		started() // it may take its time; what only has to be looked after keeps its place: few at once cost less memory
 	}
-	var left []string
-	for _, name := range svc.note.Groups {
-		id := runners.ID{Service: runners.DirName(svc.address()), Name: name}
-		if err := svc.host.Stop(ctx, id, runners.Stop{Signal: ending.Signal, Grace: ending.Grace}); err != nil {
-			problem("its programs could not be stopped: " + err.Error())
-			left = append(left, name)
-		}
-	}
-	svc.note.Groups = left
-	toRun := ending.Terminate != nil || svc.spec.HasTerminate && diags.HasErrors() && !lost
+	s.stopGroups(ctx, svc, runners.Stop{Signal: ending.Signal, Grace: ending.Grace}, problem)
 	unended := toRun && !svc.note.EndDone && svc.snapshot().Attempt > 0
 	how := patient
 	if unended {
@@ -254,10 +225,61 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	if unended && !s.forced {
 		return problems, nil // the next try of the terminate program works with what is in the work directory
 	}
+	if svc.note.OpenEnd { // of a program that an earlier command began and this one leaves out: its record goes with the directory
+		svc.note.OpenEnd = false
+		if err := s.advance(svc, state.Terminating, fmt.Sprintf("terminate-%d is left out", svc.note.Ends)).Wait(); err != nil {
+			return problems, err
+		}
+	}
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}
 	return problems, nil
+}
+
+// hostToEnd reaches the host of a service that is to be ended; nil where it is gone, and what ran there with it.
+func (s *Session) hostToEnd(ctx context.Context, svc *service, started func()) (runners.Host, error) {
+	bound, cancel := context.WithTimeout(ctx, endConnect)
+	defer cancel()
+	host, err := s.reconnect(bound, svc, started)
+	if gone(err) && (errors.Is(err, runners.ErrGone) || !svc.owner().hostNamed()) {
+		s.Note(svc.address(), err.Error())
+		return nil, nil // or it goes when it is released
+	}
+	if err != nil {
+		return nil, &unreachedError{err}
+	}
+	return host, nil
+}
+
+// ending evaluates how a service is ended, and says whether its terminate program is to be run, also where the values that it
+// takes cannot be had now.
+func (s *Session) ending(ctx context.Context, svc *service, problem func(string)) (ending *plan.Ending, toRun bool) {
+	recalled := errors.Join(s.recallSecrets(ctx, svc), s.recallUsed(ctx, svc))
+	if recalled != nil && svc.spec.HasTerminate {
+		s.Note(svc.address(), recalled.Error())
+	}
+	ending, diags := svc.spec.Ending()
+	switch {
+	case recalled == nil && plan.OnlyUnknown(diags): // its boot program never left them, or those of a service that has ended are gone with it
+		s.Note(svc.address(), "what its end makes of values that are no more is left out: "+fromDiagnostics(svc, PhaseTerminate, diags).Reason)
+	case diags.HasErrors():
+		problem(fromDiagnostics(svc, PhaseTerminate, diags).Reason)
+		return ending, svc.spec.HasTerminate
+	}
+	return ending, ending.Terminate != nil
+}
+
+// stopGroups ends the process groups that the service's programs left, and keeps those in mind that it could not.
+func (s *Session) stopGroups(ctx context.Context, svc *service, stop runners.Stop, problem func(string)) {
+	var left []string
+	for _, name := range svc.note.Groups {
+		if err := svc.host.Stop(ctx, runners.ID{Service: runners.DirName(svc.address()), Name: name}, stop); err != nil {
+			problem("its programs could not be stopped: " + err.Error())
+			left = append(left, name)
+		}
+	}
+	svc.note.Groups = left
 }
 
 // begun says whether there may be something that the service's terminate program is for.

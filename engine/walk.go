@@ -79,15 +79,8 @@ type outcome struct {
 // visitLevel visits a level's services together, as many at a time as its parallelism says.
 func (s *Session) visitLevel(ctx context.Context, lv *level, do visit) error {
 	slots := make(chan struct{}, max(1, lv.spec.Parallelism))
-	errs := make(chan error, 1)
-	failures := make(chan []error)
-	go func() {
-		var all []error
-		for err := range errs {
-			all = append(all, err)
-		}
-		failures <- all
-	}()
+	var mu sync.Mutex
+	var failures []error // guarded by mu
 	var wg sync.WaitGroup
 	for _, svc := range lv.services {
 		if lv.spec.Parallelism > 0 {
@@ -106,17 +99,17 @@ func (s *Session) visitLevel(ctx context.Context, lv *level, do visit) error {
 				<-slots
 			}
 			if err != nil {
-				errs <- err
+				mu.Lock()
+				defer mu.Unlock()
+				failures = append(failures, err)
 			}
 		})
 	}
 	wg.Wait()
-	close(errs)
-	all := <-failures
 	if ctx.Err() != nil {
-		all = append(all, context.Cause(ctx))
+		failures = append(failures, context.Cause(ctx))
 	}
-	return errors.Join(all...)
+	return errors.Join(failures...)
 }
 
 // backward takes levels in the reverse order: a level's turn comes when all

@@ -67,7 +67,11 @@ func build(ctx context.Context, path string, schema []migration) error {
 	if _, err := db.ExecContext(ctx, script); err != nil {
 		return err
 	}
-	if err := db.Close(); err != nil { // moves everything from the log into the file
+	// Closing would carry the log over to the file as well, without a word where that fails for want of room.
+	if _, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
 		return err
 	}
 	return file.Sync()

@@ -113,6 +113,27 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("it left %v", left)
 		}
 	})
+	for room := 64 << 10; room <= 160<<10; room += 4 << 10 {
+		t.Run(fmt.Sprintf("full while it is made, with room for %d bytes", room), func(t *testing.T) {
+			dir := t.TempDir()
+			if err := mountSmall(dir, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { unmount(dir) })
+			ballast := filepath.Join(dir, "ballast")
+			if err := os.WriteFile(ballast, make([]byte, 1<<20-room), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			db, err := Open(t.Context(), dir)
+			if err == nil {
+				db.Close()
+			} else if !strings.Contains(err.Error(), "is full") && !strings.Contains(err.Error(), "is it full") {
+				t.Errorf("Open = %v", err)
+			}
+			os.Remove(ballast)
+			openIn(t, dir)
+		})
+	}
 }
 
 func TestFailingDisk(t *testing.T) {

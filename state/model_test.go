@@ -140,7 +140,7 @@ func randomChange(random *rand.Rand, m *model) Change {
 		return Change{Event: Event{Kind: "service", At: at, From: string(from), To: string(s.Status)}, Service: &s}
 	}
 	from := s.Status
-	s.Status, s.Since, s.Attempt = pickOne(random, services(from)), at, s.Attempt+1
+	s.Status, s.Since, s.Attempt = pickOne(random, from.next()), at, s.Attempt+1
 	s.Error, s.Withheld, s.Attributes = pickText(random), []string{pickText(random)}, []byte(`{}`)
 	return Change{Event: Event{Kind: "service", At: at, From: string(from), To: string(s.Status), Cause: pickText(random)}, Service: &s}
 }
@@ -196,17 +196,17 @@ func checkJournal(t *testing.T, db *DB, length int) {
 	}
 }
 
-// Every status can be told from any other text, can end, and those that name work, or its failure, can be said again.
+// Every status can be told from any other text, can end, and those can be said again in which a later command begins anew.
 func TestTransitionTable(t *testing.T) {
 	for _, s := range allStatuses {
 		if !s.Valid() || !reaches(s, Terminated, map[Status]bool{}) {
 			t.Errorf("%s is not a status, or cannot end", s)
 		}
-		again := slices.Contains([]Status{Provisioning, Connecting, Booting, Verifying, Failed, Terminating}, s)
+		again := slices.Contains([]Status{Connecting, Booting, Failed, Terminating}, s)
 		if s.CanBecome(s) != again {
 			t.Errorf("%s can follow itself: %v", s, !again)
 		}
-		for _, next := range services(s) {
+		for _, next := range s.next() {
 			if !slices.Contains(allStatuses, next) {
 				t.Errorf("%s leads to %s, which is none", s, next)
 			}
@@ -219,6 +219,9 @@ func TestTransitionTable(t *testing.T) {
 		if !s.Valid() || s != RunTerminated && !s.CanBecome(RunTerminating) {
 			t.Errorf("%s is not a run's status, or cannot be terminated", s)
 		}
+		if RunTerminating.CanBecome(s) && s != RunTerminating && s != RunTerminated {
+			t.Errorf("a run that is being terminated becomes %s", s)
+		}
 	}
 	if Status("").Valid() || RunStatus("").Valid() || Status("booted").CanBecome(Ready) || RunTerminated.CanBecome(RunBooting) {
 		t.Error("what is no status counts as one")
@@ -230,5 +233,5 @@ func reaches(from, to Status, seen map[Status]bool) bool {
 		return true
 	}
 	seen[from] = true
-	return slices.ContainsFunc(services(from), func(next Status) bool { return !seen[next] && reaches(next, to, seen) })
+	return slices.ContainsFunc(from.next(), func(next Status) bool { return !seen[next] && reaches(next, to, seen) })
 }

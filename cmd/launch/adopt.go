@@ -78,6 +78,9 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	if _, err := eng.DB.FindRun(ctx, found[0].RunID); err == nil {
 		return fmt.Errorf("run %s is known here already: nothing is to be adopted", found[0].Run)
 	}
+	if namesake, err := eng.DB.FindRun(ctx, found[0].Run); err == nil && namesake.Status != state.RunTerminated {
+		return usagef("another run named %[1]s is live here: end it with `launch terminate %[1]s`, then adopt this one, or name another state directory with --state", found[0].Run)
+	}
 	tree, err := loadPlan(eng, dir, plan.Inputs{Variables: given, RunName: found[0].Run, RunID: found[0].RunID}, stderr)
 	if err != nil {
 		return err

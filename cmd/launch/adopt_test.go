@@ -48,6 +48,13 @@ func TestAdopt(t *testing.T) {
 	w.launch("boot", plan, "-n", "shop").want(0)
 	w.state = w.path("third")
 	w.env = append(w.env, "LAUNCH_STATE="+w.state)
+	w.launch("boot", w.plan("local", `level "one" {
+	  service "s" {
+	    boot { command = ["true"] }
+	  }
+	}`), "-n", "shop").want(0)
+	w.launch("adopt", "shop", plan).want(2, "another run named shop is live here: end it with `launch terminate shop`")
+	w.launch("terminate", "shop").want(0)
 	w.launch("adopt", "shop", plan).want(0, "1 service of 3 found", "`launch repair shop` replaces them")
 	w.launch("repair", "shop").want(0, "3 ready")
 	w.launch("terminate", "shop").want(0)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,8 +51,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if err != nil {
 		return err
 	}
-	set := engine.Settings{Until: opts.until, OnFailure: engine.OnFailure(opts.onFailure)}
-	switch set.OnFailure {
+	switch engine.OnFailure(opts.onFailure) {
 	case engine.Stop, engine.Continue, engine.Terminate:
 	default:
 		return usagef("--on-failure %s: it can be stop, continue or terminate", opts.onFailure)
@@ -60,55 +60,77 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 	if err != nil {
 		return err
 	}
-	name := opts.name
-	if name == "" {
-		name = baseName(dir)
-	}
-	if err := checkRunName(name); err != nil {
+	base := cmp.Or(opts.name, baseName(dir))
+	if err := checkRunName(base); err != nil {
 		return err
-	}
-	given, err := opts.given()
-	if err != nil {
-		return err
-	}
-	eng := loadOptions()
-	if !opts.dryRun {
-		if eng, err = g.engineOptions(ctx, "boot", true); err != nil {
-			return err
-		}
-		defer eng.DB.Close()
-		if opts.name == "" {
-			if name, err = freeName(ctx, eng.DB, name); err != nil {
-				return err
-			}
-		}
-	}
-	id := engine.NewID()
-	tree, err := loadPlan(eng, dir, plan.Inputs{Variables: given, RunName: name, RunID: id}, stderr)
-	if err != nil {
-		return err
-	}
-	if set.Until != "" && engine.FindLevel(tree, set.Until) == nil {
-		return usagef("--until %s: the plan has no such level; it has %s", set.Until, someOf(levelNames(tree)))
 	}
 	if opts.dryRun {
-		return showDryRun(stdout, levelsUntil(tree, set.Until), asJSON)
+		tree, err := opts.layOut(loadOptions(), dir, base, engine.NewID(), stderr)
+		if err != nil {
+			return err
+		}
+		return showDryRun(stdout, levelsUntil(tree, opts.until), asJSON)
 	}
+	if _, err := opts.given(); err != nil { // before there is a state directory
+		return err
+	}
+	eng, err := g.engineOptions(ctx, "boot", true)
+	if err != nil {
+		return err
+	}
+	defer eng.DB.Close()
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
-	s, err := engine.Create(ctx, eng, tree, name, id, dir, set)
-	if errors.Is(err, state.ErrNameTaken) && opts.name == "" {
-		return runBoot(ctx, g, opts, planArg, stdout, stderr) // another boot took the chosen name meanwhile
-	}
-	if errors.Is(err, state.ErrNameTaken) {
-		return usagef("a run named %s is live already: choose another name with -n, or end it with `launch terminate %s`", name, name)
-	}
+	s, err := opts.create(ctx, eng, dir, base, stderr)
 	if err != nil {
 		return err
 	}
 	view.begin(s, s.Tree())
 	return drive(s, view, func() error { return s.Boot(ctx) })
+}
+
+// create records a new run, under the name that was asked for or else under one that is free.
+func (o *bootOptions) create(ctx context.Context, eng engine.Options, dir, base string, stderr io.Writer) (*engine.Session, error) {
+	set := engine.Settings{Until: o.until, OnFailure: engine.OnFailure(o.onFailure)}
+	for {
+		name := base
+		if o.name == "" {
+			var err error
+			if name, err = freeName(ctx, eng.DB, base); err != nil {
+				return nil, err
+			}
+		}
+		id := engine.NewID()
+		tree, err := o.layOut(eng, dir, name, id, stderr)
+		if err != nil {
+			return nil, err
+		}
+		s, err := engine.Create(ctx, eng, tree, name, id, dir, set)
+		switch {
+		case !errors.Is(err, state.ErrNameTaken):
+			return s, err
+		case o.name != "":
+			return nil, usagef("a run named %s is live already: choose another name with -n, or end it with `launch terminate %s`", name, name)
+		}
+		stderr = io.Discard // another boot took the chosen name meanwhile; what the plan is warned of was told
+	}
+}
+
+// layOut reads the plan for a run of this name.
+func (o *bootOptions) layOut(eng engine.Options, dir, name, id string, stderr io.Writer) (*plan.Tree, error) {
+	given, err := o.given()
+	if err != nil {
+		return nil, err
+	}
+	tree, err := loadPlan(eng, dir, plan.Inputs{Variables: given, RunName: name, RunID: id}, stderr)
+	if err != nil {
+		return nil, err
+	}
+	if o.until != "" && engine.FindLevel(tree, o.until) == nil {
+		return nil, usagef("--until %s: the plan has no such level; it has %s", o.until, someOf(levelNames(tree)))
+	}
+	return tree, nil
 }
 
 func levelNames(tree *plan.Tree) []string {

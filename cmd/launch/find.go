@@ -67,7 +67,11 @@ func runAndItsServices(ctx context.Context, db *state.DB, find findFunc, args []
 			return run, nil, nil, err
 		}
 	}
-	if run, err = find(ctx, db, name); err != nil {
+	run, err = find(ctx, db, name)
+	if name == "" && len(args) > 0 && errors.As(err, new(usageError)) {
+		err = usagef("there is no run %q, and %v", args[0], err) // it may be a service
+	}
+	if err != nil {
 		return run, nil, nil, err
 	}
 	rows, err := db.Services(ctx, run.ID)

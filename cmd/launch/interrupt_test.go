@@ -45,6 +45,27 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// A run that a repair only looked at when it was interrupted is as it was.
+func TestInterruptedLook(t *testing.T) {
+	w := newWorld(t)
+	here, door := w.gate("here"), w.gate("go")
+	plan := w.plan("p", `level "a" {
+	  service "s" {
+	    boot { command = ["true"] }
+	    ready { script = "[ ! -e \"$WORLD/looked\" ] || { echo here > \"$WORLD/here\"; read x < \"$WORLD/go\"; }" }
+	  }
+	}`)
+	w.launch("boot", plan, "-n", "r").want(exitOK)
+	w.must(os.WriteFile(w.path("looked"), nil, 0o600))
+	repair := w.begin("repair", "r")
+	here.await()
+	repair.signal(syscall.SIGINT)
+	repair.end().want(exitInterrupted, "interrupted", "run r is ready: 1 ready")
+	door.open()
+	w.launch("status", "r").want(exitOK, "run r is ready")
+	w.wantNothingLeft("r")
+}
+
 // A terminate that is interrupted goes on with the next terminate.
 func TestInterruptTerminate(t *testing.T) {
 	for _, phase := range []string{"terminate", "gone"} {

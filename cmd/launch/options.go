@@ -130,6 +130,7 @@ func findExecutable(name string) (string, error) {
 type variableOptions struct {
 	vars  []string
 	files []string
+	read  map[string]plan.Given // what given found
 }
 
 // varPrefix begins the environment variables that give plan variables.
@@ -143,8 +144,11 @@ func (v *variableOptions) addFlags(f *pflag.FlagSet) {
 // maxVarFile bounds a variable file.
 const maxVarFile = 4 << 20
 
-// given collects the variables: --var over --var-file over the environment.
+// given collects the variables: --var over --var-file over the environment. Files are read once, since one may be a pipe.
 func (v *variableOptions) given() (map[string]plan.Given, error) {
+	if v.read != nil {
+		return v.read, nil
+	}
 	all := map[string]plan.Given{}
 	for _, kv := range os.Environ() {
 		if name, value, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(name, varPrefix) {
@@ -171,6 +175,7 @@ func (v *variableOptions) given() (map[string]plan.Given, error) {
 		}
 		all[name] = plan.Given{Raw: value, From: fromFlag}
 	}
+	v.read = all
 	return all, nil
 }
 

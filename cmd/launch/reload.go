@@ -35,32 +35,28 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 	if err != nil {
 		return err
 	}
-	given, err := vars.given()
-	if err != nil {
-		return err
-	}
 	find := func(db *state.DB) (state.Run, error) { return findRun(ctx, db, name) }
-	var tree *plan.Tree
-	ask := func(s *engine.Session) (*plan.Tree, error) {
-		inputs, err := s.ReloadInputs(given)
-		if err != nil {
-			return nil, err
+	return onFound(ctx, g, vars, "reload", find, func(f *foundRun) error {
+		var tree *plan.Tree
+		ask := func(s *engine.Session) (*plan.Tree, error) {
+			inputs, err := s.ReloadInputs(f.given)
+			if err != nil {
+				return nil, err
+			}
+			if tree, err = loadPlan(loadOptions(), dir, inputs, stderr); err != nil {
+				return nil, err
+			}
+			difference, err := s.Compare(ctx, tree)
+			if err != nil {
+				return nil, err
+			}
+			writeDifference(stderr, s.Run().Name, difference)
+			if yes {
+				return tree, nil
+			}
+			return tree, confirm(ctx, stdin, stderr, "Carry this out?")
 		}
-		if tree, err = loadPlan(loadOptions(), dir, inputs, stderr); err != nil {
-			return nil, err
-		}
-		difference, err := s.Compare(ctx, tree)
-		if err != nil {
-			return nil, err
-		}
-		writeDifference(stderr, s.Run().Name, difference)
-		if yes {
-			return tree, nil
-		}
-		return tree, confirm(ctx, stdin, stderr, "Carry this out?")
-	}
-	return onFound(ctx, g, vars, "reload", find, stdout, stderr, ask, func(s *engine.Session) error {
-		return s.Reload(ctx, tree, dir)
+		return f.drive(ctx, stdout, stderr, ask, func(s *engine.Session) error { return s.Reload(ctx, tree, dir) })
 	})
 }
 

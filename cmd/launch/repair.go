@@ -20,7 +20,7 @@ func newRepairCommand(g *globalOptions) *cobra.Command {
 				return usagef("--tries %d: at least one is needed", tries)
 			}
 			ctx := cmd.Context()
-			return onServices(ctx, g, &vars, "repair", args, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session, services []string) error {
+			return onServices(ctx, g, &vars, "repair", args, 0, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session, services []string) error {
 				return s.Repair(ctx, services, tries)
 			})
 		},

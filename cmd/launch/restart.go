@@ -13,10 +13,7 @@ func newRestartCommand(g *globalOptions) *cobra.Command {
 		Short: "End services of a run and bring them up again, and what used values of theirs that changed by that",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return onServices(ctx, g, &vars, "restart", args, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session, services []string) error {
-				if len(services) == 0 {
-					return usagef("say which services of run %s", s.Run().Name)
-				}
+			return onServices(ctx, g, &vars, "restart", args, 1, cmd.OutOrStdout(), cmd.ErrOrStderr(), func(s *engine.Session, services []string) error {
 				return s.Restart(ctx, services, repairTries)
 			})
 		},

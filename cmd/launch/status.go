@@ -35,7 +35,7 @@ func newStatusCommand(g *globalOptions) *cobra.Command {
 			if cmd.Flags().Changed("every") && !opts.watch {
 				return usagef("--every tells how often, with --watch")
 			}
-			return runStatus(cmd.Context(), g, opts, first(args), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runStatus(cmd.Context(), g, &opts, first(args), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
@@ -53,7 +53,7 @@ func first(args []string) string {
 	return args[0]
 }
 
-func runStatus(ctx context.Context, g *globalOptions, opts statusOptions, name string, stdout, stderr io.Writer) error {
+func runStatus(ctx context.Context, g *globalOptions, opts *statusOptions, name string, stdout, stderr io.Writer) error {
 	asJSON, err := g.json()
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func runStatus(ctx context.Context, g *globalOptions, opts statusOptions, name s
 }
 
 // statusOnce verifies a run, unless another command drives it, and shows it.
-func statusOnce(ctx context.Context, eng engine.Options, opts statusOptions, name string, asJSON bool, stdout, stderr io.Writer) error {
+func statusOnce(ctx context.Context, eng engine.Options, opts *statusOptions, name string, asJSON bool, stdout, stderr io.Writer) error {
 	run, err := findRun(ctx, eng.DB, name)
 	if err != nil {
 		return err
@@ -113,15 +113,12 @@ func statusOnce(ctx context.Context, eng engine.Options, opts statusOptions, nam
 		writeStatus(stdout, view)
 	}
 	if verdict != nil {
-		if errors.As(verdict, new(*engine.RunError)) {
-			return toldError{verdict}
-		}
-		return verdict
+		return shown(verdict)
 	}
 	return view.verdict()
 }
 
-func verifyRun(ctx context.Context, eng engine.Options, run state.Run, opts statusOptions, stderr io.Writer) error {
+func verifyRun(ctx context.Context, eng engine.Options, run state.Run, opts *statusOptions, stderr io.Writer) error {
 	given, err := opts.given()
 	if err != nil {
 		return err
@@ -137,7 +134,10 @@ func verifyRun(ctx context.Context, eng engine.Options, run state.Run, opts stat
 		return err
 	}
 	err = s.Verify(ctx)
-	return errors.Join(err, s.Close())
+	if closeErr := s.Close(); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	return err
 }
 
 // statusView is a run as `status -o json` shows it. Its fields are stable.
