@@ -230,6 +230,9 @@ func (c *checker) splats(x *expression) {
 		return
 	}
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		if part, ok := n.(*sharedPart); ok {
+			n = part.Expression
+		}
 		splat, ok := n.(*hclsyntax.SplatExpr)
 		if !ok {
 			return nil

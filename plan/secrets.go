@@ -193,6 +193,7 @@ func quotedBy(d *hcl.Diagnostic) []string {
 // what is wrong with it. In a loop over something sensitive that is each text: what hcl takes out of a set is not marked,
 // nor is a key.
 func quotedIn(x hcl.Expression, ctx *hcl.EvalContext) []string {
+	x = wholeOf(x)
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
 		var quoted []string
