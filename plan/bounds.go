@@ -16,6 +16,7 @@ const (
 	maxChain      = 5_000    // operators in one expression: so does evaluation
 	maxLocalDepth = 1000     // locals that refer to locals
 	maxPlanDepth  = 16       // plans within plans
+	maxPlans      = 10_000   // of all levels: sixteen files whose plans each hold the next one twice would be 65,536
 	maxName       = 100      // it becomes part of a directory's name
 	maxPath       = 512
 	maxTexts      = 16 << 20  // bytes of the texts in one value

@@ -97,3 +97,19 @@ func TestMistakesDoNotGrow(t *testing.T) {
 		t.Errorf("%d diagnostics for one mistake", len(diags))
 	}
 }
+
+// Plans that hold each other double with each step: they are refused before they take all memory.
+func TestPlansThatMultiply(t *testing.T) {
+	twice := func(next string) string {
+		return fmt.Sprintf("level \"one\" {\n  plan = %[1]q\n}\nlevel \"two\" {\n  plan = %[1]q\n}\n", next)
+	}
+	more := map[string]string{}
+	for i := 1; i < maxPlanDepth; i++ {
+		more[fmt.Sprintf("p%d/plan.hcl", i)] = twice(fmt.Sprintf("../p%d", i+1))
+	}
+	more[fmt.Sprintf("p%d/plan.hcl", maxPlanDepth)] = "level \"a\" {\n  service \"s\" {\n    boot { command = [\"true\"] }\n  }\n}\n"
+	_, diags := load(t, twice("../p1"), more).Expand(Inputs{RunName: "demo", RunID: "01ABC"})
+	if len(diags) != 1 || diags[0].Summary != "Too many plans" {
+		t.Errorf("2^%d plans: %v", maxPlanDepth, diags)
+	}
+}

@@ -234,7 +234,7 @@ func (c *checker) splats(x *expression) {
 		return
 	}
 	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
-		splat, ok := withoutMeter(n).(*hclsyntax.SplatExpr)
+		splat, ok := asWritten(n).(*hclsyntax.SplatExpr)
 		if !ok {
 			return nil
 		}

@@ -66,7 +66,12 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 		return cty.DynamicVal, false
 	}
 	e.scope.mu.Lock()
-	ctx, diags := e.scope.context(x, e.in, nil)
+	value, shared := e.scope.groups[e.in.block].sharedValue(x, e.in, nil)
+	var ctx *hcl.EvalContext
+	var diags hcl.Diagnostics
+	if !shared {
+		ctx, diags = e.scope.context(x, e.in, nil)
+	}
 	e.scope.mu.Unlock()
 	if diags.HasErrors() {
 		if !e.check { // a check reports them where they stand
@@ -74,7 +79,9 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 		}
 		return cty.DynamicVal, false
 	}
-	value, diags := x.Value(ctx)
+	if !shared {
+		value, diags = x.Value(ctx)
+	}
 	if diags.HasErrors() {
 		e.diags = append(e.diags, e.scope.explain(x, e.in, diags)...)
 		return cty.DynamicVal, false

@@ -34,10 +34,11 @@ func (p *Plan) Expand(in Inputs) (*Tree, hcl.Diagnostics) {
 
 // An expansion is Expand under way.
 type expansion struct {
-	tree   *Tree
-	local  *Runner
-	scopes []*scope
-	diags  hcl.Diagnostics
+	tree    *Tree
+	local   *Runner
+	scopes  []*scope
+	crowded bool // there are too many of them, which was told
+	diags   hcl.Diagnostics
 }
 
 func (x *expansion) fail(at hcl.Range, summary, format string, args ...any) {
@@ -115,6 +116,13 @@ func (x *expansion) level(s *scope, block *levelBlock, after []*Level) *Level {
 }
 
 func (x *expansion) subPlan(s *scope, block *levelBlock, level *Level) {
+	if len(x.scopes) > maxPlans {
+		if !x.crowded {
+			x.crowded = true
+			x.fail(block.rng, "Too many plans", "With level %q more than %d levels of this plan, and of the plans in it, are plans.", level.Name, maxPlans)
+		}
+		return
+	}
 	inner := newScope(s.loader, block.module, x.tree, s.mu)
 	inner.parent, inner.level = s, block
 	inner.prefix = s.prefix + block.name + "."

@@ -36,7 +36,7 @@ func encodingFunctions() map[string]function.Function {
 		"urldecode":        textFunc(urlDecode),
 		"csvdecode":        bounded(shortText(stdlib.CSVDecodeFunc, 0)),
 		"jsondecode":       bounded(jsonDecodeFunc()),
-		"jsonencode":       bounded(stdlib.JSONEncodeFunc),
+		"jsonencode":       bounded(jsonEncodeFunc()),
 		"yamldecode":       yamlDecodeFunc(),
 		"yamlencode":       bounded(yamlEncodeFunc()),
 		"uuidv5":           uuidFunc(),
@@ -139,6 +139,23 @@ func jsonDecodeFunc() function.Function {
 			return fmt.Errorf("the document nests deeper than %d", maxNesting)
 		}
 		return nil
+	})
+}
+
+// jsonEncodeFunc is the standard one, quick with whole numbers.
+func jsonEncodeFunc() function.Function {
+	f := stdlib.JSONEncodeFunc
+	return function.New(&function.Spec{
+		Params:       f.Params(),
+		Type:         function.StaticReturnType(cty.String),
+		RefineResult: func(b *cty.RefinementBuilder) *cty.RefinementBuilder { return b.NotNull() },
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			value, err := cty.Transform(args[0], func(_ cty.Path, v cty.Value) (cty.Value, error) { return narrow(v), nil })
+			if err != nil {
+				return cty.NilVal, err
+			}
+			return f.Call([]cty.Value{value})
+		},
 	})
 }
 

@@ -16,6 +16,7 @@ type group struct {
 	services []*Service
 	values   []cty.Value // each.value of every instance, with for_each
 	cell     cell        // the value of service.NAME
+	shared   map[*expression]*cell
 }
 
 // value is what service.NAME is for others: an object, a list or map of objects, or null. mu is held.
@@ -93,7 +94,11 @@ func (g *group) object(s *Service) cty.Value {
 func (g *group) member(s *Service, self selfScope, reader *cell, name string) (cty.Value, bool) {
 	if self >= selfAttributes {
 		if a := g.block.attribute(name); a != nil {
-			value, diags := g.scope.evaluate(a.value, instance{block: g.block, service: s, self: selfFacts}, reader)
+			in := instance{block: g.block, service: s, self: selfFacts}
+			if value, ok := g.sharedValue(a.value, in, reader); ok {
+				return value, true
+			}
+			value, diags := g.scope.evaluate(a.value, in, reader)
 			return value, !diags.HasErrors()
 		}
 	}

@@ -127,12 +127,14 @@ func (x *inLoop) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return value, diags
 }
 
-// withoutMeter is what of a for expression was wrapped.
-func withoutMeter(n hclsyntax.Node) hclsyntax.Node {
+// asWritten is what stands in the plan where n is a wrapper of ours.
+func asWritten(n hclsyntax.Node) hclsyntax.Node {
 	switch x := n.(type) {
 	case *collection:
 		return x.Expression
 	case *inLoop:
+		return x.Expression
+	case *sharedPart:
 		return x.Expression
 	}
 	return n

@@ -1,17 +1,21 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // An expression of a plan with what it refers to, worked out once.
 type expression struct {
 	hcl.Expression
 	refs        []*reference
-	perInstance bool // it may have another value for each instance of its service
-	settled     bool // variables and the layout change nothing in what Load found out of it
-	loops       bool // it has a for expression
-	broken      bool // a mistake in it was reported: evaluating it would only repeat that
+	perInstance bool          // it may have another value for each instance of its service
+	parts       []*expression // of one that does: those that have not
+	settled     bool          // variables and the layout change nothing in what Load found out of it
+	loops       bool          // it has a for expression
+	broken      bool          // a mistake in it was reported: evaluating it would only repeat that
 }
 
 // A reference is what an expression says of something outside of it: var.x, service.web[0].address.
@@ -68,12 +72,13 @@ func newExpression(e hcl.Expression) *expression {
 	for _, traversal := range e.Variables() {
 		ref := newReference(traversal)
 		x.refs = append(x.refs, ref)
-		switch ref.root {
-		case "count", "each", "self":
-			x.perInstance = true
-		}
+		x.perInstance = x.perInstance || ofInstance(ref.root)
 	}
-	x.loops = meterLoops(e) // last: it hides collections from Variables
+	// Last: both hide something from Variables.
+	if node, ok := e.(hclsyntax.Expression); ok && x.perInstance {
+		x.parts = shareParts(node)
+	}
+	x.loops = meterLoops(e) || slices.ContainsFunc(x.parts, func(part *expression) bool { return part.loops })
 	return x
 }
 

@@ -126,13 +126,16 @@ func (s *scope) context(x *expression, in instance, reader *cell) (*hcl.EvalCont
 			"What this expression refers to has more than %d MiB together.", maxReferred>>20))
 		return nil, diags
 	}
-	ctx := &hcl.EvalContext{Functions: s.functions, Variables: make(map[string]cty.Value, len(roots)+1)}
+	ctx := &hcl.EvalContext{Functions: s.functions, Variables: make(map[string]cty.Value, len(roots)+2)}
 	for root, values := range roots {
 		if root == "runner" {
 			ctx.Variables[root] = runnerObject(values)
 			continue
 		}
 		ctx.Variables[root] = cty.ObjectVal(values)
+	}
+	if len(x.parts) > 0 && !in.hosts {
+		ctx.Variables[sharedName] = s.sharedParts(x, in, reader)
 	}
 	if x.loops {
 		ctx.Variables[meterName] = newMeter().value()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"unicode"
@@ -30,10 +29,15 @@ func writeDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string]*hc
 		diags, sources = inert(diags, sources)
 	}
 	for _, d := range diags {
-		d, files := quotable(d, sources)
-		if err := hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostic(d); err != nil {
+		var told bytes.Buffer
+		without := *d
+		without.Subject = nil // hcl looks for the place from the beginning of the file, for each mistake
+		if err := hcl.NewDiagnosticTextWriter(&told, nil, width, color).WriteDiagnostic(&without); err != nil {
 			fmt.Fprintln(w, d.Error())
+			continue
 		}
+		title, rest, _ := bytes.Cut(told.Bytes(), []byte("\n\n"))
+		fmt.Fprintf(w, "%s\n\n%s%s", title, quoted(d, sources, color), rest)
 	}
 }
 
@@ -75,49 +79,56 @@ const (
 	quotedLines = 12
 )
 
-// quotable is a diagnostic whose place is not too long to be quoted: the same one, or one whose source is shortened
-// around the place.
-func quotable(d *hcl.Diagnostic, sources map[string]*hcl.File) (*hcl.Diagnostic, map[string]*hcl.File) {
+// quoted is what a diagnostic is about: where that is, and the lines of the source there, as many as can be read.
+func quoted(d *hcl.Diagnostic, sources map[string]*hcl.File, color bool) []byte {
 	if d.Subject == nil {
-		return d, sources
+		return nil
 	}
-	if sources[d.Subject.Filename] == nil { // such as a file of variables, which may hold secrets: its place will do
-		return d, map[string]*hcl.File{d.Subject.Filename: {Bytes: []byte{}}}
-	}
+	var text bytes.Buffer
 	file, at, around := sources[d.Subject.Filename], *d.Subject, *d.Subject
+	fmt.Fprintf(&text, "  on %s line %d%s:\n", at.Filename, at.Start.Line, contextOf(file, at.Start.Byte))
 	if d.Context != nil {
 		around = hcl.RangeOver(at, *d.Context)
 	}
-	if !around.CanSliceBytes(file.Bytes) {
-		return d, sources
+	if file == nil || !around.CanSliceBytes(file.Bytes) { // such as a file of variables, which may hold secrets: its place will do
+		return append(text.Bytes(), '\n')
 	}
-	if _, lines := linesOf(file.Bytes, around); len(lines) <= quotedLines && !slices.ContainsFunc(lines, isLong) {
-		return d, sources
+	start, lines := linesOf(file.Bytes, around)
+	if len(lines) > quotedLines || slices.ContainsFunc(lines, isLong) {
+		around = at
+		start, lines = linesOf(file.Bytes, at)
 	}
-
-	start, lines := linesOf(file.Bytes, at)
-	// Lines before it stay as empty ones, so that it keeps its number.
-	src := bytes.Repeat([]byte("\n"), max(at.Start.Line-1, 0))
-	from, to := at.Start.Byte-start, at.End.Byte-start // in lines
+	mark, unmark := "\x1b[1;4m", "\x1b[0m"
+	if !color {
+		mark, unmark = "", ""
+	}
+	from, to := at.Start.Byte-start, max(at.End.Byte, at.Start.Byte+1)-start // in lines
 	for i, line := range lines {
 		if i == quotedLines {
-			src = append(src, "…"...)
-			at.End.Byte = len(src)
+			fmt.Fprintf(&text, "%4d: %s…%s\n", around.Start.Line+i, mark, unmark)
 			break
 		}
-		short, a, b := shortened(line, max(from, 0), min(max(to, 0), len(line)))
-		if i == 0 {
-			at.Start.Byte = len(src) + a
+		short, a, b := shortened(bytes.TrimSuffix(line, []byte("\r")), max(from, 0), max(to, 0))
+		switch {
+		case len(short) == 0:
+		case a < b:
+			fmt.Fprintf(&text, "%4d: %s%s%s%s%s\n", around.Start.Line+i, short[:a], mark, short[a:b], unmark, short[b:])
+		default:
+			fmt.Fprintf(&text, "%4d: %s\n", around.Start.Line+i, short)
 		}
-		at.End.Byte = len(src) + b
-		src = append(append(src, short...), '\n')
 		from, to = from-len(line)-1, to-len(line)-1
 	}
-	changed := *d
-	changed.Subject, changed.Context = &at, nil
-	files := maps.Clone(sources)
-	files[at.Filename] = &hcl.File{Bytes: src, Nav: contextOf{file, d.Subject.Start.Byte}}
-	return &changed, files
+	return append(text.Bytes(), '\n')
+}
+
+// contextOf says in which block a place of a file is.
+func contextOf(file *hcl.File, at int) string {
+	if file != nil {
+		if nav, ok := file.Nav.(interface{ ContextString(offset int) string }); ok && nav.ContextString(at) != "" {
+			return ", in " + nav.ContextString(at)
+		}
+	}
+	return ""
 }
 
 // linesOf are the whole lines that a range is in, and where they begin.
@@ -134,6 +145,7 @@ func isLong(line []byte) bool { return len(line) > quotedLine }
 
 // shortened cuts a line around the part from a to b, and says where that is then.
 func shortened(line []byte, a, b int) (short []byte, from, to int) {
+	a, b = min(a, len(line)), min(b, len(line))
 	if !isLong(line) {
 		return line, a, b
 	}
@@ -160,17 +172,4 @@ func nextRune(line []byte, at int) int {
 		at++
 	}
 	return at
-}
-
-// contextOf tells in which block a place of the whole file is.
-type contextOf struct {
-	file *hcl.File
-	at   int
-}
-
-func (c contextOf) ContextString(int) string {
-	if nav, ok := c.file.Nav.(interface{ ContextString(offset int) string }); ok {
-		return nav.ContextString(c.at)
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -26,5 +27,25 @@ func TestLongLinesAreShortened(t *testing.T) {
 		if !strings.Contains(b.String(), c.want) || len(b.String()) > 600 || !strings.Contains(b.String(), "That is so.") {
 			t.Errorf("%s: %.2000s", name, b.String())
 		}
+	}
+}
+
+// What a mistake costs to be told does not depend on where in the file it is: a long plan can have thousands.
+func TestMistakesLateInALongFile(t *testing.T) {
+	src := []byte(strings.Repeat("# a line\n", 100_000) + "mistake\n")
+	sources := map[string]*hcl.File{"plan.hcl": {Bytes: src}}
+	at := len(src) - len("mistake\n")
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wrong", Detail: "It is.", Subject: &hcl.Range{
+		Filename: "plan.hcl",
+		Start:    hcl.Pos{Line: 100_001, Column: 1, Byte: at}, End: hcl.Pos{Line: 100_001, Column: 8, Byte: at + 7},
+	}}
+	var told strings.Builder
+	writeDiagnostics(&told, hcl.Diagnostics{d}, sources)
+	if want := "Error: Wrong\n\n  on plan.hcl line 100001:\n100001: mistake\n\nIt is.\n\n"; told.String() != want {
+		t.Errorf("told %q, want %q", told.String(), want)
+	}
+	cost := testing.AllocsPerRun(3, func() { writeDiagnostics(io.Discard, hcl.Diagnostics{d}, sources) })
+	if cost > 1000 {
+		t.Errorf("it takes %.0f allocations to tell it", cost)
 	}
 }
