@@ -40,8 +40,8 @@ func TestAnyHistory(t *testing.T) {
 		h := &history{t: t, random: rand.New(rand.NewPCG(seed, uint64(n)))}
 		h.live()
 		if t.Failed() {
-			t.Fatalf("history %d of LAUNCH_TEST_SEED=%d failed; it did %s with the plan\n%s\nand wrote\n%s",
-				n, seed, strings.Join(h.did, "; "), h.source, strings.Join(h.wrote, "\n"))
+			t.Fatalf("history %d of LAUNCH_TEST_SEED=%d failed; it did %s\nand wrote\n%s",
+				n, seed, strings.Join(h.did, "; "), strings.Join(h.wrote, "\n"))
 		}
 	}
 }
@@ -131,6 +131,7 @@ var commands = []string{"resume", "resume", "repair", "restart", "verify", "relo
 // boot creates the run, and begins to bring it up.
 func (h *history) boot() {
 	planDir := h.writePlan()
+	h.did = append(h.did, "with the plan\n"+h.source)
 	h.run = NewID()
 	_, tree, _, err := Load(h.opts, planDir, plan.Inputs{RunName: "run", RunID: h.run})
 	h.must(err)

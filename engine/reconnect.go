@@ -38,7 +38,7 @@ func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (run
 	}
 	if svc.on != nil {
 		host, err := s.hostOf(ctx, svc.on, started)
-		if host == nil && err == nil && svc.note.Facts != nil && svc.note.Target != "" { // its base has moved, and left it behind
+		if host == nil && err == nil && svc.note.Facts != nil && svc.leftBehind() {
 			host, err = s.connectTo(ctx, svc.owner(), svc.note.Target)
 		}
 		if host != svc.host {
@@ -61,6 +61,12 @@ func (s *Session) hostOf(ctx context.Context, svc *service, started func()) (run
 	}
 	svc.host = host
 	return host, nil
+}
+
+// leftBehind says whether the host of a service on another one's is still there where that one has moved, or has ended:
+// a host that a plan named, or this machine.
+func (svc *service) leftBehind() bool {
+	return svc.note.Target != "" || svc.owner().spec.Runner.Type == "local"
 }
 
 // connectTo reaches the host that the service's runner has for it, or that a plan named.
