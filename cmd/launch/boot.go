@@ -191,7 +191,7 @@ func baseName(dir string) string {
 
 // loadPlan reads and lays out a plan, and shows its warnings.
 func loadPlan(opts engine.Options, dir string, in plan.Inputs, stderr io.Writer) (*plan.Tree, error) {
-	defer whileReading()()
+	defer whileReading(dir)()
 	p, tree, diags, err := engine.Load(opts, dir, in)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func runValidate(g *globalOptions, vars *variableOptions, planArg string, stdout
 	if err != nil {
 		return err
 	}
-	defer whileReading()()
+	defer whileReading(dir)()
 	p, diags := engine.Check(loadOptions(), dir, given)
 	var sources map[string]*hcl.File
 	if p != nil {
