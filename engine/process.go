@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +48,39 @@ func (s *Session) startProcess(ctx context.Context, svc *service, prepared *plan
 	}
 	svc.note.Open = false
 	return nil
+}
+
+// ProcessLog is what the log of a service's process is called, and keptOutput how much of its end is kept there.
+const (
+	ProcessLog = "process"
+	keptOutput = 1 << 20 // what explains an end is in it, and the logs of a thousand processes take little room
+)
+
+// keepOutput keeps the end of what a process wrote that has ended: the file on its host goes with the work directory.
+func (s *Session) keepOutput(ctx context.Context, svc *service) {
+	if svc.note.Process == "" {
+		return
+	}
+	id := runners.ID{Service: runners.DirName(svc.address()), Name: svc.note.Process}
+	end, err := svc.host.Output(ctx, id, -keptOutput, keptOutput)
+	if ctx.Err() != nil || errors.Is(err, fs.ErrNotExist) { // it was ended and kept before
+		return
+	}
+	if len(end) == keptOutput { // without a line, or a secret, that is cut in two
+		end = end[bytes.IndexByte(end, '\n')+1:]
+		end = slices.Concat([]byte("[launch: what the process wrote before this was left out]\n"), end)
+	}
+	log := s.newPhaseLog(svc, ProcessLog)
+	if err == nil {
+		err = log.restart()
+	}
+	if err == nil {
+		log.Write(end)
+		_, err = log.close()
+	}
+	if err != nil {
+		s.Note(svc.address(), "what its process wrote could not be kept: "+err.Error())
+	}
 }
 
 // slowProgram is when a program's output begins to be of interest to whoever watches.

@@ -231,6 +231,7 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 			return problems, err
 		}
 	}
+	s.keepOutput(ctx, svc)
 	if err := svc.host.Remove(ctx, runners.DirName(svc.address())); err != nil {
 		problem("its work directory could not be removed: " + err.Error())
 	}

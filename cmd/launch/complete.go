@@ -34,7 +34,7 @@ func (g *globalOptions) completions(root *cobra.Command) {
 	values := map[string][]string{
 		"format":     {"text", "dot", "mermaid", "svg"},
 		"on-failure": {string(engine.Stop), string(engine.Continue), string(engine.Terminate)},
-		"phase":      {engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, processPhase},
+		"phase":      {engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, engine.ProcessLog},
 	}
 	root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	for _, cmd := range root.Commands() {

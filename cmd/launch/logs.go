@@ -46,7 +46,7 @@ func runLogs(ctx context.Context, g *globalOptions, opts logsOptions, args []str
 		return err
 	}
 	switch opts.phase {
-	case "", engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, processPhase:
+	case "", engine.PhaseBoot, engine.PhaseVerify, engine.PhaseTerminate, engine.ProcessLog:
 	default:
 		return usagef("--phase %s: it can be boot, verify, terminate or process", opts.phase)
 	}

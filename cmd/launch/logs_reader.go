@@ -18,14 +18,11 @@ import (
 	"github.com/launchplan/launch/state"
 )
 
-// processPhase is what the output of a process is called. It is on the host, and launch keeps no file of it.
-const processPhase = "process"
-
 // followEvery is how often followed logs are looked at for more.
 const followEvery = 200 * time.Millisecond
 
-// A logReader shows what programs of services wrote: the files that launch keeps of their phases, and what their
-// processes have on their hosts.
+// A logReader shows what programs of services wrote: the files that launch keeps of their phases, with the ends of
+// processes that have ended, and what their processes have on their hosts.
 type logReader struct {
 	eng      engine.Options
 	run      state.Run
@@ -102,6 +99,9 @@ func (r *logReader) follow(ctx context.Context, stderr io.Writer) error {
 		}
 		for service, ofService := range files {
 			for _, f := range ofService {
+				if f.phase == engine.ProcessLog {
+					continue // it was followed on its host
+				}
 				if err := r.more(service, f.path, nil); err != nil {
 					return err
 				}
@@ -194,7 +194,7 @@ func (r *logReader) newProcesses(ctx context.Context) (processes *engine.Process
 	return processes, services, nil
 }
 
-func (r *logReader) wantsProcesses() bool { return r.phase == "" || r.phase == processPhase }
+func (r *logReader) wantsProcesses() bool { return r.phase == "" || r.phase == engine.ProcessLog }
 
 // process shows what a process wrote: of what is there last holds back all but the last lines. Followed, it is the only
 // source of those, and they are shown before more is waited for.
@@ -256,8 +256,9 @@ type shownFile struct {
 }
 
 type logFile struct {
-	path string
-	at   time.Time
+	path  string
+	phase string
+	at    time.Time
 }
 
 // files finds the logs of the services' phases, oldest first.
@@ -277,7 +278,7 @@ func (r *logReader) files() (map[string][]logFile, error) {
 		if err != nil {
 			continue // removed meanwhile
 		}
-		found[service] = append(found[service], logFile{filepath.Join(dir, e.Name()), info.ModTime()})
+		found[service] = append(found[service], logFile{filepath.Join(dir, e.Name()), phase, info.ModTime()})
 	}
 	for _, files := range found {
 		slices.SortFunc(files, func(a, b logFile) int { return a.at.Compare(b.at) })
