@@ -71,7 +71,7 @@ func (h *Harness) Stop(ctx context.Context, names []string, force bool) error {
 		var wg sync.WaitGroup
 		for _, d := range chosen {
 			if d.Kind == kind {
-				wg.Go(func() { h.stopDaemon(ctx, h.saved(d)) })
+				wg.Go(func() { h.saved(d).Proc.End(ctx, stopDaemon) }) // its record stays: who has none is looked for among all processes
 			}
 		}
 		wg.Wait()
@@ -180,12 +180,6 @@ func (h *Harness) terminateAll(ctx context.Context, r *Record, list []wire.Proce
 		}
 	}
 	return nil
-}
-
-// stopDaemon asks a daemon to end, and kills it where it does not.
-func (h *Harness) stopDaemon(ctx context.Context, d Daemon) {
-	d.Proc.End(ctx, stopDaemon)
-	os.Remove(h.daemonPath(d.Name))
 }
 
 // Kill ends, at once, everything that can be found of the harness, whatever its state

@@ -61,7 +61,7 @@ type cloud struct {
 	limit    *rate.Limiter
 	note     func(text string)
 
-	filters      sync.Map    // by name: whether this cloud heeds a filter, where that has shown
+	filters      sync.Map    // by their names: whether this cloud heeds filters, where that has shown
 	takesNoTags  atomic.Bool // this cloud refuses tags in a call that makes something
 	takesNoToken atomic.Bool // this cloud refuses client tokens
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/launchplan/launch/internal/ec2test"
 	"github.com/launchplan/launch/runners"
@@ -63,6 +64,22 @@ func TestFiltersThatAreNotThere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One filter that is heeded does not make an empty answer to two of them believed.
+func TestFilterBesideOneThatIsHeeded(t *testing.T) {
+	w := newWorld(t, ec2test.Options{Faults: ec2test.Faults{BlindFilters: []string{"instance-state-name"}}})
+	list := wants(2)
+	w.obtain(list)
+	r := w.runner()
+	all := func(*types.Instance) bool { return true }
+	ofRun := filter("tag:"+tagRunID, r.env.RunID)
+	for _, filters := range [][]types.Filter{{ofRun}, {ofRun, filter("instance-state-name", "running")}} {
+		if found, err := r.cloud.instances(t.Context(), all, filters); err != nil || len(found) != 2 {
+			t.Errorf("%s: %d instances, %v; want 2", namesOf(filters), len(found), err)
+		}
+	}
+	w.end(list)
 }
 
 // Without status checks, launch goes by the state.

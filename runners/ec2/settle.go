@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -153,7 +154,7 @@ const pageSize = 1000
 // filters that they do not know, with an error of any kind, or let nothing match
 // them: everything is looked through then.
 func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool, filters []types.Filter) ([]types.Instance, error) {
-	name := aws.ToString(filters[0].Name)
+	name := namesOf(filters) // one that is heeded says nothing of another beside it
 	heeded, tried := c.filters.Load(name)
 	if !tried || heeded == true {
 		in := &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
@@ -175,6 +176,14 @@ func (c *cloud) instances(ctx context.Context, match func(*types.Instance) bool,
 		c.filters.Store(name, false)
 	}
 	return found, err
+}
+
+func namesOf(filters []types.Filter) string {
+	var names []string
+	for _, f := range filters {
+		names = append(names, aws.ToString(f.Name))
+	}
+	return strings.Join(names, " ")
 }
 
 // pages describes instances page by page.

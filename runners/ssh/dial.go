@@ -56,18 +56,24 @@ func backoff(failures int) time.Duration {
 	return pause/2 + rand.N(pause)
 }
 
-// dial connects and logs in, through the hosts of Via where there are any.
-func (m *machine) dial(ctx context.Context) (*link, error) {
+// dial connects and logs in, through the hosts of Via where there are any. It calls begin
+// when it is the host's turn: how many are before it is not the host's fault.
+func (m *machine) dial(ctx context.Context, begin func()) (*link, error) {
 	timeout := time.Duration(m.r.config.ConnectTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout+promptHandshak*maxHandshakes, fmt.Errorf("no connection within %s", timeout))
-	defer cancel()
+	via, err := m.way(ctx, timeout)
+	if err != nil {
+		return nil, m.dialError(ctx, err)
+	}
 	leave, err := m.r.gate.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { leave() }()
+	begin()
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout+promptHandshak*maxHandshakes, fmt.Errorf("no connection within %s", timeout))
+	defer cancel()
 	given := time.AfterFunc(promptConnect, leave)
-	conn, err := m.dialTCP(ctx, timeout)
+	conn, err := m.dialTCP(ctx, via, timeout)
 	if err != nil {
 		given.Stop()
 		return nil, m.dialError(ctx, err)
@@ -83,13 +89,14 @@ func (m *machine) dial(ctx context.Context) (*link, error) {
 	return m.handshake(ctx, conn, timeout)
 }
 
-func (m *machine) dialTCP(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+// way is the connection to the last host of Via, nil where there is none. It is made before
+// the host's turn: all who are behind one host would be before that in the queue.
+func (m *machine) way(ctx context.Context, timeout time.Duration) (*link, error) {
+	if len(m.end.Via) == 0 {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	address := net.JoinHostPort(m.end.Address, strconv.Itoa(m.end.Port))
-	if len(m.end.Via) == 0 {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
-	}
 	last := len(m.end.Via) - 1
 	jump := m.end.Via[last]
 	jump.Via = m.end.Via[:last]
@@ -104,9 +111,19 @@ func (m *machine) dialTCP(ctx context.Context, timeout time.Duration) (net.Conn,
 		}
 		return nil, fmt.Errorf("through %s: %w", jump, err)
 	}
-	conn, err := l.client.DialContext(ctx, "tcp", address)
+	return l, nil
+}
+
+func (m *machine) dialTCP(ctx context.Context, via *link, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	address := net.JoinHostPort(m.end.Address, strconv.Itoa(m.end.Port))
+	if via == nil {
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	}
+	conn, err := via.client.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("through %s: %w", jump, forwardError(jump.String(), err))
+		return nil, fmt.Errorf("through %s: %w", via.m.end, forwardError(via.m.end.String(), err))
 	}
 	return conn, nil
 }

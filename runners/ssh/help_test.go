@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -49,13 +50,23 @@ func (n *notebook) note(_, text string) {
 	n.notes = append(n.notes, text)
 }
 
-// envFor is the Env of a run of its own, with an empty home.
+// envFor is the Env of a run of its own, with an empty home. Its folders elsewhere, as those
+// of other users are, go with the test.
 func envFor(t testing.TB) runners.Env {
 	id := make([]byte, 13)
 	rand.Read(id)
+	runID := strings.ToUpper(hex.EncodeToString(id))
+	t.Cleanup(func() {
+		folders, _ := filepath.Glob("/var/tmp/launch-" + runID + "*") // the pattern is well-formed
+		for _, folder := range folders {
+			if err := os.RemoveAll(folder); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	book := &notebook{all: make(map[string]runners.Resource)}
 	return runners.Env{
-		Run: "test", RunID: strings.ToUpper(hex.EncodeToString(id)), Plan: t.TempDir(), Dir: t.TempDir(), Turn: "first",
+		Run: "test", RunID: runID, Plan: t.TempDir(), Dir: t.TempDir(), Turn: "first",
 		Environ: []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "USER=" + os.Getenv("USER")},
 		Ledger:  book, Note: book.note,
 	}

@@ -29,7 +29,6 @@ func handOf(t *testing.T, shell string) (runners.Host, *hand) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.Remove(t.Context(), "") })
 	return h, hand
 }
 

@@ -42,8 +42,10 @@ type machine struct {
 
 // An attempt to connect is shared by all who wait for the host.
 type attempt struct {
-	done chan struct{}
-	err  error
+	begin func() // to be called when it is the host's turn
+	begun chan struct{}
+	done  chan struct{}
+	err   error
 }
 
 func newMachine(r *Runner, end Endpoint) *machine {
@@ -132,8 +134,7 @@ func (l *link) takeTurn(ctx context.Context, user string) error {
 
 // back is connected, but with bounded patience: for hosts that were reached before.
 func (m *machine) back(ctx context.Context) (*link, error) {
-	patience := time.Duration(m.r.config.Patience)
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, &awayError{patience})
+	ctx, cancel := m.patient(ctx)
 	defer cancel()
 	l, err := m.connected(ctx, "")
 	if err != nil {
@@ -143,6 +144,19 @@ func (m *machine) back(ctx context.Context) (*link, error) {
 		}
 	}
 	return l, err
+}
+
+// patient bounds ctx by the patience with the host. That begins when the host is tried: of
+// thousands, the last may have to wait for longer than that until it is their turn.
+func (m *machine) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, a := m.attempting(); a != nil {
+		select {
+		case <-a.begun:
+		case <-ctx.Done():
+		}
+	}
+	patience := time.Duration(m.r.config.Patience)
+	return context.WithTimeoutCause(ctx, patience, &awayError{patience})
 }
 
 // An awayError says how long a host was waited for.
@@ -178,19 +192,10 @@ func (m *machine) explain(ctx context.Context, err error) error {
 // again with growing pauses, until ctx ends or an attempt shows that it is hopeless.
 func (m *machine) connected(ctx context.Context, service string) (*link, error) {
 	for {
-		m.mu.Lock()
-		if l := m.link; l != nil && !l.lost() {
-			m.mu.Unlock()
+		l, a := m.attempting()
+		if l != nil {
 			return l, nil
 		}
-		a := m.attempt
-		if a == nil {
-			a = &attempt{done: make(chan struct{})}
-			m.attempt = a
-			pause := backoff(m.failures)
-			m.tasks.Go(func() { m.try(a, pause) })
-		}
-		m.mu.Unlock()
 		select {
 		case <-a.done:
 		case <-ctx.Done():
@@ -205,6 +210,23 @@ func (m *machine) connected(ctx context.Context, service string) (*link, error) 
 	}
 }
 
+// attempting returns the connection, or else the attempt to make one, which it begins where none is under way.
+func (m *machine) attempting() (*link, *attempt) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.link; l != nil && !l.lost() {
+		return l, nil
+	}
+	if m.attempt == nil {
+		a := &attempt{begun: make(chan struct{}), done: make(chan struct{})}
+		a.begin = sync.OnceFunc(func() { close(a.begun) })
+		m.attempt = a
+		pause := backoff(m.failures)
+		m.tasks.Go(func() { m.try(a, pause) })
+	}
+	return nil, m.attempt
+}
+
 // try makes one attempt to connect, after pause.
 func (m *machine) try(a *attempt, pause time.Duration) {
 	timer := time.NewTimer(pause)
@@ -213,7 +235,8 @@ func (m *machine) try(a *attempt, pause time.Duration) {
 	case <-timer.C:
 	case <-m.life.Done():
 	}
-	l, err := m.dial(m.life)
+	l, err := m.dial(m.life, a.begin)
+	a.begin()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.link

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/kevinburke/ssh_config"
 	"golang.org/x/crypto/ssh"
@@ -97,10 +96,13 @@ func (r *Runner) Connect(ctx context.Context, target runners.Target) (runners.Ho
 	if err != nil {
 		return nil, err
 	}
-	patience := time.Duration(r.config.Patience)
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, &awayError{patience})
+	m, err := r.machine(end)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := m.patient(ctx)
 	defer cancel()
-	return r.connect(ctx, end, target.Service)
+	return m.host(ctx, target.Service)
 }
 
 // ConnectTo reaches a host whose facts are decided. It is patient until ctx
@@ -108,8 +110,18 @@ func (r *Runner) Connect(ctx context.Context, target runners.Target) (runners.Ho
 // Where it gives no Signers, keys are found as for a host that ~/.ssh/config does not name.
 // service is whose notes are told.
 func (r *Runner) ConnectTo(ctx context.Context, end Endpoint, service string) (runners.Host, error) {
-	end = r.complete(end.withDefaultKeys())
-	return r.connect(ctx, end, service)
+	m, err := r.machine(r.complete(end.withDefaultKeys()))
+	if err != nil {
+		return nil, err
+	}
+	return m.host(ctx, service)
+}
+
+func (m *machine) host(ctx context.Context, service string) (runners.Host, error) {
+	if err := m.reach(ctx, service); err != nil {
+		return nil, err
+	}
+	return &host{m: m}, nil
 }
 
 // withDefaultKeys also looks at ~/.ssh/id_* where no key is given, on the way too.
@@ -120,17 +132,6 @@ func (e Endpoint) withDefaultKeys() Endpoint {
 		e.Via[i] = via.withDefaultKeys()
 	}
 	return e
-}
-
-func (r *Runner) connect(ctx context.Context, end Endpoint, service string) (runners.Host, error) {
-	m, err := r.machine(end)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.reach(ctx, service); err != nil {
-		return nil, err
-	}
-	return &host{m: m}, nil
 }
 
 // machine returns the one machine of an endpoint.
