@@ -63,13 +63,15 @@ func convertElement(element cty.Value, ty cty.Type) (cty.Value, error) {
 }
 
 // narrow gives a whole number the precision that it needs, for what writes it as a text: of one that was read, from a
-// plan or what a program exported, Go looks for the shortest among texts of 154 digits, which takes 25 µs. It is no value
-// to go on calculating with: a quotient has the precision of what is divided.
+// plan or what a program exported, Go looks for the shortest among texts of 154 digits, which takes 25 µs. Of less precision
+// than a whole number needs, as pow gives it, the shortest text is another one. It is no value to go on calculating with: a
+// quotient has the precision of what is divided.
 func narrow(value cty.Value) cty.Value {
 	if value.IsMarked() || value.Type() != cty.Number || !value.IsKnown() || value.IsNull() {
 		return value
 	}
-	if n, accuracy := value.AsBigFloat().Int64(); accuracy == big.Exact && n != 0 { // there is -0
+	number := value.AsBigFloat()
+	if n, accuracy := number.Int64(); number.Prec() > 64 && accuracy == big.Exact && n != 0 { // there is -0
 		return cty.NumberIntVal(n)
 	}
 	return value

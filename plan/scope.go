@@ -219,22 +219,30 @@ func (s *scope) local(local *localValue, reader *cell) (cty.Value, hcl.Diagnosti
 
 // evaluate works out an expression for a cell. mu is held.
 func (s *scope) evaluate(x *expression, in instance, reader *cell) (cty.Value, hcl.Diagnostics) {
+	value, ctx, diags := s.workOut(x, in, reader)
+	if !diags.HasErrors() {
+		s.keepSecrets(ctx, value)
+	}
+	return value, diags
+}
+
+// workOut evaluates without keeping the secrets that come of it: those of a part of an expression may be none of the whole.
+func (s *scope) workOut(x *expression, in instance, reader *cell) (cty.Value, *hcl.EvalContext, hcl.Diagnostics) {
 	if x.broken {
-		return cty.DynamicVal, nil
+		return cty.DynamicVal, nil, nil
 	}
 	ctx, diags := s.context(x, in, reader)
 	if diags.HasErrors() {
-		return cty.DynamicVal, diags
+		return cty.DynamicVal, nil, diags
 	}
 	value, diags := x.Value(ctx)
 	if diags.HasErrors() {
-		return cty.DynamicVal, s.explainLocked(x, in, diags)
+		return cty.DynamicVal, nil, s.explainLocked(x, in, diags)
 	}
 	if err := checkSize(value); err != nil {
-		return cty.DynamicVal, append(diags, failure(x.Range(), "Value too large", "This value %v.", err))
+		return cty.DynamicVal, nil, append(diags, failure(x.Range(), "Value too large", "This value %v.", err))
 	}
-	s.keepSecrets(ctx, value)
-	return value, diags
+	return value, ctx, diags
 }
 
 // outputsOf is the value of level.NAME: an object of the sub-plan's outputs, or null where the level is left out.

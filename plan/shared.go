@@ -28,7 +28,7 @@ func (g *group) sharedValue(x *expression, in instance, reader *cell) (cty.Value
 		g.shared[x] = c
 	}
 	value, _ := c.read(reader, func() (cty.Value, hcl.Diagnostics) {
-		value, diags := g.scope.evaluate(x, in, c)
+		value, _, diags := g.scope.workOut(x, in, c)
 		if diags.HasErrors() || value.ContainsMarked() {
 			return cty.NilVal, nil
 		}

@@ -2,8 +2,10 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -110,8 +112,85 @@ level "two" {
 	}
 }
 
+// An expression is worth the same, fails alike and leaves the same to be masked, whether its parts are shared or not.
+func TestSharedPartsAreWhatTheyAreAlone(t *testing.T) {
+	const template = `
+variable "none" { type = number }
+variable "list" { type = list(string) }
+variable "key" {
+  type      = string
+  sensitive = true
+}
+level "one" {
+  service "x" {
+    count = 2
+    boot { command = ["true"] }
+    exports = { port = number }
+    export "password" {
+      type      = string
+      sensitive = true
+    }
+  }
+}
+level "two" {
+  service "y" {
+    %s
+    boot { command = ["true", jsonencode([%s, INDEX == 99])] }
+  }
+}
+`
+	prepare := func(x, count, index string) string {
+		tree := expand(t, strings.ReplaceAll(fmt.Sprintf(template, count, x), "INDEX", index),
+			map[string]string{"none": "0", "list": `["7", "8"]`, "key": "hush-hush"}, nil)
+		told := ""
+		for _, port := range []int64{7000, 8000} {
+			for i, s := range tree.Services[:2] {
+				tree.Learn(s, Known{Address: "h", Exports: map[string]cty.Value{
+					"port": cty.NumberIntVal(port + int64(i)), "password": cty.StringVal(fmt.Sprintf("pass-%d", port))}})
+			}
+			for _, s := range tree.Services[2:] {
+				p, diags := s.Prepare()
+				if s != tree.Services[2] {
+					continue
+				}
+				if p != nil && p.Boot != nil {
+					told += fmt.Sprintln(p.Boot.Argv)
+				}
+				for _, d := range diags {
+					told += fmt.Sprintln(d.Summary, d.Detail, d.Subject)
+				}
+			}
+		}
+		return told + fmt.Sprintf("%q", tree.Secrets())
+	}
+	for _, x := range []string{
+		`join(",", service.x[*].port)`,
+		`service.x[*].password`,
+		`[for s in service.x : { port = s.port / 3 }]`,
+		`{ for s in service.x : s.password => s.port... }`, // the ports are no secrets because a password stands beside them
+		`length([for s in service.x : s.password])`,
+		`[for c in split("-", var.key) : upper(c)]`,
+		`[for s in service.x : tonumber(s.password)]`,
+		`"%{ for s in service.x }${s.port};%{ endfor }"`,
+		`try(service.x[*].port[5], join("", var.list))`,
+		`can([for s in service.x : tonumber(s.password)])`,
+		`length(service.x) > 1 ? upper("a") : file("nothing${service.x[0].port}")`,
+		`var.list[service.x[0].port - 7000]`,
+		`max(service.x[*].port...) - 7001 == 0 ? 1 : (service.x[*].port)[9]`,
+		`jsondecode(jsonencode([1e30, 0.1, -0, 123456789012345678901, service.x[0].port]))[4] / 7`,
+	} {
+		alone, shared := prepare(x, "         ", "var.none   "), prepare(x, "count = 2", "count.index")
+		if diff := cmp.Diff(alone, shared); diff != "" {
+			t.Errorf("%s (-alone +shared):\n%s", x, diff)
+		}
+	}
+}
+
 // A whole number is written as what it is, whatever the precision that it was read with.
 func TestNumbersAsTexts(t *testing.T) {
+	if short, err := jsonEncodeFunc().Call([]cty.Value{cty.NumberFloatVal(1 << 60)}); err != nil || short.AsString() != "1152921504606847000" {
+		t.Errorf("what pow gives: %#v, %v", short, err)
+	}
 	for _, number := range []string{"0", "-0", "7", "-12", "8.5", "9223372036854775807", "-9223372036854775808", "18446744073709551615", "1e30", "123456789012345678901234567890"} {
 		value := cty.MustParseNumberVal(number)
 		want := value.AsBigFloat().Text('f', -1)

@@ -215,6 +215,11 @@ func TestTransitionTable(t *testing.T) {
 			}
 		}
 	}
+	for _, s := range []Status{Verifying, Ready, Failed} { // where a pool may stand that a reload changes
+		if !s.CanBecome(Booting) {
+			t.Errorf("a pool that is %s cannot be adjusted in place", s)
+		}
+	}
 	for _, s := range allRunStatuses {
 		if !s.Valid() || s != RunTerminated && !s.CanBecome(RunTerminating) {
 			t.Errorf("%s is not a run's status, or cannot be terminated", s)

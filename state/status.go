@@ -32,8 +32,8 @@ func (s Status) next() []Status {
 		return []Status{Connecting, Booting, Verifying, Failed, Terminating}
 	case Booting: // itself: a retry, or the attempt after an interrupt
 		return []Status{Booting, Verifying, Failed, Terminating}
-	case Verifying:
-		return []Status{Ready, Failed, Terminating}
+	case Verifying: // booting: as of one that is ready
+		return []Status{Ready, Booting, Failed, Terminating}
 	case Ready: // verifying: resume. Booting: repair and reload of a pool, which is adjusted in place
 		return []Status{Verifying, Booting, Failed, Terminating}
 	case Failed: // resume and repair go on from the phase that failed, or from an earlier one. Itself: it fails again before it gets there

@@ -30,13 +30,18 @@ func writeDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string]*hc
 	}
 	for _, d := range diags {
 		var told bytes.Buffer
-		without := *d
-		without.Subject = nil // hcl looks for the place from the beginning of the file, for each mistake
-		if err := hcl.NewDiagnosticTextWriter(&told, nil, width, color).WriteDiagnostic(&without); err != nil {
+		short, nothing := *d, map[string]*hcl.File{"": {Bytes: []byte{}}}
+		if d.Subject != nil { // hcl looks for the place from the beginning of the file, for each mistake, and tells no values without one
+			short.Subject, short.Context = &hcl.Range{}, nil
+		}
+		if err := hcl.NewDiagnosticTextWriter(&told, nothing, width, color).WriteDiagnostic(&short); err != nil {
 			fmt.Fprintln(w, d.Error())
 			continue
 		}
 		title, rest, _ := bytes.Cut(told.Bytes(), []byte("\n\n"))
+		if d.Subject != nil {
+			_, rest, _ = bytes.Cut(rest, []byte("\n\n"))
+		}
 		fmt.Fprintf(w, "%s\n\n%s%s", title, quoted(d, sources, color), rest)
 	}
 }

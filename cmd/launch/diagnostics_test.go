@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // A mistake in a line that fills the screen is quoted without it.
@@ -47,5 +49,24 @@ func TestMistakesLateInALongFile(t *testing.T) {
 	cost := testing.AllocsPerRun(3, func() { writeDiagnostics(io.Discard, hcl.Diagnostics{d}, sources) })
 	if cost > 1000 {
 		t.Errorf("it takes %.0f allocations to tell it", cost)
+	}
+}
+
+// With a mistake the values are told that the expression refers to.
+func TestValuesOfAMistake(t *testing.T) {
+	src := []byte("b = upper(var.x)\n")
+	x, _ := hclsyntax.ParseExpression([]byte("upper(var.x)"), "plan.hcl", hcl.Pos{Line: 1, Column: 5, Byte: 4})
+	at := x.Range()
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wrong", Detail: "It is.", Subject: &at, Context: &at, Expression: x,
+		EvalContext: &hcl.EvalContext{Variables: map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{"x": cty.StringVal("abc")})}}}
+	for want, files := range map[string]map[string]*hcl.File{
+		"Error: Wrong\n\n  on plan.hcl line 1:\n   1: b = upper(var.x)\n\nwith var.x as \"abc\".\n\nIt is.\n\n": {"plan.hcl": {Bytes: src}},
+		"Error: Wrong\n\n  on plan.hcl line 1:\n\nwith var.x as \"abc\".\n\nIt is.\n\n":                         {},
+	} {
+		var told strings.Builder
+		writeDiagnostics(&told, hcl.Diagnostics{d}, files)
+		if told.String() != want {
+			t.Errorf("told %q, want %q", told.String(), want)
+		}
 	}
 }
