@@ -64,8 +64,10 @@ func (r *logReader) show(ctx context.Context, follow bool) error {
 	var errs []error
 	for _, service := range r.services {
 		last := r.last()
+		live := processes != nil && processes.Of(service) != ""
+		titled := last == nil && (r.phase == "" && len(files[service]) > 1 || live && keepsProcess(files[service]))
 		for _, f := range files[service] {
-			if r.phase == "" && len(files[service]) > 1 && last == nil {
+			if titled {
 				r.lines.title(strings.TrimSuffix(filepath.Base(f.path), ".log"))
 			}
 			if err := r.more(service, f.path, last); err != nil {
@@ -75,7 +77,10 @@ func (r *logReader) show(ctx context.Context, follow bool) error {
 		if !follow {
 			errs = append(errs, r.flush())
 		}
-		if processes != nil && processes.Of(service) != "" {
+		if live {
+			if titled {
+				r.lines.title(runners.DirName(service) + "." + engine.ProcessLog + ", since its last start")
+			}
 			errs = append(errs, r.process(ctx, processes, service, false, last))
 		}
 		errs = append(errs, last.release(r.lines, service))
@@ -284,6 +289,11 @@ func (r *logReader) files() (map[string][]logFile, error) {
 		slices.SortFunc(files, func(a, b logFile) int { return a.at.Compare(b.at) })
 	}
 	return found, nil
+}
+
+// keepsProcess says whether what an ended process wrote is among the files.
+func keepsProcess(files []logFile) bool {
+	return slices.ContainsFunc(files, func(f logFile) bool { return f.phase == engine.ProcessLog })
 }
 
 // parse takes SERVICE.PHASE.log apart.
