@@ -106,6 +106,8 @@ func (s *Session) takeUp(ctx context.Context, svc *service, started func()) erro
 	switch {
 	case errors.Is(err, runners.ErrGone):
 		return s.rebuild(ctx, svc, err.Error(), started)
+	case gone(err) && svc.note.Generation != s.Run().Generation:
+		return s.rebuild(ctx, svc, err.Error(), started) // its host may be well again in a moment, with what an earlier plan began on it
 	case gone(err), err == nil && host == nil && !svc.note.Facts.Pool:
 		return s.bringUp(ctx, svc, started) // which meets the same, and reports it
 	case err != nil && ctx.Err() != nil:
