@@ -4,9 +4,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -68,9 +68,10 @@ const (
 // whileReading has the collector leave more where the plan in dir is large, until what it returns is called.
 func whileReading(dir string) func() {
 	size := int64(0)
-	files, _ := filepath.Glob(filepath.Join(dir, "*.hcl")) // a name that is a pattern itself has a plan that is read slower
+	root := os.DirFS(dir)
+	files, _ := fs.Glob(root, "*.hcl") // what cannot be read is told when the plan is
 	for _, file := range files {
-		if info, err := os.Stat(file); err == nil {
+		if info, err := fs.Stat(root, file); err == nil {
 			size += info.Size()
 		}
 	}
