@@ -33,8 +33,9 @@ type Client struct {
 	read sync.WaitGroup
 }
 
-// connectAttempts is how often a connection is tried: a minder that has nothing left
-// may end just when it is connected to.
+// connectAttempts is how often a connection is tried: a minder that has nothing left may
+// end just when it is connected to. It listens no more before it hangs up, so the second
+// attempt reaches the next one; the third is for a minder that somebody ends meanwhile.
 const connectAttempts = 3
 
 // Connect connects to the minder of the agent with this directory. Where none runs,

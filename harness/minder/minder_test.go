@@ -2,6 +2,7 @@ package minder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -362,6 +363,28 @@ func TestAgentComesWhenItsMinderEnds(t *testing.T) {
 		}
 	}
 	c.Close()
+}
+
+// A minder that leaves takes a while to end; an agent that comes meanwhile is refused, which
+// is how it learns to start the next one.
+func TestListensNoMoreWhileItEnds(t *testing.T) {
+	dir := t.TempDir()
+	s := &server{dir: dir}
+	var err error
+	if s.socket, err = listen(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.waits.Go(s.accept)
+	defer s.waits.Wait()
+	if !s.leave(false) {
+		t.Fatal("it stays with nothing to mind")
+	}
+	if conn, err := dial(t.Context(), dir); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err == nil {
+			conn.Close()
+		}
+		t.Errorf("it still listens: %v", err)
+	}
 }
 
 // On a full disk a line is cut off; what is written when there is room again counts.

@@ -35,6 +35,7 @@ type server struct {
 	dir     string
 	journal *journal
 	null    *os.File        // the standard input of every process
+	socket  net.Listener    // where the agent connects; closed as soon as this minder leaves
 	ctx     context.Context // ends with the minder; for the waits on adopted processes
 	waits   sync.WaitGroup
 
@@ -91,12 +92,11 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	defer children.stop()
 	s.adopt(again && !journal.whole)
 
-	listener, err := listen(dir)
-	if err != nil {
+	if s.socket, err = listen(dir); err != nil {
 		return err
 	}
-	defer listener.Close()
-	s.waits.Go(func() { s.accept(listener) })
+	defer s.socket.Close()
+	s.waits.Go(s.accept)
 	if ready != nil {
 		ready()
 	}
@@ -122,9 +122,9 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	}
 }
 
-func (s *server) accept(listener net.Listener) {
+func (s *server) accept() {
 	for {
-		conn, err := listener.Accept()
+		conn, err := s.socket.Accept()
 		if err != nil {
 			return
 		}
@@ -356,7 +356,8 @@ func (s *server) isIdle() bool {
 }
 
 // leave ends the talk with agents for good. An agent that came since the minder was idle
-// keeps it from that, unless it must end.
+// keeps it from that, unless it must end. One that comes later finds nobody listening, so
+// that it starts the next minder at once instead of trying this one while it ends.
 func (s *server) leave(must bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -364,6 +365,7 @@ func (s *server) leave(must bool) bool {
 		return false
 	}
 	s.left = true
+	s.socket.Close()
 	for _, t := range s.kills {
 		t.Stop()
 	}
