@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,6 +201,58 @@ func TestHangingStartUpFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// TestSessionThatIsAskedForNothing: one that comes to its first words when its launch is dead, or has given it up, leaves nothing.
+func TestSessionThatIsAskedForNothing(t *testing.T) {
+	marker := strings.Repeat("ab", 16)
+	script := strings.TrimSuffix(strings.TrimPrefix(bootstrap, "exec /bin/sh -c '"), "'")
+	for _, c := range []struct {
+		name, after string
+		deaf        bool // nobody takes the session's answers any more
+		left        bool
+	}{
+		{name: "nothing"},
+		{name: "nothing, deaf", deaf: true},
+		{name: "half a request", after: "\n" + marker + " answer he"},
+		{name: "a request", after: "\n" + marker + " answer here", left: true},
+		{name: "a payload", after: "; true >$R/.payloads", left: true},
+		{name: "another launch", after: "; rm $R/.turn.us; true >$R/.turn.them", left: true},
+	} {
+		for _, words := range [][]string{{"dash"}, {"busybox", "sh"}, {"bash"}, {"mksh"}, {"ksh93"}} {
+			t.Run(c.name+"/"+words[0], func(t *testing.T) {
+				home := t.TempDir()
+				cmd := exec.Command(sshtest.Need(t, words[0]), append(words[1:], "-c", script)...)
+				cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
+				in := preamble(marker) + marker + " " + line("hello", "", "R1", "us") + c.after
+				if !strings.HasSuffix(in, "he") {
+					in += "\n"
+				}
+				cmd.Stdin = strings.NewReader(in)
+				hear, say, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.deaf {
+					hear.Close()
+				}
+				cmd.Stdout = say
+				err = cmd.Run()
+				say.Close()
+				if !c.deaf {
+					said, rerr := io.ReadAll(hear)
+					if err != nil || rerr != nil || !bytes.Contains(said, []byte(marker+".hello")) {
+						t.Fatalf("%v, %v; it wrote %q", err, rerr, said)
+					}
+					hear.Close()
+				}
+				folder := filepath.Join(home, ".launch", "R1")
+				if _, err := os.Stat(folder); (err == nil) != c.left {
+					t.Errorf("its folder: %v; want it left: %v", err, c.left)
+				}
+			})
+		}
+	}
 }
 
 // TestHostThatTakesNothing: an interrupt does not wait for a host with a hanging disk to take a payload.

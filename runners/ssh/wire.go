@@ -26,7 +26,7 @@ func script() string {
 			}
 		}
 	}
-	b.WriteString(`while IFS= read -r l; do case $l in "$M "*) eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n")
+	b.WriteString(`while IFS= read -r l; do case $l in "$M "*) new=; eval "${l#"$M "}" ;; *) break ;; esac; done; leave` + "\n")
 	return b.String()
 }
 

@@ -195,6 +195,7 @@ leave() {
 		[ "$left" = 0 ] || halt "$check" stopped KILL 0
 	done
 	[ $# = 0 ] || spent "$@"
+	unasked
 }
 
 # restart carries out the reboot command.

@@ -87,12 +87,30 @@ usable() {
 		[ $? != 126 ] || { why="programs cannot be run from $1: it is mounted noexec"; forsake "$1"; return 1; }
 	fi
 	{ printf '%s\n' "$setsid $reset" >"$1/.can"; } 2>/dev/null || { why="$1 cannot be written to: the disk is full"; rm -f "$1/.can"; forsake "$1"; return 1; }
+	new=yes
 }
 
 # forsake leaves nothing in folder $1 that cannot be used, nor the folder.
 forsake() {
 	rm -f "$try"
 	rmdir "$1" 2>/dev/null
+}
+
+# unasked removes the run's folder where this session made it and then was asked for nothing: its launch has died
+# meanwhile, or has given it up, and does not know that the folder is there.
+unasked() {
+	[ "$new" ] && mine || return 0
+	set +f
+	set -- "$R"/* "$R"/.[!.]*
+	set -f
+	for each; do
+		case ${each#"$R"/} in
+			'*' | .can | ".try-$T" | ".turn.$me") ;;
+			*) return 0 ;;
+		esac
+	done
+	rm -f "$R/.can" "$R/.turn.$me"
+	forsake "$R"
 }
 
 identify() {

@@ -32,7 +32,8 @@ lang=${LC_ALL-}
 had=${LC_ALL+yes}
 LC_ALL=C
 set -f
-checks= ticket=
+checks= ticket= new=
+trap 'trap "" PIPE; leave; exit 1' PIPE # nobody takes the answer any more
 own=
 ! PATH=/ kill -0 "$$" 2>/dev/null || own=yes # the shell has a kill of its own
 
