@@ -69,16 +69,10 @@ func (g *globals) runBroker(ctx context.Context, o broker.Options, routes string
 	if routes != "" {
 		o.Cluster.Routes = strings.Split(routes, ",")
 	}
-	s, err := broker.Start(o)
-	if err != nil {
-		return err
-	}
-	daemon.Tell(s.ClientURL(), nil)
-	fmt.Fprintln(g.out, s.ClientURL()) // for whoever let it choose its port
-	<-ctx.Done()
-	s.Shutdown()
-	s.WaitForShutdown()
-	return nil
+	return broker.Run(ctx, o, func(url string) {
+		daemon.Tell(url, nil)
+		fmt.Fprintln(g.out, url) // for whoever let it choose its port
+	})
 }
 
 func newDispatcherCommand(g *globals) *cobra.Command {

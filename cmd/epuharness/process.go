@@ -164,7 +164,7 @@ there by itself, or the --timeout is over.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "RUNNING", "the `state` to wait for")
+	cmd.Flags().StringVar(&state, "state", "RUNNING", "the `state` to wait for; before the command, --state is the state directory")
 	return cmd
 }
 

@@ -221,6 +221,9 @@ func (a *Agent) takeOrders(ctx context.Context, data []byte) error {
 		a.Log.Warn("drop orders", "because", err)
 		return nil
 	}
+	if o.Term > a.table.term { // a new leader: what was told before, it may not have heard
+		a.changed = true
+	}
 	actions, valid := a.table.Orders(&o)
 	if !valid {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -267,17 +268,20 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// freePorts are addresses that nobody listens on: different ones, as all are taken at once.
+// freePorts are addresses that nobody listens on: different ones, as all are taken at once, and
+// below those that systems give to outgoing connections and to whoever asks for any. One of
+// these could have such an address before its server does.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	addresses := make([]string, n)
-	for i := range addresses {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses := make([]string, 0, n)
+	for len(addresses) < n {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+mathrand.IntN(12000))
+		l, err := net.Listen("tcp", address)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close()
-		addresses[i] = l.Addr().String()
+		addresses = append(addresses, address)
 	}
 	return addresses
 }

@@ -33,6 +33,10 @@ type Cluster struct {
 // startTimeout is how long a server may take to read its store and listen.
 const startTimeout = 30 * time.Second
 
+// maxStore leaves it to the disk how much is kept. Left out, it would be a part of what is free when
+// the server starts: nothing for ever, where the disk was full then.
+const maxStore = 1 << 50
+
 // Start starts a NATS server with JetStream in this process.
 func Start(o Options) (*server.Server, error) {
 	host, port, err := splitListen(o.Listen)
@@ -46,7 +50,8 @@ func Start(o Options) (*server.Server, error) {
 		ServerName: o.Name, Host: host, Port: port,
 		Username: o.Credentials.User, Password: o.Credentials.Password, Authorization: o.Credentials.Token,
 		JetStream: true, StoreDir: o.Store, NoSigs: true,
-		SyncInterval: time.Second, // what a power cut may cost; a killed broker loses nothing
+		SyncInterval:      time.Second, // what a power cut may cost; a killed broker loses nothing
+		JetStreamMaxStore: maxStore,
 	}
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT

@@ -202,11 +202,11 @@ func (c *Client) WaitRound(ctx context.Context, id string, round int, want wire.
 			return p, err
 		}
 		next, err := c.watch(ctx, p, round, want)
+		if err == nil { // also at the last moment
+			return next, nil
+		}
 		if ctx.Err() != nil {
 			return next, overdue(ctx, next, want)
-		}
-		if err == nil {
-			return next, nil
 		}
 		if _, final := errors.AsType[*ErrUnreachable](err); final {
 			return next, err

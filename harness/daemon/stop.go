@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/launchplan/launch/harness/client"
 	"github.com/launchplan/launch/harness/flock"
 	"github.com/launchplan/launch/harness/minder"
@@ -23,6 +25,8 @@ const (
 	askBefore  = 3 * time.Second      // for the dispatcher to say which processes there are
 	killRounds = 100                  // looks for what is left; a process may fork while it is looked for
 	killPause  = 5 * time.Millisecond // between them, for the killed to be gone
+
+	requestsAtOnce = 64
 )
 
 // InUseError says which processes keep a harness from being stopped.
@@ -76,13 +80,8 @@ func (h *Harness) Stop(ctx context.Context, names []string, force bool) error {
 		}
 		wg.Wait()
 	}
-	for _, d := range chosen {
-		if d.Kind == "agent" {
-			h.killAgentLeft(d.Name)
-		}
-	}
 	if len(names) > 0 {
-		return nil
+		return h.killAgentsLeft(chosen)
 	}
 	if left := h.killAll(); len(left) > 0 {
 		return leftError(left)
@@ -166,10 +165,13 @@ func (h *Harness) terminateAll(ctx context.Context, r *Record, list []wire.Proce
 		return err
 	}
 	defer c.Close()
+	var requests errgroup.Group // together they share the dispatcher's writes
+	requests.SetLimit(requestsAtOnce)
 	for _, p := range list {
-		if err := c.Request(ctx, wire.Request{Op: wire.OpTerminate, Name: p.ID}, nil); err != nil {
-			return err
-		}
+		requests.Go(func() error { return c.Request(ctx, wire.Request{Op: wire.OpTerminate, Name: p.ID}, nil) })
+	}
+	if err := requests.Wait(); err != nil {
+		return err
 	}
 	for _, p := range list {
 		if alive, ours := agents[p.Agent]; p.State.Placed() && ours && !alive {
@@ -239,11 +241,21 @@ func (h *Harness) killNode(r *Record, node string) error {
 	return nil
 }
 
-// killAgentLeft ends what an agent that was stopped has left behind.
-func (h *Harness) killAgentLeft(agent string) {
-	killUntilGone(func() []proc.Identity {
-		return append(h.agentLeft(agent), marked("EPU_AGENT_DIR="+h.agentPath(agent), StateMark+"="+h.Dir)...)
+// killAgentsLeft ends what agents that were stopped have left behind.
+func (h *Harness) killAgentsLeft(daemons []Daemon) error {
+	left := killUntilGone(func() (list []proc.Identity) {
+		for _, d := range daemons {
+			if d.Kind == "agent" {
+				list = append(list, h.agentLeft(d.Name)...)
+				list = append(list, marked("EPU_AGENT_DIR="+h.agentPath(d.Name), StateMark+"="+h.Dir)...)
+			}
+		}
+		return list
 	})
+	if len(left) > 0 {
+		return leftError(left)
+	}
+	return nil
 }
 
 // agentLeft are an agent's minder and processes, by its own records.

@@ -281,7 +281,11 @@ func (p *parser) broker(block *hcl.Block) {
 	if b.URL == "" && !a.failed {
 		p.errorf(block.DefRange, "Broker without url", "A broker block is for a broker that runs elsewhere, so it needs its url. Without the block, the harness runs one of its own.")
 	}
-	for _, tls := range content.Blocks {
+	for i, tls := range content.Blocks {
+		if i > 0 {
+			p.errorf(tls.DefRange, "Second tls block", "The broker at %s has its tls block already.", block.DefRange)
+			continue
+		}
 		t := p.attributes(tls.Body, "ca", "cert", "key")
 		t.text("ca", &b.CA)
 		t.text("cert", &b.Cert)

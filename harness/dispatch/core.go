@@ -127,13 +127,17 @@ func NewCore() *Core {
 }
 
 // Lead makes the core decide, as the holder of the lease of this term. Agents get
-// a full period of grace: their silence before is not known for sure.
+// a full period of grace: their silence before is not known for sure. They hear of the
+// new leader at once, and tell it what it may have missed.
 func (c *Core) Lead(term uint64, now time.Time) {
 	c.term, c.now = term, now
 	c.rematch = true
-	for name := range c.agents {
+	for name, a := range c.agents {
 		c.sweep[name] = struct{}{}
 		c.hear(name).seen = now
+		if a.wants {
+			c.orders(name)
+		}
 	}
 	for _, p := range c.processes {
 		c.track(p)

@@ -130,11 +130,12 @@ func (c *Core) match() {
 		return
 	}
 	m := c.matching(slices.ContainsFunc(queue, func(p *process) bool { return p.wanted.NodeExclusive != "" }))
+	mayCome := c.system.wanted.BootMode || c.unheard() // room: what finds none now is not rejected for it
 	for _, p := range queue {
 		if _, later := c.throttled[p.wanted.ID]; later {
 			continue
 		}
-		if m.Full() && p.wanted.State == wire.Waiting && (p.wanted.Queueing.Waits(p.wanted.Starts) || c.system.wanted.BootMode) {
+		if m.Full() && p.wanted.State == wire.Waiting && (p.wanted.Queueing.Waits(p.wanted.Starts) || mayCome) {
 			continue
 		}
 		if c.vacating(p) { // looked at last: of thousands that wait, few are
@@ -153,7 +154,7 @@ func (c *Core) match() {
 			c.place(p, agent)
 			continue
 		}
-		c.unplaced(p)
+		c.unplaced(p, mayCome)
 	}
 }
 
@@ -185,10 +186,9 @@ func (c *Core) assign(p *process, agent string) bool {
 	})
 }
 
-// unplaced has a process wait, or rejects it. While the system boots everything
-// waits: its agents may be on their way.
-func (c *Core) unplaced(p *process) {
-	if p.wanted.Queueing.Waits(p.wanted.Starts) || c.system.wanted.BootMode {
+// unplaced has a process wait, or rejects it. While room may come everything waits.
+func (c *Core) unplaced(p *process, mayCome bool) {
+	if p.wanted.Queueing.Waits(p.wanted.Starts) || mayCome {
 		c.move(p, wire.Waiting, p.wanted.Round, nil) // nothing where it waits already
 		return
 	}

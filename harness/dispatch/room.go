@@ -62,6 +62,17 @@ func (c *Core) room(name string, a *record[wire.Agent]) Room {
 	return room
 }
 
+// unheard says that some agent, of which no heartbeat has come yet, may have room: a
+// dispatcher that has just begun to lead does not know.
+func (c *Core) unheard() bool {
+	for name, a := range c.agents {
+		if h := c.hear(name); a.wants && h.clock == 0 && c.health(a, h) == healthOK {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Core) wantedOf(p wire.Process, def wire.Definition) Wanted {
 	engines, err := c.enginesOf(p.Parameters, def)
 	if err != nil {

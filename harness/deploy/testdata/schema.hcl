@@ -1,9 +1,16 @@
-# want: 4: Unsupported block type
-# want: 7: Unsupported argument
-# want: 9: Broker without url
+# want: 5: Unsupported block type
+# want: 8: Unsupported argument
+# want: 10: Broker without url
+# want: 15: Second tls block
 cluster "x" {}
 dispatcher "pd" {}
 node "one" {
   colour = "red"
 }
-broker {}
+broker {
+  tls {
+    cert = "client.pem"
+    key  = "client.key"
+  }
+  tls { ca = "ca.pem" }
+}
