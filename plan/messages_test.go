@@ -30,6 +30,8 @@ func TestUnknownNames(t *testing.T) {
 		{`boot = {}`, `"boot" is a block, not an attribute: write it without the equals sign, boot { ... }.`},
 		{"count {\n}", `"count" is an attribute, not a block: write count = VALUE.`},
 		{`enabld = true`, `There is no "enabld" here. Did you mean "enabled"?`},
+		{`rn = 1`, `There is no "rn" here. Did you mean "on"?`},
+		{`foo = 1`, `There is no "foo" here.`}, // "boot" is another word
 		{"export \"e\" {\n}", `The attribute "type" is required here.`},
 		{`env = {}`, `There is no "env" here.`},
 		{`exports = { a = strng }`, `The keyword "strng" is not a valid type specification. The types are string, number, bool, list(T), set(T), map(T), object({ NAME = T }), tuple([T]) and any.`},

@@ -18,11 +18,14 @@ import (
 func suggest(written string, names []string) string {
 	const few = 8
 	best, distance := "", 3 // more changes than that and it is another word
+	if len(written) <= 3 {
+		distance = 2
+	}
 	for _, name := range names {
 		if len(written) > maxName {
 			break
 		}
-		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < distance && d < max(len(name), 2) {
+		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < distance && d < len(name) {
 			best, distance = name, d
 		}
 	}
