@@ -88,7 +88,7 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	}
 	converted, err := quickConvert(value, ty)
 	if err != nil {
-		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.withoutSecrets(err.Error()))
+		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.withoutSecrets(misfit(value, err)))
 		return cty.DynamicVal, false
 	}
 	if err := checkSize(converted); err != nil {

@@ -32,6 +32,8 @@ func TestUnknownNames(t *testing.T) {
 		{`enabld = true`, `There is no "enabld" here. Did you mean "enabled"?`},
 		{"export \"e\" {\n}", `The attribute "type" is required here.`},
 		{`env = {}`, `There is no "env" here.`},
+		{"ready {\n command = [\"x\", [\"y\"]]\n}", `A value of type list(string) is needed here: element [1]: string required, but have tuple.`},
+		{"ready {\n command = [\"x\"]\n env = { A = 1, C = [2], B = { } }\n}", `A value of type map(string) is needed here: element "B": string required, but have object.`},
 		{`exports = { a = strng }`, `The keyword "strng" is not a valid type specification. The types are string, number, bool, list(T), set(T), map(T), object({ NAME = T }), tuple([T]) and any.`},
 	}
 	for _, test := range tests {
