@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/launchplan/launch/plan"
@@ -18,9 +19,9 @@ const rebootStatus = 194
 // maxReboots bounds a program that asks for a reboot each time it runs.
 const maxReboots = 8
 
-// bootProgram runs the boot program, as often as its retries allow, and
-// returns the exports file that it left.
-func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.Prepared, started func()) ([]byte, error) {
+// bootProgram runs the boot program, as often as its retries allow, and takes
+// the exports that it left.
+func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.Prepared, started func()) error {
 	p := prepared.Boot
 	delay := p.RetryDelay
 	for try, reboots := 0, 0; ; {
@@ -33,11 +34,11 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 			svc.note.Groups = append(svc.note.Groups, name)
 			svc.edit(func(row *state.Service) { row.Attempt++ })
 			if err := s.advance(svc, state.Booting, "").Wait(); err != nil {
-				return nil, err
+				return err
 			}
 		} else if svc.status() != state.Booting {
 			if err := s.advance(svc, state.Booting, "attach to "+name).Wait(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		log := s.newPhaseLog(svc, logName(name))
@@ -46,20 +47,20 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 			svc.wrote = append(svc.wrote, name)
 		}
 		if err != nil {
-			return nil, s.bootError(ctx, svc, p, log, err)
+			return s.bootError(ctx, svc, p, log, err)
 		}
 		s.maskExports(svc, name, result.Collected, log)
 		if result.Outcome == runners.Stopped && ctx.Err() != nil {
 			svc.note.Open = false
 			log.close() // with what it held back
-			return nil, s.leftOff(ctx, svc, PhaseBoot)
+			return s.leftOff(ctx, svc, PhaseBoot)
 		}
 		svc.note.Open = false
 		if result.Emptied {
 			svc.emptied(name)
 		}
 		if result.Outcome == runners.Exited && result.Status == 0 {
-			return s.bootEnded(svc, result, log)
+			return s.bootEnded(svc, p, result, log)
 		}
 		log.close()
 		if !result.Emptied {
@@ -71,20 +72,20 @@ func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.
 			continue // not the program's fault: the retries are left for what is
 		case result.Outcome == runners.Exited && result.Status == rebootStatus && reboots < maxReboots:
 			reboots++
-			if err := s.reboot(ctx, svc, p); err != nil {
-				return nil, err
+			if err := s.reboot(ctx, svc, p, log); err != nil {
+				return err
 			}
 			continue
 		case try < p.Retries:
 			try++
 			s.Note(svc.address(), fmt.Sprintf("%s %s; try %d of %d in %s", p.Display, describe(result, p.Timeout), try+1, p.Retries+1, delay))
 			if !pause(ctx, delay) {
-				return nil, s.leftOff(ctx, svc, PhaseBoot)
+				return s.leftOff(ctx, svc, PhaseBoot)
 			}
 			delay = min(2*delay, time.Minute)
 			continue
 		}
-		return nil, s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
+		return s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
 	}
 }
 
@@ -102,19 +103,38 @@ func logName(attempt string) string {
 	return attempt
 }
 
-// bootEnded takes a boot program's good end.
-func (s *Session) bootEnded(svc *service, result runners.Result, log *phaseLog) ([]byte, error) {
+// bootEnded takes a boot program's good end, and what it left for others to use.
+func (s *Session) bootEnded(svc *service, p *plan.Program, result runners.Result, log *phaseLog) error {
+	got, exportsErr := s.exportsLeft(svc, result, log)
 	path, err := log.close()
 	if err != nil {
 		s.Note(svc.address(), err.Error())
 	}
-	if result.CollectErr != "" {
-		return nil, s.fail(svc, &Failure{
-			Service: svc.address(), Phase: PhaseBoot, Host: svc.snapshot().Host, Log: path,
-			Source: source(svc.spec.Range), Reason: "its exports file cannot be taken: " + result.CollectErr,
+	if exportsErr != nil {
+		return s.fail(svc, &Failure{
+			Service: svc.address(), Phase: PhaseBoot, Host: svc.snapshot().Host, Command: p.Display, Reason: exportsErr.Error(),
+			Tail: log.tailOf(), Log: path, Source: source(svc.spec.Range),
 		})
 	}
-	return result.Collected, nil
+	s.learn(svc, got)
+	return nil
+}
+
+// exportsLeft reads the exports that a boot program left. Those that the plan does not declare are noted, in its log too.
+func (s *Session) exportsLeft(svc *service, result runners.Result, log *phaseLog) (exports, error) {
+	if result.CollectErr != "" {
+		return nil, errors.New("its exports file cannot be taken: " + result.CollectErr)
+	}
+	got, ignored, err := svc.spec.ParseExports(result.Collected)
+	if err != nil {
+		return nil, err
+	}
+	if len(ignored) > 0 {
+		note := "its boot program left exports that the plan does not declare; they are ignored: " + strings.Join(ignored, ", ")
+		s.Note(svc.address(), note)
+		log.note(note)
+	}
+	return got, nil
 }
 
 // maskExports masks the sensitive exports that a boot program left in what launch keeps of its output, and of the output
@@ -175,7 +195,7 @@ func placed(prepared *plan.Prepared) []runners.File {
 }
 
 // reboot restarts the service's host since its program asked for it.
-func (s *Session) reboot(ctx context.Context, svc *service, p *plan.Program) error {
+func (s *Session) reboot(ctx context.Context, svc *service, p *plan.Program, log *phaseLog) error {
 	s.Note(svc.address(), p.Display+" asks for a reboot of "+svc.snapshot().Host)
 	err := svc.host.Reboot(ctx)
 	if err == nil {
@@ -188,7 +208,8 @@ func (s *Session) reboot(ctx context.Context, svc *service, p *plan.Program) err
 	if errors.Is(err, errors.ErrUnsupported) {
 		f.Reason = fmt.Sprintf("ended with status %d, which asks for a reboot: launch does not reboot this machine", rebootStatus)
 	}
-	f.Command, f.Source = p.Display, source(p.Range)
+	f.Command, f.Source, f.Tail = p.Display, source(p.Range), log.tailOf()
+	f.Log, _ = log.close()
 	return s.fail(svc, f)
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -51,14 +49,10 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 	svc.note.Failure = nil
 	switch {
 	case prepared.Boot != nil:
-		left, err := s.bootProgram(ctx, svc, prepared, started)
-		if err != nil {
+		if err := s.bootProgram(ctx, svc, prepared, started); err != nil {
 			if _, recorded := errors.AsType[*Failure](err); recorded && !svc.note.Open {
 				s.discard(ctx, svc)
 			}
-			return err
-		}
-		if err := s.takeExports(svc, left); err != nil {
 			return err
 		}
 	case prepared.Process != nil:
@@ -67,9 +61,6 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 		}
 		s.learn(svc, exports{})
 	default:
-		if len(prepared.Files) > 0 {
-			return s.fail(svc, &Failure{Service: svc.address(), Phase: PhaseBoot, Source: source(svc.spec.Range), Reason: "it has files, but neither boot nor process that would use them"})
-		}
 		s.learn(svc, exports{})
 	}
 	if err := s.beginVerify(svc); err != nil {
@@ -107,23 +98,6 @@ func (s *Session) prepare(svc *service) (*plan.Prepared, hcl.Diagnostics) {
 		return svc.spec.Prepare()
 	}
 	return prepared, diags
-}
-
-// takeExports reads what the boot program left for others to use.
-func (s *Session) takeExports(svc *service, left []byte) error {
-	got, ignored, err := svc.spec.ParseExports(left)
-	if err != nil {
-		return s.fail(svc, &Failure{
-			Service: svc.address(), Phase: PhaseBoot, Host: svc.snapshot().Host,
-			Reason: err.Error(), Source: source(svc.spec.Range),
-		})
-	}
-	if len(ignored) > 0 {
-		slices.Sort(ignored)
-		s.Note(svc.address(), fmt.Sprintf("its boot program left exports that the plan does not declare; they are ignored: %s", strings.Join(ignored, ", ")))
-	}
-	s.learn(svc, got)
-	return nil
 }
 
 // leftOff records that an operator's interrupt stopped work on a service: resume goes on from here.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -82,6 +83,19 @@ func (l *phaseLog) close() (string, error) {
 		return l.path, fmt.Errorf("write the log %s: %w", l.path, l.err)
 	}
 	return l.path, nil
+}
+
+// note adds a line of launch's own below what the program wrote so far.
+func (l *phaseLog) note(text string) {
+	l.close() // with what it held back; what is wrong with it, it tells again
+	l.mu.Lock()
+	cut := len(l.tail.end) > 0 && !bytes.HasSuffix(l.tail.end, []byte("\n"))
+	l.mu.Unlock()
+	text = "[launch: " + text + "]\n"
+	if cut {
+		text = "\n" + text
+	}
+	l.Write([]byte(text))
 }
 
 // maskAgain masks a closed log with what has become known since it was written. One for which that fails is removed.

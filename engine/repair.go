@@ -42,7 +42,7 @@ func (s *Session) mend(ctx context.Context, m mending) error {
 	}
 	for _, t := range m.targets {
 		if s.byAddress[t] == nil {
-			return fmt.Errorf("run %s has no service %q", s.run.Name, t)
+			return fmt.Errorf("service %s is no longer in the plan of run %s", t, s.run.Name)
 		}
 	}
 	if svc := s.leftOut(m.targets); svc != nil {

@@ -123,12 +123,16 @@ func (s *Session) watchProcess(ctx context.Context, svc *service, how patience, 
 
 // processFailure explains why the process is not up, nil where it is.
 func (s *Session) processFailure(svc *service, st runners.State, err error) *Failure {
+	if err == nil && st.Phase == runners.Running {
+		return nil
+	}
 	f := &Failure{Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host, Source: source(svc.spec.Range)}
+	if p := svc.spec.Process(); p != nil {
+		f.Command, f.Source = p.Display, source(p.Range)
+	}
 	switch {
 	case err != nil:
 		f.Reason = "its process cannot be looked at: " + err.Error()
-	case st.Phase == runners.Running:
-		return nil
 	case st.Phase == runners.Ended:
 		f.Reason = "its process " + describe(st.Result, 0)
 		f.Tail = s.processTail(svc)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // expression checks what x refers to from where it stands.
@@ -22,7 +21,7 @@ func (c *checker) expression(x *expression, at position) {
 	x.settled = !slices.ContainsFunc(x.refs, func(ref *reference) bool { return !c.settled(ref, at) })
 	if at.services && !x.broken {
 		before := len(c.diags)
-		c.splats(x)
+		c.instances(x)
 		x.broken = len(c.diags) > before
 	}
 }
@@ -225,37 +224,6 @@ func stepRange(step hcl.Traverser) hcl.Range {
 		r.Start.Column++
 	}
 	return r
-}
-
-// splats checks service.NAME[*].attribute, whose attribute is no part of the reference.
-func (c *checker) splats(x *expression) {
-	node, ok := x.Expression.(hclsyntax.Expression)
-	if !ok {
-		return
-	}
-	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
-		splat, ok := asWritten(n).(*hclsyntax.SplatExpr)
-		if !ok {
-			return nil
-		}
-		source, ok := splat.Source.(*hclsyntax.ScopeTraversalExpr)
-		if !ok || source.Traversal.RootName() != "service" || len(source.Traversal) != 2 {
-			return nil
-		}
-		b := c.module.services[newReference(source.Traversal).name]
-		each, ok := splat.Each.(*hclsyntax.RelativeTraversalExpr)
-		if b == nil || !ok || len(each.Traversal) == 0 {
-			return nil
-		}
-		if b.forEach != nil {
-			c.fail(splat.Range(), "Splat of a map", "service.%s is a map, because it has \"for_each\", and [*] works on lists. Write [for s in service.%s : s.ATTRIBUTE].", b.name, b.name)
-			return nil
-		}
-		if step, ok := each.Traversal[0].(hcl.TraverseAttr); ok && !b.hasMember(step.Name) {
-			c.undeclaredMember(step, b)
-		}
-		return nil
-	})
 }
 
 func (c *checker) levelReference(ref *reference, at position) {

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"errors"
+	"fmt"
 	"math/big"
 
 	"github.com/zclconf/go-cty/cty"
@@ -41,18 +43,40 @@ func quickConvert(value cty.Value, ty cty.Type) (cty.Value, error) {
 		}
 	case from.IsObjectType() && ty.IsMapType() && len(from.AttributeTypes()) > few:
 		elements := plain.AsValueMap()
+		first, problem := "", error(nil) // the same one each time
 		for name, element := range elements {
 			converted, err := convertElement(element, ty.ElementType())
-			if err != nil {
-				return value, cty.GetAttrPath(name).NewError(err)
+			if err != nil && (problem == nil || name < first) {
+				first, problem = name, err
 			}
 			elements[name] = converted
+		}
+		if problem != nil {
+			return value, cty.GetAttrPath(first).NewError(problem)
 		}
 		if cty.CanMapVal(elements) {
 			return cty.MapVal(elements).WithMarks(marks), nil
 		}
 	}
 	return convert.Convert(value, ty)
+}
+
+// misfit says why value does not convert, and which of its elements that is.
+func misfit(value cty.Value, err error) string {
+	var at cty.PathError
+	if !errors.As(err, &at) || len(at.Path) != 1 || value.IsMarked() {
+		return err.Error()
+	}
+	switch step := at.Path[0].(type) {
+	case cty.GetAttrStep:
+		return fmt.Sprintf("element %q: %v", shorten(step.Name), err)
+	case cty.IndexStep:
+		if step.Key.Type() == cty.Number {
+			i, _ := step.Key.AsBigFloat().Int64()
+			return fmt.Sprintf("element [%d]: %v", i, err)
+		}
+	}
+	return err.Error()
 }
 
 func convertElement(element cty.Value, ty cty.Type) (cty.Value, error) {

@@ -133,6 +133,10 @@ func (b *serviceBlock) checkForm() hcl.Diagnostics {
 		diags = append(diags, failure(b.exports[0].rng, "Exports without a boot program",
 			"Exports are what a boot program leaves; service %q has none. Values that are known before go into \"attributes\".", b.name))
 	}
+	if b.boot == nil && b.process == nil && len(b.files) > 0 {
+		diags = append(diags, failure(b.files[0].rng, "Files without a program",
+			"Files are sent for a boot program or a process; service %q has neither. With boot { command = [\"true\"] } they are sent for the other programs.", b.name))
+	}
 	for _, probe := range slices.Concat(b.ready, b.gone) {
 		if probe.log != nil && b.boot == nil && b.process == nil {
 			diags = append(diags, failure(probe.log.Range(), "Log probe without a program",

@@ -88,7 +88,7 @@ func (e *evaluation) anyValue(x *expression, ty cty.Type) (cty.Value, bool) {
 	}
 	converted, err := quickConvert(value, ty)
 	if err != nil {
-		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.withoutSecrets(err.Error()))
+		e.fail(x.Range(), "Value of another type", "A value of type %s is needed here: %s.", typeName(ty), e.scope.withoutSecrets(misfit(value, err)))
 		return cty.DynamicVal, false
 	}
 	if err := checkSize(converted); err != nil {
@@ -210,11 +210,11 @@ func (e *evaluation) texts(x *expression) ([]text, bool) {
 		_, element := it.Element()
 		plain, its := element.Unmark()
 		if plain.IsNull() {
-			e.fail(x.Range(), "Null in a list", "Element %d of this list is null.%s", len(list), e.scope.whyNull(x, e.in))
+			e.fail(x.Range(), "Null in a list", "Element [%d] of this list is null.%s", len(list), e.scope.whyNull(x, e.in))
 			return nil, false
 		}
 		if strings.ContainsRune(plain.AsString(), 0) {
-			e.fail(x.Range(), "NUL byte in a text", "Element %d of this list contains a NUL byte, which no program can be given.", len(list))
+			e.fail(x.Range(), "NUL byte in a text", "Element [%d] of this list contains a NUL byte, which no program can be given.", len(list))
 			return nil, false
 		}
 		list = append(list, text{plain.AsString(), len(marks)+len(its) > 0})

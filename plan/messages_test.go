@@ -32,6 +32,8 @@ func TestUnknownNames(t *testing.T) {
 		{`enabld = true`, `There is no "enabld" here. Did you mean "enabled"?`},
 		{"export \"e\" {\n}", `The attribute "type" is required here.`},
 		{`env = {}`, `There is no "env" here.`},
+		{"ready {\n command = [\"x\", [\"y\"]]\n}", `A value of type list(string) is needed here: element [1]: string required, but have tuple.`},
+		{"ready {\n command = [\"x\"]\n env = { A = 1, C = [2], B = { } }\n}", `A value of type map(string) is needed here: element "B": string required, but have object.`},
 		{`exports = { a = strng }`, `The keyword "strng" is not a valid type specification. The types are string, number, bool, list(T), set(T), map(T), object({ NAME = T }), tuple([T]) and any.`},
 	}
 	for _, test := range tests {
@@ -40,6 +42,23 @@ func TestUnknownNames(t *testing.T) {
 		_, diags := Load("/plans/main", testOptions(files))
 		if len(diags) != 1 || diags[0].Detail != test.want {
 			t.Errorf("%s gives %v, want\n%s", test.block, diags, test.want)
+		}
+	}
+}
+
+// Of a short word, a name that differs in two letters is another one, unless they changed places.
+func TestSuggest(t *testing.T) {
+	names := []string{"boot", "md5", "on", "timeout", "url"}
+	tests := []struct{ written, want string }{
+		{"tiemout", ` Did you mean "timeout"?`},
+		{"bot", ` Did you mean "boot"?`},
+		{"ulr", ` Did you mean "url"?`},
+		{"foo", " There is boot, md5, on, timeout, url."},
+		{"map", " There is boot, md5, on, timeout, url."},
+	}
+	for _, test := range tests {
+		if got := suggest(test.written, names); got != test.want {
+			t.Errorf("for %q: %q, want %q", test.written, got, test.want)
 		}
 	}
 }

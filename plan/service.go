@@ -71,6 +71,11 @@ func (s *Service) Prepare() (*Prepared, hcl.Diagnostics) {
 	return p, tidy(e.diags)
 }
 
+// Process evaluates the program that is the service itself, nil where there is none or not all of it can be known.
+func (s *Service) Process() *Process {
+	return s.evaluation(selfAttributes).process(s.group.block.process)
+}
+
 func (e *evaluation) prepared(b *serviceBlock) *Prepared {
 	return &Prepared{
 		Files:      e.files(b),

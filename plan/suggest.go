@@ -22,7 +22,10 @@ func suggest(written string, names []string) string {
 		if len(written) > maxName {
 			break
 		}
-		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < distance && d < max(len(name), 2) {
+		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < distance && d < len(name) {
+			if d > 1 && len(written) <= 3 && letters(written) != letters(name) {
+				continue // so much of a short word is no slip, unless two letters changed places
+			}
 			best, distance = name, d
 		}
 	}
@@ -33,6 +36,13 @@ func suggest(written string, names []string) string {
 		return fmt.Sprintf(" There is %s.", strings.Join(names, ", "))
 	}
 	return ""
+}
+
+// letters are those of a word, in order.
+func letters(word string) string {
+	list := []rune(strings.ToLower(word))
+	slices.Sort(list)
+	return string(list)
 }
 
 // keys lists the names of a map in order.

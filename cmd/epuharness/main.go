@@ -15,7 +15,7 @@ import (
 )
 
 // version is set at build time by -ldflags.
-var version = "0.1.0-dev"
+var version = "dev"
 
 // Exit statuses.
 const (

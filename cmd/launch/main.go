@@ -17,8 +17,8 @@ import (
 	"github.com/launchplan/launch/runners/local/supervisor"
 )
 
-// version is set at build time by -ldflags.
-var version = "0.1.0-dev"
+// version is set at build time by -ldflags. One that is no number passes every requires_launch.
+var version = "dev"
 
 func main() {
 	os.Exit(run())
