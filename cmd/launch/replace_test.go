@@ -88,6 +88,18 @@ func TestReloadReplacesMachine(t *testing.T) {
 	w.ended(cloud, started)
 }
 
+// Where the cloud refuses what the plan asks for, the plan has to be changed, and what brings the change in is told.
+func TestReloadMendsRefusedRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	w.launch("boot", w.machinePlan(cloud, another), "-n", "shop").want(exitFailed, "InvalidAMIID.NotFound", "correct the runner block, then `launch reload`")
+	w.launch("status", "shop").want(exitFailed, "`launch reload shop PLAN` where the plan is to blame")
+	w.launch("reload", "shop", w.machinePlan(cloud, original), "-y").want(exitOK, "run shop is ready")
+	w.launch("terminate", "shop").want(exitOK)
+	w.ended(cloud, 1)
+}
+
 // An instance that ends before anything was done with it is replaced at once; where that one ends too, the service has failed, and a resume
 // goes on with another.
 func TestMachineThatDiesWhileStarting(t *testing.T) {
