@@ -140,7 +140,7 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 		return err
 	}
 	switch {
-	case failure != nil && ctx.Err() == nil && (st == state.Ready || failure.Reason != svc.snapshot().Error):
+	case failure != nil && ctx.Err() == nil && (st == state.Ready || s.masker.message(failure.Reason) != svc.snapshot().Error):
 		return s.fail(svc, failure)
 	case failure == nil && st == state.Failed:
 		s.wellAgain(svc)
