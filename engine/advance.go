@@ -13,7 +13,7 @@ import (
 // of it when both are durable. Waiting on the ticket is for callers that are
 // about to do something that others can see; later changes never overtake this one.
 func (s *Session) advance(svc *service, to state.Status, cause string) state.Ticket {
-	cause = s.masker.text(cause)
+	cause = s.masker.message(cause)
 	svc.mu.Lock()
 	from := svc.row.Status
 	svc.row.Status, svc.row.Since = to, time.Now()

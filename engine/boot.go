@@ -265,7 +265,7 @@ func (s *Session) conclude(ctx context.Context, err error) error {
 		return ErrInterrupted // while it was looked at: nothing was to be brought up again
 	}
 	if ctx.Err() != nil {
-		if werr := s.setRun(state.RunInterrupted, "interrupted by the operator").Wait(); werr != nil {
+		if werr := s.setRun(state.RunInterrupted, interruptedReason).Wait(); werr != nil {
 			return werr
 		}
 		return s.leftAt()
@@ -284,7 +284,7 @@ func (s *Session) conclude(ctx context.Context, err error) error {
 		return runErr
 	}
 	if err != nil {
-		if werr := s.setRun(state.RunFailed, err.Error()).Wait(); werr != nil {
+		if werr := s.setRun(state.RunFailed, s.masker.message(err.Error())).Wait(); werr != nil {
 			return errors.Join(err, werr)
 		}
 		return err
@@ -305,7 +305,7 @@ func (s *Session) concludeReady() error {
 	outputs, diags := s.tree.Outputs()
 	if diags.HasErrors() {
 		cause := "an output cannot be evaluated: " + diags.Error()
-		if err := s.setRun(state.RunFailed, s.masker.text(cause)).Wait(); err != nil {
+		if err := s.setRun(state.RunFailed, s.masker.message(cause)).Wait(); err != nil {
 			return err
 		}
 		return errors.New(cause)

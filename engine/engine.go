@@ -267,7 +267,7 @@ func (s *Session) decodeDetail(svc *service) error {
 
 // Note tells the operator something about a service ("" for the run) and keeps it in the journal.
 func (s *Session) Note(service, text string) {
-	text = s.masker.text(text)
+	text = s.masker.message(text)
 	ticket := s.writer.Submit(state.Change{Event: state.Event{Kind: "note", Service: service, Cause: text}})
 	s.news.announce(ticket, Event{Type: EventNote, Service: service, Text: text})
 }

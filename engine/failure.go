@@ -35,10 +35,30 @@ func (f *Failure) Error() string {
 
 // mask takes secrets out of everything in f.
 func (f *Failure) mask(m *masker) {
-	f.Command, f.Reason, f.Hint = m.text(f.Command), m.text(f.Reason), m.text(f.Hint)
+	f.Command, f.Reason, f.Hint = m.message(f.Command), m.message(f.Reason), m.message(f.Hint)
 	for i := range f.Tail {
 		f.Tail[i] = m.text(f.Tail[i])
 	}
+}
+
+// A maskedError is an error whose text had secrets in it: what clouds and hosts answer may hold what the plan gave them.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }
+
+// Mask takes secrets out of what an error of the session says.
+func (s *Session) Mask(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := s.masker.text(err.Error()); text != err.Error() {
+		return &maskedError{text, err}
+	}
+	return err
 }
 
 // source is where in the plan a range begins, for messages. They are kept, and read from anywhere, so the name is whole.

@@ -96,7 +96,7 @@ func (p *Processes) Copy(ctx context.Context, address string, follow bool, w io.
 	id := runners.ID{Service: runners.DirName(address), Name: svc.note.Process}
 	host, err := p.reach(ctx, svc, id)
 	if err != nil {
-		return fmt.Errorf("the process of service %s: %w", address, err)
+		return p.s.Mask(fmt.Errorf("the process of service %s: %w", address, err))
 	}
 	if host == nil {
 		return nil
@@ -191,7 +191,7 @@ func Shell(ctx context.Context, opts Options, run state.Run, address string, giv
 	}
 	host, err := s.hostOf(ctx, svc, func() {})
 	if err != nil {
-		return err
+		return s.Mask(err)
 	}
 	if host == nil {
 		return fmt.Errorf("service %s has no host now", address)

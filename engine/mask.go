@@ -3,11 +3,13 @@ package engine
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"iter"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // maskedAs stands where a secret stood.
@@ -142,6 +144,26 @@ func (m *masker) text(s string) string {
 	}
 	b.WriteString(s[at:])
 	return b.String()
+}
+
+// maxMessage bounds what is kept and told at once of what happened: a command may have values of a MiB in its arguments.
+const maxMessage = 4 << 10
+
+// message masks what people are told. Of what is too long for them, the middle is left out: how a command ended stands after it.
+func (m *masker) message(s string) string {
+	const end = maxMessage / 4
+	s = m.text(s)
+	if len(s) <= maxMessage {
+		return s
+	}
+	from, to := maxMessage/2, len(s)-end
+	for from > 0 && !utf8.RuneStart(s[from]) {
+		from--
+	}
+	for to < len(s) && !utf8.RuneStart(s[to]) {
+		to++
+	}
+	return fmt.Sprintf("%s… (%d bytes are left out here) …%s", s[:from], to-from, s[to:])
 }
 
 // A span is a part of a text.

@@ -77,6 +77,8 @@ func (e *IncompleteError) Error() string {
 		return fmt.Sprintf("run %s is not complete: it is being brought up, or the command that did that has died; then `launch resume %s` goes on", e.Run, e.Run)
 	case state.RunTerminating:
 		return fmt.Sprintf("run %s is not terminated yet: `launch terminate %s` goes on", e.Run, e.Run)
+	case state.RunFailed: // something of the run itself, which its plan may have wrong
+		return fmt.Sprintf("run %s is not complete: `launch resume %s` goes on, or `launch reload %s PLAN` where the plan is to blame", e.Run, e.Run, e.Run)
 	}
 	return fmt.Sprintf("run %s is not complete: `launch resume %s` goes on", e.Run, e.Run)
 }
@@ -138,7 +140,7 @@ func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) 
 		return err
 	}
 	switch {
-	case failure != nil && ctx.Err() == nil && (st == state.Ready || failure.Reason != svc.snapshot().Error):
+	case failure != nil && ctx.Err() == nil && (st == state.Ready || s.masker.message(failure.Reason) != svc.snapshot().Error):
 		return s.fail(svc, failure)
 	case failure == nil && st == state.Failed:
 		s.wellAgain(svc)

@@ -73,11 +73,12 @@ func (s *Session) terminate(ctx context.Context) error {
 	left := &LeftError{Run: s.run.Name, Forced: s.forced, Left: append(s.failures(), s.leftBehind...)}
 	left.Rest = s.sweep(ctx, s.forced || len(left.Left) == 0)
 	some := len(left.Left) > 0 || len(left.Rest) > 0
+	what := s.masker.message(left.Error())
 	switch {
 	case some && s.forced && err == nil:
-		return errors.Join(left, s.setRun(state.RunTerminated, left.Error()).Wait())
+		return errors.Join(left, s.setRun(state.RunTerminated, what).Wait())
 	case some:
-		werr := s.changeRun(state.RunTerminating, left.Error(), func(r *state.Run) { r.Error = left.Error() }).Wait()
+		werr := s.changeRun(state.RunTerminating, what, func(r *state.Run) { r.Error = what }).Wait()
 		return errors.Join(left, werr)
 	case err != nil:
 		return err // of launch itself: the store could not be written
@@ -187,6 +188,9 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	}
 	err = s.formerly(svc)
 	if svc.note.Facts == nil {
+		if err == nil && svc.leftConnecting() {
+			s.reachFolder(ctx, svc, started)
+		}
 		return nil, nil // it never had a host
 	}
 	if err != nil {

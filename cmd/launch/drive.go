@@ -91,7 +91,7 @@ func (f *foundRun) drive(ctx context.Context, stdout, stderr io.Writer, ask ques
 
 // drive carries out what a command does with a run, and shows what came of it.
 func drive(s *engine.Session, view view, do func() error) error {
-	err := do()
+	err := s.Mask(do())
 	summary := s.Summary()
 	if closeErr := s.Close(); closeErr != nil { // it tells the last events
 		summary.Unrecorded = true

@@ -140,6 +140,31 @@ output "x" { value = service.s.x }
 	w.wantNothingLeft("r")
 }
 
+// A value of almost a MiB in an argument does not fill what launch says of the command, nor what it keeps: the end tells how it ended.
+func TestLargeArgument(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plan := w.plan("p", `
+level "a" {
+  service "s" {
+    boot { script = "(printf x=; head -c 100000 /dev/zero | tr '\\0' y) > \"$LAUNCH_EXPORTS\"" }
+    exports = { x = string }
+  }
+}
+level "b" {
+  service "t" {
+    boot { command = ["sh", "-c", "exit 3", service.s.x] }
+  }
+}
+`)
+	boot := w.launch("boot", plan, "-n", "r").want(exitFailed, "bytes are left out here", "yyy ended with status 3")
+	history := w.launch("history", "r").want(exitOK, "yyy ended with status 3")
+	if said := len(boot.stdout) + len(boot.stderr) + len(history.stdout); said > 64<<10 {
+		t.Errorf("a failure with a large argument is told in %d bytes", said)
+	}
+	w.wantNothingLeft("r")
+}
+
 // The JSON that other programs read has these fields, and arrays are never null.
 func TestJSONFields(t *testing.T) {
 	t.Parallel()

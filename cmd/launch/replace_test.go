@@ -88,6 +88,39 @@ func TestReloadReplacesMachine(t *testing.T) {
 	w.ended(cloud, started)
 }
 
+// Where the cloud refuses what the plan asks for, the plan has to be changed, and what brings the change in is told.
+func TestReloadMendsRefusedRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	w.launch("boot", w.machinePlan(cloud, another), "-n", "shop").want(exitFailed, "InvalidAMIID.NotFound", "correct the runner block, then `launch reload`")
+	w.launch("status", "shop").want(exitFailed, "`launch reload shop PLAN` where the plan is to blame")
+	w.launch("reload", "shop", w.machinePlan(cloud, original), "-y").want(exitOK, "run shop is ready")
+	w.launch("terminate", "shop").want(exitOK)
+	w.ended(cloud, 1)
+}
+
+// What the cloud says of a request may have in it what the plan gave the runner block as a secret.
+func TestRefusedRequestKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cloud := w.cloud(ec2test.Options{})
+	plan := `variable "type" { sensitive = true }` + "\n" + machines(cloud, "image = \"ami-12345678\"\ninstance_type = var.type") + `
+		level "one" {
+		  service "web" { runner = runner.ec2.m }
+		}
+	`
+	const secret = "correct.horse"
+	w.launch("boot", w.plan("p", plan), "-n", "r", "--var", "type="+secret).want(exitFailed, "Invalid value '(sensitive)'").not(secret)
+	w.launch("status", "r", "--cached").want(exitFailed, "'(sensitive)'").not(secret)
+	w.launch("resume", "r", "-o", "json", "--var", "type="+secret).want(exitFailed, "(sensitive)").not(secret)
+	w.launch("history", "r").want(exitOK, "(sensitive)").not(secret)
+	if store := w.content("state/launch.db"); strings.Contains(store, secret) {
+		t.Error("the secret is in the store")
+	}
+	w.launch("terminate", "r", "--var", "type="+secret).want(exitOK)
+}
+
 // An instance that ends before anything was done with it is replaced at once; where that one ends too, the service has failed, and a resume
 // goes on with another.
 func TestMachineThatDiesWhileStarting(t *testing.T) {

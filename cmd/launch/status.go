@@ -133,7 +133,7 @@ func verifyRun(ctx context.Context, eng engine.Options, run state.Run, opts *sta
 	if err != nil {
 		return err
 	}
-	err = s.Verify(ctx)
+	err = s.Mask(s.Verify(ctx))
 	if closeErr := s.Close(); closeErr != nil {
 		err = errors.Join(err, closeErr)
 	}

@@ -206,11 +206,11 @@ func TestErrorsAreSentences(t *testing.T) {
 	}
 	for name, c := range map[string]world{
 		"unknown group": {func(c *Config) { c.SecurityGroups = []string{"web", "wbe"} }, ec2test.Faults{}, `there is no security group named "wbe" in us-west-2`},
-		"unknown image": {func(c *Config) { c.Image = "ami-87654321" }, ec2test.Faults{}, "the request is wrong; correct the runner block (InvalidAMIID.NotFound: The image id '[ami-87654321]' does not exist)"},
+		"unknown image": {func(c *Config) { c.Image = "ami-87654321" }, ec2test.Faults{}, "the request is wrong; correct the runner block, then `launch reload` (InvalidAMIID.NotFound: The image id '[ami-87654321]' does not exist)"},
 		"unknown type":  {func(c *Config) { c.InstanceType = "m99.huge" }, ec2test.Faults{}, "InvalidParameterValue"},
 		"not allowed":   {nil, refuse("UnauthorizedOperation", 403), "these credentials may not do that; the account's administrator can allow it (UnauthorizedOperation: said the API.)"},
 		"bad login":     {nil, refuse("AuthFailure", 401), "AWS does not accept these credentials"},
-		"not there":     {nil, refuse("Unsupported", 400), "the request is wrong; correct the runner block (Unsupported: said the API.)"},
+		"not there":     {nil, refuse("Unsupported", 400), "the request is wrong; correct the runner block, then `launch reload` (Unsupported: said the API.)"},
 		"wrong time":    {nil, refuse("RequestExpired", 400), "this machine's clock and that of AWS differ; set it right"},
 		"no image":      {func(c *Config) { c.Image = "" }, ec2test.Faults{}, "needs image and instance_type"},
 		"profile":       {func(c *Config) { c.IAMProfile = "nobody" }, ec2test.Faults{}, "Invalid IAM Instance Profile name"},

@@ -258,7 +258,7 @@ func adviceOn(err error) string {
 	case about(err, "metadataoption"):
 		return "this cloud takes no metadata options; set metadata = \"unset\" in the runner block"
 	case k == badParameter, k == notFound:
-		return "the request is wrong; correct the runner block"
+		return "the request is wrong; correct the runner block, then `launch reload`"
 	}
 	return "the AWS API refuses"
 }

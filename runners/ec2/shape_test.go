@@ -29,7 +29,7 @@ func TestErrorsInAnyShape(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(c.close)
-			const want = "look: the request is wrong; correct the runner block (InvalidKeyPair.NotFound: none & nowhere)"
+			const want = "look: the request is wrong; correct the runner block, then `launch reload` (InvalidKeyPair.NotFound: none & nowhere)"
 			_, err = c.ec2.DeleteKeyPair(t.Context(), &ec2.DeleteKeyPairInput{KeyName: aws.String("k")})
 			if got := explain(err, "look"); got == nil || got.Error() != want {
 				t.Errorf("EC2: %v", got)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kevinburke/ssh_config"
 )
@@ -120,7 +121,7 @@ func (r *Runner) lookUp(name, login string, port int) (Endpoint, error) {
 
 // lookUpHop finds name in ~/.ssh/config. login and port take precedence where given.
 func (r *Runner) lookUpHop(name, login string, port, depth int) (Endpoint, error) {
-	if strings.ContainsAny(name, " \t\n\x00'\"") || strings.HasPrefix(name, "-") {
+	if strings.ContainsFunc(name, inNoName) || strings.HasPrefix(name, "-") {
 		return Endpoint{}, fmt.Errorf("%q is not a host: write an address or an alias of ~/.ssh/config", name)
 	}
 	config, err := r.userConfig()
@@ -164,13 +165,16 @@ func (r *Runner) lookUpHop(name, login string, port, depth int) (Endpoint, error
 	return end, nil
 }
 
+// inNoName says whether a character is in the name of no host: no wait for it would find one.
+func inNoName(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" '\"", r) }
+
 // address is a host's name or IP address, an IPv6 one without the brackets that may be around it.
 func address(s string) (string, error) {
 	inner := s
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		inner = s[1 : len(s)-1]
 	}
-	if _, err := netip.ParseAddr(inner); err != nil && (inner != s || strings.Contains(s, ":")) {
+	if _, err := netip.ParseAddr(inner); err != nil && (inner != s || strings.ContainsAny(s, ":[]")) {
 		return "", fmt.Errorf("%q is not a host: write a name or an IP address alone, and its port with port", s)
 	}
 	return inner, nil

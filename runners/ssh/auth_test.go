@@ -273,7 +273,7 @@ Host odd
 			t.Errorf("%s: output = %q", alias, got)
 		}
 	}
-	for alias, want := range map[string]string{"round": "circle", "odd": "ProxyCommand", "-oProxyCommand=x": "not a host", "": "no host", "127.0.0.1:2222": "its port with port", "[::1]:2222": "its port with port", "[rack]": "alone"} {
+	for alias, want := range map[string]string{"round": "circle", "odd": "ProxyCommand", "-oProxyCommand=x": "not a host", "rack\x1b2": "not a host", "ra\u202eck": "not a host", "ra[ck": "alone", "": "no host", "127.0.0.1:2222": "its port with port", "[::1]:2222": "its port with port", "[rack]": "alone"} {
 		if _, err := r.Connect(t.Context(), runners.Target{Service: "web", Host: alias}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Connect %q: %v; want an error with %q", alias, err, want)
 		}
