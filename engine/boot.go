@@ -265,7 +265,7 @@ func (s *Session) conclude(ctx context.Context, err error) error {
 		return ErrInterrupted // while it was looked at: nothing was to be brought up again
 	}
 	if ctx.Err() != nil {
-		if werr := s.setRun(state.RunInterrupted, interruptedReason).Wait(); werr != nil {
+		if werr := s.setRun(state.RunInterrupted, "interrupted by the operator").Wait(); werr != nil {
 			return werr
 		}
 		return s.leftAt()

@@ -100,9 +100,6 @@ func (s *Session) prepare(svc *service) (*plan.Prepared, hcl.Diagnostics) {
 	return prepared, diags
 }
 
-// interruptedReason is why a service failed on which work was stopped by hand.
-const interruptedReason = "interrupted by the operator"
-
 // leftOff records that an operator's interrupt stopped work on a service: resume goes on from here.
 func (s *Session) leftOff(ctx context.Context, svc *service, phase string) error {
 	if context.Cause(ctx) == runners.ErrDetach {
@@ -110,6 +107,6 @@ func (s *Session) leftOff(ctx context.Context, svc *service, phase string) error
 	}
 	return s.fail(svc, &Failure{
 		Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-		Reason: interruptedReason, Hint: fmt.Sprintf("`launch resume %s` goes on with it", s.run.Name),
+		Reason: "interrupted by the operator", Hint: fmt.Sprintf("`launch resume %s` goes on with it", s.run.Name),
 	})
 }

@@ -104,9 +104,6 @@ func (s *Session) sweep(ctx context.Context, clean bool) []error {
 	return errs
 }
 
-// mayStay is told of a host that is not reached.
-const mayStay = "the run's folder on its host may stay there: "
-
 // sweepHosts removes the run's folders on hosts that stay, also where only an earlier terminate ended services.
 func (s *Session) sweepHosts(ctx context.Context) []error {
 	lv := &level{spec: &plan.Level{}}
@@ -128,7 +125,7 @@ func (s *Session) sweepHosts(ctx context.Context) []error {
 		host, err := s.reconnect(bound, svc, started)
 		cancel()
 		if err != nil {
-			s.Note(svc.address(), mayStay+err.Error())
+			s.Note(svc.address(), "the run's folder on its host may stay there: "+err.Error())
 		} else if host != nil {
 			if err := host.Remove(ctx, ""); err != nil {
 				mu.Lock()
@@ -142,33 +139,6 @@ func (s *Session) sweepHosts(ctx context.Context) []error {
 		errs = append(errs, err)
 	}
 	return errs
-}
-
-// leftConnecting says whether an earlier command was killed or interrupted while it connected to the service's host. Where
-// it could not connect, it waited for that as long as it was to.
-func (svc *service) leftConnecting() bool {
-	return svc.note.Made && svc.on == nil && (svc.note.Failure == nil || svc.note.Failure.Reason == interruptedReason)
-}
-
-// reachFolder connects to a host on which the run's folder may be, and nothing else. sweepHosts removes it.
-func (s *Session) reachFolder(ctx context.Context, svc *service, started func()) {
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
-	if err == nil && provisioner(r) != nil {
-		return // nothing is known of a machine: it was not there yet
-	}
-	started()
-	var host runners.Host
-	if err == nil {
-		bound, cancel := context.WithTimeout(ctx, endConnect)
-		defer cancel()
-		host, err = r.Connect(bound, runners.Target{Service: svc.address(), Host: svc.note.Target})
-	}
-	if err != nil {
-		s.Note(svc.address(), mayStay+err.Error())
-		return
-	}
-	svc.host = host
-	s.learnFacts(svc, host.Facts(), false)
 }
 
 // openMakers opens the runners that may have made something for the run, also where an earlier terminate ended the

@@ -188,9 +188,6 @@ func (s *Session) end(ctx context.Context, svc *service, started func()) (proble
 	}
 	err = s.formerly(svc)
 	if svc.note.Facts == nil {
-		if err == nil && svc.leftConnecting() {
-			s.reachFolder(ctx, svc, started)
-		}
 		return nil, nil // it never had a host
 	}
 	if err != nil {

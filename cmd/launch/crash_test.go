@@ -137,38 +137,6 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	}
 }
 
-// A boot that is killed while it connects has made the run's folder on the host, and recorded nothing of the host yet:
-// terminate finds the folder all the same.
-func TestKilledWhileConnecting(t *testing.T) {
-	bin := buildCrashLaunch(t)
-	place := overSSH(t)
-	root := t.TempDir()
-	place.runner = strings.Replace(place.runner, "{", fmt.Sprintf("{\n work_root = %q", root), 1)
-	folders := func() int {
-		entries, err := os.ReadDir(root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
-	}
-	met := 0
-	for n := 2; n <= 4; n++ { // the third write is the one that would tell of the host, or one of the others beside it
-		c := newCrashRun(t, bin, place)
-		defer c.mop()
-		c.launch(fmt.Sprintf("%d:before", n), c.args("boot")...)
-		met += folders()
-		if ended := c.launch("", "terminate", "crash"); ended.status != 0 {
-			t.Fatalf("terminate ended with %d:\n%s", ended.status, ended.output)
-		}
-		if left := folders(); left > 0 {
-			t.Errorf("killed before write %d, it leaves %d folders on the host", n, left)
-		}
-	}
-	if met == 0 {
-		t.Error("no boot came so far as to make a folder")
-	}
-}
-
 // crashSample is how many points of each command are tried where LAUNCH_LONG does not ask for all.
 const crashSample = 4
 
