@@ -225,7 +225,7 @@ func (s *Session) requestHosts(ctx context.Context) error {
 	wanted := s.wanted()
 	wants := map[runners.Provisioner][]runners.Want{}
 	for _, lv := range s.levels {
-		if !wanted[lv] {
+		if !wanted[lv.spec] {
 			continue
 		}
 		for _, svc := range lv.services {

@@ -199,7 +199,7 @@ func (s *Session) keepFormer(from state.Run) Settings {
 		}
 	}
 	s.set.Former = all
-	if s.set.Until != "" && FindLevel(s.tree, s.set.Until) == nil {
+	if s.set.Until != "" && s.tree.Level(s.set.Until) == nil {
 		s.set.Until = "" // where the run was to stop is gone
 	}
 	return s.set

@@ -68,7 +68,7 @@ func (s *Session) mend(ctx context.Context, m mending) error {
 func (s *Session) leftOut(targets []string) *service {
 	wanted := s.wanted()
 	for _, lv := range s.levels {
-		if wanted[lv] {
+		if wanted[lv.spec] {
 			continue
 		}
 		for _, svc := range lv.services {

@@ -114,9 +114,10 @@ func (s *Session) recordVerified() error {
 
 // isUp says whether all that this run is to bring up is ready.
 func (s *Session) isUp() bool {
-	for lv := range s.wanted() {
+	wanted := s.wanted()
+	for _, lv := range s.levels {
 		for _, svc := range lv.services {
-			if svc.status() != state.Ready {
+			if wanted[lv.spec] && svc.status() != state.Ready {
 				return false
 			}
 		}
