@@ -21,7 +21,7 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 // Restart is Repair that brings the targets up again however they are.
 func (s *Session) Restart(ctx context.Context, targets []string, tries int) error {
 	for _, t := range targets {
-		if svc := s.byAddress[t]; svc != nil && svc.note.Facts != nil && svc.note.Facts.Pool {
+		if svc := s.byAddress[t]; svc != nil && svc.isPool() {
 			return fmt.Errorf("service %s of run %s is a pool, which cannot be restarted: it replaces its own machines", t, s.run.Name)
 		}
 	}
@@ -140,7 +140,7 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, m mending, star
 // sickness is why a service has to be brought up again, nil where it is healthy. One that failed before it was
 // verified is sick by that.
 func (s *Session) sickness(ctx context.Context, svc *service, started func()) (*Failure, error) {
-	if svc.status() == state.Failed && !s.booted(svc) {
+	if svc.status() == state.Failed && !svc.note.Booted {
 		if svc.note.Failure == nil {
 			return &Failure{Service: svc.address(), Reason: svc.snapshot().Error}, nil
 		}
@@ -182,7 +182,7 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
 	s.workBegins()
 	misfit, elsewhere := s.misfit(ctx, svc) != "", s.elsewhere(svc)
-	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	pool := svc.isPool()
 	if pool && !misfit && svc.status() != state.Terminating {
 		return s.adjustPool(ctx, svc, why, started)
 	}
@@ -215,10 +215,8 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	}
 	misfit = misfit || moved(svc.spec, s.inPlan(svc))
 	if svc.host != nil && len(svc.note.Groups) > 0 && !misfit {
-		return s.fail(svc, &Failure{ // a second one beside the first would be worse
-			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-			Reason: "it is not brought up again, since what runs of it could not be ended: " + strings.Join(problems, "; "),
-		})
+		// A second one beside the first would be worse.
+		return s.fail(svc, newFailure(svc, PhaseTerminate, "it is not brought up again, since what runs of it could not be ended: "+strings.Join(problems, "; ")))
 	}
 	if misfit || unreachable && svc.host == nil && !pool {
 		if err := s.releaseHost(ctx, svc); ctx.Err() != nil {

@@ -128,7 +128,7 @@ func (s *Session) isUp() bool {
 // verifyOnce verifies a service that has been up.
 func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) error {
 	st := svc.status()
-	if st != state.Ready && !(st == state.Failed && s.booted(svc)) {
+	if st != state.Ready && !(st == state.Failed && svc.note.Booted) {
 		return nil
 	}
 	if svc.endedBefore() {
@@ -157,7 +157,7 @@ func (s *Session) wellAgain(svc *service) {
 // health finds out how a service is now, changing nothing. The error says that this could not be found out.
 func (s *Session) health(ctx context.Context, svc *service, started func()) (*Failure, error) {
 	if s.elsewhere(svc) {
-		return &Failure{Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host, Source: source(svc.spec.Range), Reason: elsewhereReason}, nil
+		return newFailure(svc, PhaseVerify, elsewhereReason), nil
 	}
 	bound, cancel := context.WithTimeout(ctx, statusConnect)
 	host, err := s.reconnect(bound, svc, started)
@@ -168,7 +168,7 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 	if err != nil {
 		return fromError(svc, PhaseConnect, err), nil
 	}
-	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	pool := svc.isPool()
 	if host == nil && !pool {
 		return &Failure{Service: svc.address(), Phase: PhaseVerify, Source: source(svc.spec.Range), Reason: "it has no host"}, nil
 	}

@@ -123,7 +123,7 @@ func (s *Session) watchProcess(ctx context.Context, svc *service, how patience, 
 
 // processFailure explains why the process is not up, nil where it is.
 func (s *Session) processFailure(svc *service, st runners.State, err error) *Failure {
-	f := &Failure{Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host, Source: source(svc.spec.Range)}
+	f := newFailure(svc, PhaseVerify, "")
 	switch {
 	case err != nil:
 		f.Reason = "its process cannot be looked at: " + err.Error()
@@ -193,18 +193,15 @@ func (s *Session) probeFailure(ctx context.Context, svc *service, p *plan.Probe,
 	if probe.found != nil {
 		err = probe.found // a probe cut short by the timeout has found nothing by itself
 	}
-	f := &Failure{
-		Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host,
-		Command: p.Display, Source: source(p.Range), Tail: log.tailOf(),
-	}
-	f.Log, _ = log.close()
 	tries := fmt.Sprintf("after %d tries in %s", attempts, after.Round(time.Millisecond))
 	if attempts == 1 {
 		tries = "at the only try"
 	}
-	f.Reason = fmt.Sprintf("%s does not hold %s: %v", p.Display, tries, err)
 	if ctx.Err() == nil && after >= p.Timeout {
-		f.Reason = fmt.Sprintf("%s does not hold within its timeout of %s: %v", p.Display, p.Timeout, err)
+		tries = fmt.Sprintf("within its timeout of %s", p.Timeout)
 	}
+	f := newFailure(svc, PhaseVerify, fmt.Sprintf("%s does not hold %s: %v", p.Display, tries, err))
+	f.Command, f.Source, f.Tail = p.Display, source(p.Range), log.tailOf()
+	f.Log, _ = log.close()
 	return f
 }
