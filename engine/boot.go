@@ -334,8 +334,7 @@ func (s *Session) failures() []*Failure {
 		}
 		f := svc.note.Failure
 		if f == nil {
-			row := svc.snapshot()
-			f = &Failure{Service: row.Address, Phase: row.Phase, Reason: row.Error, Log: row.Log}
+			f = failureOfRow(svc.snapshot())
 		}
 		all = append(all, f)
 	}

@@ -63,7 +63,7 @@ type Session struct {
 	starting  chan struct{}
 
 	mu       sync.Mutex
-	run      state.Run // guarded by mu
+	run      state.Run // guarded by mu, but for ID, Name and Key, which stay
 	set      Settings
 	withheld bool                  // some service has sensitive exports, which the store does not keep
 	working  sync.Once             // the run's status says that it is being brought up

@@ -122,5 +122,10 @@ func FailureOf(row state.Service) *Failure {
 	if json.Unmarshal(row.Detail, &d) == nil && d.Failure != nil {
 		return d.Failure
 	}
+	return failureOfRow(row)
+}
+
+// failureOfRow is what there is to tell of a failed service with which no explanation is kept.
+func failureOfRow(row state.Service) *Failure {
 	return &Failure{Service: row.Address, Phase: row.Phase, Host: row.Host, Reason: row.Error, Log: row.Log}
 }

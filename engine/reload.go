@@ -216,7 +216,7 @@ func (s *Session) keepFormer(from state.Run) Settings {
 // ReloadInputs are the variables that a reloaded plan gets: what the run keeps, and over it what is given now.
 func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error) {
 	var captured plan.Captured
-	if err := json.Unmarshal(s.run.Captured, &captured); err != nil {
+	if err := json.Unmarshal(s.Run().Captured, &captured); err != nil {
 		return plan.Inputs{}, fmt.Errorf("the variables of run %s cannot be read: %w", s.run.Name, err)
 	}
 	all, err := captured.Given()

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/launchplan/launch/plan"
-	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/state"
 )
 
@@ -191,12 +190,9 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 
 // inspect asks the runner how the service's host is.
 func (s *Session) inspect(ctx context.Context, svc *service) error {
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
-	if err != nil {
+	p, err := s.makerOf(ctx, svc.spec)
+	if p == nil || err != nil {
 		return err
 	}
-	if p, ok := r.(runners.Provisioner); ok {
-		return p.Inspect(ctx, svc.address())
-	}
-	return nil
+	return p.Inspect(ctx, svc.address())
 }
