@@ -188,22 +188,9 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	}
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
-	problems, err := s.end(ctx, svc, started)
-	lost, unreached := errors.AsType[*unreachedError](err)
-	if unreached && !misfit && !elsewhere && !s.wasMade(ctx, svc) { // there is nothing to do but to wait for its host
-		if _, err := s.reconnect(ctx, svc, started); err != nil {
-			return s.fail(svc, fromError(svc, PhaseTerminate, err))
-		}
-		problems, err = s.end(ctx, svc, started)
-		lost, unreached = errors.AsType[*unreachedError](err)
-	}
-	if unreached {
-		problems = append(problems, lost.Error())
-	} else if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return nil // it stands as terminating, and the next repair goes on
+	problems, err := s.endToRebuild(ctx, svc, misfit || elsewhere, started)
+	if err != nil || ctx.Err() != nil {
+		return err // after an interrupt it stands as terminating, and the next repair goes on
 	}
 	for _, p := range problems {
 		s.Note(svc.address(), p)
@@ -236,6 +223,24 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	s.advance(svc, state.Terminated, why)
 	s.advance(svc, state.Pending, "")
 	return s.bringUp(ctx, svc, started)
+}
+
+// endToRebuild ends what runs of a service as far as that can be done. A host that does not answer, and is the only one on
+// which the service can be, is waited for; moves says that it comes to another one.
+func (s *Session) endToRebuild(ctx context.Context, svc *service, moves bool, started func()) (problems []string, err error) {
+	problems, err = s.end(ctx, svc, started)
+	lost, unreached := errors.AsType[*unreachedError](err)
+	if unreached && !moves && !s.wasMade(ctx, svc) {
+		if _, err := s.reconnect(ctx, svc, started); err != nil {
+			return nil, s.fail(svc, fromError(svc, PhaseTerminate, err))
+		}
+		problems, err = s.end(ctx, svc, started)
+		lost, unreached = errors.AsType[*unreachedError](err)
+	}
+	if unreached {
+		return append(problems, lost.Error()), nil
+	}
+	return problems, err
 }
 
 // forgetBoot has a service that was ended begin anew, where it is: what its programs were and left is no more.
