@@ -62,7 +62,7 @@ func (s *Session) adoptService(ctx context.Context, svc *service) error {
 		svc.edit(func(row *state.Service) { row.Attempt = 1 })
 	}
 	svc.note.Booted = true
-	failure := &Failure{Service: svc.address(), Phase: PhaseVerify, Host: got.Address, Source: source(svc.spec.Range), Reason: adoptedReason}
+	failure := newFailure(svc, PhaseVerify, adoptedReason)
 	if err := s.fail(svc, failure); err != error(failure) { // it returns this very failure, or why it could not be recorded
 		return err
 	}

@@ -19,74 +19,104 @@ const rebootStatus = 194
 // maxReboots bounds a program that asks for a reboot each time it runs.
 const maxReboots = 8
 
-// bootProgram runs the boot program, as often as its retries allow, and takes
-// the exports that it left.
+// maxRetryDelay is up to where the delay between retries doubles.
+const maxRetryDelay = time.Minute
+
+// bootProgram runs the boot program, as often as its retries allow, and
+// takes the exports that it left.
 func (s *Session) bootProgram(ctx context.Context, svc *service, prepared *plan.Prepared, started func()) error {
 	p := prepared.Boot
-	delay := p.RetryDelay
-	for try, reboots := 0, 0; ; {
-		attached := svc.note.Open
-		name := svc.note.Boot
-		if !attached {
-			row := svc.snapshot()
-			name = fmt.Sprintf("boot-%d", row.Attempt+1)
-			svc.note.Boot, svc.note.Open = name, true
-			svc.note.Groups = append(svc.note.Groups, name)
-			svc.edit(func(row *state.Service) { row.Attempt++ })
-			if err := s.advance(svc, state.Booting, "").Wait(); err != nil {
-				return err
-			}
-		} else if svc.status() != state.Booting {
-			if err := s.advance(svc, state.Booting, "attach to "+name).Wait(); err != nil {
-				return err
-			}
+	again := reruns{delay: p.RetryDelay}
+	for {
+		attached, err := s.openBoot(svc)
+		if err != nil {
+			return err
 		}
-		log := s.newPhaseLog(svc, logName(name))
-		result, err := s.runBoot(ctx, svc, prepared, name, log, started)
+		log := s.newPhaseLog(svc, logName(svc.note.Boot))
+		result, err := s.runBoot(ctx, svc, prepared, log, started)
 		if !log.empty() {
-			svc.wrote = append(svc.wrote, name)
+			svc.wrote = append(svc.wrote, svc.note.Boot)
 		}
 		if err != nil {
 			return s.bootError(ctx, svc, p, log, err)
 		}
-		s.maskExports(svc, name, result.Collected, log)
+		s.maskExports(svc, result.Collected, log)
+		svc.note.Open = false
 		if result.Outcome == runners.Stopped && ctx.Err() != nil {
-			svc.note.Open = false
 			log.close() // with what it held back
 			return s.leftOff(ctx, svc, PhaseBoot)
 		}
-		svc.note.Open = false
 		if result.Emptied {
-			svc.emptied(name)
+			svc.emptied(svc.note.Boot)
 		}
 		if result.Outcome == runners.Exited && result.Status == 0 {
 			return s.bootEnded(svc, p, result, log)
 		}
 		log.close()
 		if !result.Emptied {
-			s.endGroup(ctx, svc, name)
+			s.endGroup(ctx, svc, svc.note.Boot)
 		}
-		switch {
-		case attached && unfinished(result):
-			s.Note(svc.address(), "attempt "+name+" "+describe(result, p.Timeout)+"; it is made again")
-			continue // not the program's fault: the retries are left for what is
-		case result.Outcome == runners.Exited && result.Status == rebootStatus && reboots < maxReboots:
-			reboots++
-			if err := s.reboot(ctx, svc, p, log); err != nil {
-				return err
-			}
-			continue
-		case try < p.Retries:
-			try++
-			s.Note(svc.address(), fmt.Sprintf("%s %s; try %d of %d in %s", p.Display, describe(result, p.Timeout), try+1, p.Retries+1, delay))
-			if !pause(ctx, delay) {
-				return s.leftOff(ctx, svc, PhaseBoot)
-			}
-			delay = min(2*delay, time.Minute)
+		if attached && unfinished(result) { // the retries are left for what is the program's fault
+			s.Note(svc.address(), "attempt "+svc.note.Boot+" "+describe(result, p.Timeout)+"; it is made again")
 			continue
 		}
-		return s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
+		more, err := s.rerun(ctx, svc, p, result, log, &again)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return s.fail(svc, s.programFailure(svc, PhaseBoot, p, result, log))
+		}
 	}
+}
+
+// openBoot records a new attempt at the boot program, or goes on with the one of which an earlier command did not learn
+// the outcome: then attached is true.
+func (s *Session) openBoot(svc *service) (attached bool, err error) {
+	if !svc.note.Open {
+		svc.note.Boot = svc.newAttempt("boot")
+		return false, s.advance(svc, state.Booting, "").Wait()
+	}
+	if svc.status() == state.Booting {
+		return true, nil
+	}
+	return true, s.advance(svc, state.Booting, "attach to "+svc.note.Boot).Wait()
+}
+
+// newAttempt names the next attempt at the service's boot program or process. It is open, and its process group is
+// to be ended, from before it is started.
+func (svc *service) newAttempt(program string) (name string) {
+	name = fmt.Sprintf("%s-%d", program, svc.snapshot().Attempt+1)
+	svc.note.Open = true
+	svc.note.Groups = append(svc.note.Groups, name)
+	svc.edit(func(row *state.Service) { row.Attempt++ })
+	return name
+}
+
+// reruns count how often a boot program was run again.
+type reruns struct {
+	retries int
+	reboots int
+	delay   time.Duration // before the next retry
+}
+
+// rerun says whether a boot program that did not end well is to be run again, when everything is ready for that.
+func (s *Session) rerun(ctx context.Context, svc *service, p *plan.Program, result runners.Result, log *phaseLog, again *reruns) (bool, error) {
+	if result.Outcome == runners.Exited && result.Status == rebootStatus && again.reboots < maxReboots {
+		again.reboots++
+		err := s.reboot(ctx, svc, p, log)
+		return err == nil, err
+	}
+	if again.retries >= p.Retries {
+		return false, nil
+	}
+	again.retries++
+	s.Note(svc.address(), fmt.Sprintf("%s %s; try %d of %d in %s", p.Display, describe(result, p.Timeout), again.retries+1, p.Retries+1, again.delay))
+	if !pause(ctx, again.delay) {
+		return false, s.leftOff(ctx, svc, PhaseBoot)
+	}
+	again.delay = min(2*again.delay, maxRetryDelay)
+	return true, nil
 }
 
 // unfinished says that an attempt of an earlier command was cut off: by an interrupt whose end that command did not
@@ -111,10 +141,9 @@ func (s *Session) bootEnded(svc *service, p *plan.Program, result runners.Result
 		s.Note(svc.address(), err.Error())
 	}
 	if exportsErr != nil {
-		return s.fail(svc, &Failure{
-			Service: svc.address(), Phase: PhaseBoot, Host: svc.snapshot().Host, Command: p.Display, Reason: exportsErr.Error(),
-			Tail: log.tailOf(), Log: path, Source: source(svc.spec.Range),
-		})
+		f := newFailure(svc, PhaseBoot, exportsErr.Error())
+		f.Command, f.Tail, f.Log = p.Display, log.tailOf(), path
+		return s.fail(svc, f)
 	}
 	s.learn(svc, got)
 	return nil
@@ -139,7 +168,7 @@ func (s *Session) exportsLeft(svc *service, result runners.Result, log *phaseLog
 
 // maskExports masks the sensitive exports that a boot program left in what launch keeps of its output, and of the output
 // of the attempts before: nobody could know them while it was written.
-func (s *Session) maskExports(svc *service, attempt string, left []byte, log *phaseLog) {
+func (s *Session) maskExports(svc *service, left []byte, log *phaseLog) {
 	secrets := svc.spec.SecretsIn(left)
 	if len(secrets) == 0 {
 		return
@@ -148,7 +177,7 @@ func (s *Session) maskExports(svc *service, attempt string, left []byte, log *ph
 	log.close() // what is wrong with it, it tells again
 	for i := range svc.snapshot().Attempt {
 		l := log
-		if name := fmt.Sprintf("boot-%d", i+1); name != attempt {
+		if name := fmt.Sprintf("boot-%d", i+1); name != svc.note.Boot {
 			l = s.newPhaseLog(svc, logName(name))
 		}
 		if err := l.maskAgain(); err != nil {
@@ -174,13 +203,13 @@ func (s *Session) endGroup(ctx context.Context, svc *service, name string) {
 }
 
 // runBoot starts the attempt, or attaches to it, and waits for its end.
-func (s *Session) runBoot(ctx context.Context, svc *service, prepared *plan.Prepared, name string, log *phaseLog, started func()) (runners.Result, error) {
+func (s *Session) runBoot(ctx context.Context, svc *service, prepared *plan.Prepared, log *phaseLog, started func()) (runners.Result, error) {
 	if err := log.restart(); err != nil {
 		return runners.Result{}, err
 	}
-	rp := s.program(svc, PhaseBoot, name, runners.Durable, prepared.Boot, log)
+	rp := s.program(svc, PhaseBoot, svc.note.Boot, runners.Durable, prepared.Boot, log)
 	rp.Files = placed(prepared)
-	rp.Collect = exportsFile + name
+	rp.Collect = exportsFile + svc.note.Boot
 	rp.Env["LAUNCH_EXPORTS"] = svc.host.WorkDir(rp.ID.Service, rp.User) + "/" + rp.Collect
 	rp.Started = started
 	stopWatching := s.watchOutput(svc, log)
@@ -231,10 +260,8 @@ func (s *Session) bootError(ctx context.Context, svc *service, p *plan.Program, 
 
 // programFailure explains a program that did not end as it should.
 func (s *Session) programFailure(svc *service, phase string, p *plan.Program, result runners.Result, log *phaseLog) *Failure {
-	f := &Failure{
-		Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Command: p.Display,
-		Reason: p.Display + " " + describe(result, p.Timeout), Source: source(p.Range),
-	}
+	f := newFailure(svc, phase, p.Display+" "+describe(result, p.Timeout))
+	f.Command, f.Source = p.Display, source(p.Range)
 	path, err := log.close()
 	f.Log, f.Tail = path, log.tailOf()
 	if err != nil {

@@ -99,7 +99,7 @@ func (s *Session) bootVisit(ctx context.Context, svc *service, started func()) e
 // takeUp brings up a service, or goes on with one that an earlier command left between the start of its program and
 // ready, unless it would now be brought up differently.
 func (s *Session) takeUp(ctx context.Context, svc *service, started func()) error {
-	if !svc.note.Open && !s.booted(svc) || svc.note.Facts == nil {
+	if !svc.note.Open && !svc.note.Booted || svc.note.Facts == nil {
 		return s.bringUp(ctx, svc, started)
 	}
 	host, err := s.reconnect(ctx, svc, started)
@@ -171,10 +171,9 @@ func (s *Session) leave(svc *service, reason string) error {
 	case state.Ready, state.Failed, state.Skipped:
 		return nil
 	default:
-		return s.fail(svc, &Failure{
-			Service: svc.address(), Phase: phaseOf(st), Host: svc.snapshot().Host, Source: source(svc.spec.Range), Reason: reason,
-			Hint: fmt.Sprintf("`launch resume %s` goes on with it when that is mended", s.run.Name),
-		})
+		f := newFailure(svc, phaseOf(st), reason)
+		f.Hint = fmt.Sprintf("`launch resume %s` goes on with it when that is mended", s.run.Name)
+		return s.fail(svc, f)
 	}
 }
 
@@ -225,7 +224,7 @@ func (s *Session) requestHosts(ctx context.Context) error {
 	wanted := s.wanted()
 	wants := map[runners.Provisioner][]runners.Want{}
 	for _, lv := range s.levels {
-		if !wanted[lv] {
+		if !wanted[lv.spec] {
 			continue
 		}
 		for _, svc := range lv.services {
@@ -335,8 +334,7 @@ func (s *Session) failures() []*Failure {
 		}
 		f := svc.note.Failure
 		if f == nil {
-			row := svc.snapshot()
-			f = &Failure{Service: row.Address, Phase: row.Phase, Reason: row.Error, Log: row.Log}
+			f = failureOfRow(svc.snapshot())
 		}
 		all = append(all, f)
 	}

@@ -22,7 +22,7 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	if err := s.recallUsed(ctx, svc); err != nil {
 		return s.fail(svc, fromError(svc, PhaseConnect, err))
 	}
-	if !s.booted(svc) {
+	if !svc.note.Booted {
 		if err := s.boot(ctx, svc, started); err != nil {
 			return err
 		}
@@ -32,9 +32,6 @@ func (s *Session) bringUp(ctx context.Context, svc *service, started func()) err
 	started()
 	return s.verify(ctx, svc)
 }
-
-// booted says whether the service's boot phase is complete, so that only verification is left.
-func (s *Session) booted(svc *service) bool { return svc.note.Booted }
 
 // boot prepares the service and runs its boot program, or starts its process.
 func (s *Session) boot(ctx context.Context, svc *service, started func()) error {
@@ -105,8 +102,7 @@ func (s *Session) leftOff(ctx context.Context, svc *service, phase string) error
 	if context.Cause(ctx) == runners.ErrDetach {
 		return context.Cause(ctx) // nothing was stopped, so there is nothing to record
 	}
-	return s.fail(svc, &Failure{
-		Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-		Reason: "interrupted by the operator", Hint: fmt.Sprintf("`launch resume %s` goes on with it", s.run.Name),
-	})
+	f := newFailure(svc, phase, "interrupted by the operator")
+	f.Hint = fmt.Sprintf("`launch resume %s` goes on with it", s.run.Name)
+	return s.fail(svc, f)
 }

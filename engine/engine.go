@@ -63,7 +63,7 @@ type Session struct {
 	starting  chan struct{}
 
 	mu       sync.Mutex
-	run      state.Run // guarded by mu
+	run      state.Run // guarded by mu, but for ID, Name and Key, which stay
 	set      Settings
 	withheld bool                  // some service has sensitive exports, which the store does not keep
 	working  sync.Once             // the run's status says that it is being brought up
@@ -164,6 +164,9 @@ func (svc *service) status() state.Status { return svc.snapshot().Status }
 
 func (svc *service) address() string { return svc.spec.Address }
 
+// isPool says whether what was made for the service is a pool, which has no single host.
+func (svc *service) isPool() bool { return svc.note.Facts != nil && svc.note.Facts.Pool }
+
 // Run returns the run's row as it stands.
 func (s *Session) Run() state.Run {
 	s.mu.Lock()
@@ -184,7 +187,7 @@ func (s *Session) Close() error {
 	return err
 }
 
-// newSession joins a run's row and its laid-out plan; open.go and boot.go fill in the services.
+// newSession joins a run's row and its laid-out plan; arrange and restore fill in its services.
 func newSession(opts Options, run state.Run, tree *plan.Tree, lock *state.Lock) *Session {
 	s := &Session{
 		opts: opts, lock: lock, run: run, tree: tree,

@@ -61,6 +61,12 @@ func (s *Session) Mask(err error) error {
 	return err
 }
 
+// newFailure explains why a service did not get through a phase on its host, for the reason that its block in the plan is
+// the place to look at.
+func newFailure(svc *service, phase, reason string) *Failure {
+	return &Failure{Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Reason: reason, Source: source(svc.spec.Range)}
+}
+
 // source is where in the plan a range begins, for messages. They are kept, and read from anywhere, so the name is whole.
 func source(r hcl.Range) string {
 	if r.Filename == "" {
@@ -91,7 +97,7 @@ func fromDiagnostics(svc *service, phase string, diags hcl.Diagnostics) *Failure
 
 // fromError makes a failure of what a runner could not do.
 func fromError(svc *service, phase string, err error) *Failure {
-	f := &Failure{Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Reason: err.Error(), Source: source(svc.spec.Range)}
+	f := newFailure(svc, phase, err.Error())
 	var unreachable *runners.UnreachableError
 	if errors.As(err, &unreachable) && phase == PhaseBoot {
 		f.Hint = "its program may still be running there; `launch resume` attaches to it again"
@@ -136,5 +142,10 @@ func FailureOf(row state.Service) *Failure {
 	if json.Unmarshal(row.Detail, &d) == nil && d.Failure != nil {
 		return d.Failure
 	}
+	return failureOfRow(row)
+}
+
+// failureOfRow is what there is to tell of a failed service with which no explanation is kept.
+func failureOfRow(row state.Service) *Failure {
 	return &Failure{Service: row.Address, Phase: row.Phase, Host: row.Host, Reason: row.Error, Log: row.Log}
 }

@@ -58,12 +58,12 @@ type generation struct {
 
 // generation lays out an earlier plan of the run. What its services are now is told to it by recallGenerations.
 func (s *Session) generation(ctx context.Context, number int) (*plan.Tree, error) {
-	if number == s.run.Generation {
+	if number == s.Run().Generation {
 		return s.tree, nil
 	}
 	g := s.former[number]
 	if g == nil {
-		run := s.run
+		run := s.Run()
 		if f, ok := s.set.Former[number]; ok {
 			run.Plan, run.Captured = f.Plan, f.Captured
 		}

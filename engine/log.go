@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/launchplan/launch/runners"
 )
@@ -39,9 +36,12 @@ func (s *Session) newPhaseLog(svc *service, name string) *phaseLog {
 	return l
 }
 
+// LogDir is where a run's logs are kept.
+func LogDir(dir, runID string) string { return filepath.Join(runDir(dir, runID), "logs") }
+
 // LogPath is where the log of a service's program is kept.
 func LogPath(dir, runID, address, name string) string {
-	return filepath.Join(runDir(dir, runID), "logs", runners.DirName(address)+"."+name+".log")
+	return filepath.Join(LogDir(dir, runID), runners.DirName(address)+"."+name+".log")
 }
 
 // Write implements io.Writer. A log that cannot be written does not fail a service; close tells.
@@ -96,6 +96,20 @@ func (l *phaseLog) note(text string) {
 		text = "\n" + text
 	}
 	l.Write([]byte(text))
+}
+
+// empty says whether nothing was written.
+func (l *phaseLog) empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size == 0 && l.mask.empty()
+}
+
+// tailOf returns the end of what was logged.
+func (l *phaseLog) tailOf() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tail.lines()
 }
 
 // maskAgain masks a closed log with what has become known since it was written. One for which that fails is removed.
@@ -185,62 +199,4 @@ func (t *tail) lines() []string {
 		lines[i] = printable(lines[i])
 	}
 	return lines
-}
-
-// maxLine is how much of one line of a program's output a message shows.
-const maxLine = 500
-
-// printable makes a line that a program wrote fit to be shown, and short.
-func printable(line string) string {
-	line = strings.TrimRight(line, "\r")
-	var b strings.Builder
-	for i, r := range line {
-		if b.Len() >= maxLine {
-			return b.String() + "…"
-		}
-		writeEscaped(&b, r, line[i:])
-	}
-	return b.String()
-}
-
-// Escape makes text fit to be shown: control characters, which could rewrite what the terminal shows, and broken UTF-8
-// are escaped as in JSON. Line ends and tabs stay.
-func Escape(text string) string {
-	var b strings.Builder
-	for i, r := range text {
-		if r == '\n' {
-			b.WriteRune(r)
-			continue
-		}
-		writeEscaped(&b, r, text[i:])
-	}
-	return b.String()
-}
-
-// writeEscaped adds a character, with which from begins, or what is shown in its place.
-func writeEscaped(b *strings.Builder, r rune, from string) {
-	switch {
-	case r == '\t' || unicode.IsPrint(r) && !(r == utf8.RuneError && !strings.HasPrefix(from, "\uFFFD")):
-		b.WriteRune(r)
-	case r == utf8.RuneError:
-		fmt.Fprintf(b, `\x%02x`, from[0])
-	default:
-		for _, unit := range utf16.AppendRune(nil, r) {
-			fmt.Fprintf(b, `\u%04x`, unit)
-		}
-	}
-}
-
-// empty says whether nothing was written.
-func (l *phaseLog) empty() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.size == 0 && l.mask.empty()
-}
-
-// tailOf returns the end of what was logged.
-func (l *phaseLog) tailOf() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tail.lines()
 }

@@ -9,29 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/state"
 )
-
-// Check reads a plan and tells everything that is wrong with it. What is made of variables is checked too where
-// every one that needs a value is given.
-func Check(opts Options, dir string, given map[string]plan.Given) (*plan.Plan, hcl.Diagnostics) {
-	p, diags := plan.Load(dir, planOptions(opts))
-	if diags.HasErrors() {
-		return p, diags
-	}
-	for _, v := range p.Variables {
-		if _, ok := given[v.Name]; !ok && v.Default == cty.NilVal {
-			return p, append(diags, p.CheckGiven(given)...)
-		}
-	}
-	_, more := p.Expand(plan.Inputs{Variables: given, RunName: "validate", RunID: NewID()})
-	return p, append(diags, more...)
-}
 
 // processFollow is how often a followed process's output is asked for more.
 const processFollow = 250 * time.Millisecond

@@ -33,7 +33,7 @@ func (s *Session) needToBringUp(ctx context.Context) error {
 	wanted := s.wanted()
 	need := &NeedError{Run: s.run.Name}
 	for _, lv := range s.levels {
-		if !wanted[lv] {
+		if !wanted[lv.spec] {
 			continue
 		}
 		for _, svc := range lv.services {

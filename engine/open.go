@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/oklog/ulid/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/launchplan/launch/plan"
 	"github.com/launchplan/launch/state"
@@ -60,6 +60,22 @@ func load(dir string, po plan.Options, in plan.Inputs) (*plan.Plan, *plan.Tree, 
 		return nil, nil, nil, &PlanError{Diagnostics: diags, Sources: p.Sources()}
 	}
 	return p, tree, diags, nil
+}
+
+// Check reads a plan and tells everything that is wrong with it. What is made of variables is checked too where
+// every one that needs a value is given.
+func Check(opts Options, dir string, given map[string]plan.Given) (*plan.Plan, hcl.Diagnostics) {
+	p, diags := plan.Load(dir, planOptions(opts))
+	if diags.HasErrors() {
+		return p, diags
+	}
+	for _, v := range p.Variables {
+		if _, ok := given[v.Name]; !ok && v.Default == cty.NilVal {
+			return p, append(diags, p.CheckGiven(given)...)
+		}
+	}
+	_, more := p.Expand(plan.Inputs{Variables: given, RunName: "validate", RunID: NewID()})
+	return p, append(diags, more...)
 }
 
 func planOptions(opts Options) plan.Options {
@@ -237,15 +253,4 @@ func (s *Session) restore(ctx context.Context) error {
 		}
 	}
 	return s.recallGenerations(ctx)
-}
-
-// LogDir is where a run's logs are kept.
-func LogDir(dir, runID string) string { return runDir(dir, runID) + "/logs" }
-
-// Forget removes a run's private folder, when the store has forgotten the run.
-func Forget(dir, runID string) error {
-	if _, err := ulid.ParseStrict(runID); err != nil {
-		return fmt.Errorf("run id %q: %w", runID, err)
-	}
-	return os.RemoveAll(runDir(dir, runID))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
@@ -21,10 +20,7 @@ import (
 func (s *Session) startProcess(ctx context.Context, svc *service, prepared *plan.Prepared, started func()) error {
 	p := prepared.Process
 	if !svc.note.Open {
-		name := fmt.Sprintf("process-%d", svc.snapshot().Attempt+1)
-		svc.note.Process, svc.note.Open = name, true
-		svc.note.Groups = append(svc.note.Groups, name)
-		svc.edit(func(row *state.Service) { row.Attempt++ })
+		svc.note.Process = svc.newAttempt("process")
 		if err := s.advance(svc, state.Booting, "").Wait(); err != nil {
 			return err
 		}

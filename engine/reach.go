@@ -14,7 +14,7 @@ func (s *Session) reach(ctx context.Context, svc *service, started func()) error
 	if svc.host != nil {
 		return nil
 	}
-	if !s.booted(svc) && !svc.note.Open {
+	if !svc.note.Booted && !svc.note.Open {
 		svc.note.Generation = s.Run().Generation
 	}
 	if svc.on != nil {
@@ -63,7 +63,7 @@ func (s *Session) userData(ctx context.Context, svc *service) (string, error) {
 // provision waits for the service's host to exist. Its address is a fact from then on.
 func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisioner, want runners.Want) error {
 	svc.note.Made = true
-	if st := svc.status(); st == state.Pending || st == state.Failed && !s.booted(svc) && !svc.note.Open {
+	if st := svc.status(); st == state.Pending || st == state.Failed && !svc.note.Booted && !svc.note.Open {
 		if err := s.advance(svc, state.Provisioning, "").Wait(); err != nil {
 			return err
 		}
@@ -88,11 +88,11 @@ func (s *Session) provision(ctx context.Context, svc *service, p runners.Provisi
 
 // connect reaches the host; on this machine there is nothing to wait for, and nothing to record.
 func (s *Session) connect(ctx context.Context, svc *service, r runners.Runner, target string) error {
-	if svc.note.Facts != nil && svc.note.Facts.Pool {
+	if svc.isPool() {
 		return nil
 	}
 	remote := svc.spec.Runner.Type != "local"
-	if st := svc.status(); remote && !s.booted(svc) && !svc.note.Open && st != state.Booting {
+	if st := svc.status(); remote && !svc.note.Booted && !svc.note.Open && st != state.Booting {
 		svc.note.Made = true
 		if err := s.advance(svc, state.Connecting, "").Wait(); err != nil {
 			return err

@@ -35,53 +35,53 @@ func (s *Session) Compare(ctx context.Context, tree *plan.Tree) (*Difference, er
 		return nil, err
 	}
 	d := &Difference{Gone: []string{}, New: []string{}, Changed: []string{}, Replaced: []string{}, Resized: []string{}, Depends: []string{}}
-	kept := make(map[string]bool, len(tree.Services))
-	redone := map[string]bool{}
+	redone := map[string]bool{} // what uses their values may get others
 	for _, spec := range tree.Services {
-		kept[spec.Address] = true
-		svc := s.byAddress[spec.Address]
-		if svc == nil || svc.note.Facts == nil || svc.status() == state.Terminated {
-			d.New = append(d.New, spec.Address)
-			redone[spec.Address] = true
-			continue
-		}
-		former := &service{spec: spec, tree: tree, row: svc.snapshot(), note: svc.note}
-		if err := s.restoreKnown(former); err != nil {
-			d.Changed = append(d.Changed, spec.Address) // its exports are declared otherwise now
-			redone[spec.Address] = true
-			continue
-		}
-		target, targetDiags := spec.Target()
-		uses := false
-		spec.Uses(func(used *plan.Service) bool { uses = redone[used.Address]; return !uses })
-		prepared, diags := spec.Prepare()
-		switch {
-		case s.fits(ctx, spec) != nil:
-			d.Replaced = append(d.Replaced, spec.Address)
-			redone[spec.Address] = true
-		case uses || diags.HasErrors() || targetDiags.HasErrors():
-			d.Depends = append(d.Depends, spec.Address)
-			redone[spec.Address] = true
-		case spec.Fingerprint(prepared, former.row.Host, s.run.Key) != former.row.Fingerprint:
-			if svc.note.Facts.Pool && spec.Runner.SamePool(svc.spec.Runner) && sameUserData(svc.spec, prepared.UserData) {
-				d.Resized = append(d.Resized, spec.Address) // what others know of it stays
-				continue
-			}
-			d.Changed = append(d.Changed, spec.Address)
-			redone[spec.Address] = true
-		case spec.On == nil && target != svc.note.Target:
-			d.Changed = append(d.Changed, spec.Address)
-			redone[spec.Address] = true
-		default:
+		list := s.listOf(ctx, d, tree, spec, redone)
+		if list == nil {
 			d.Unchanged++
+			continue
 		}
+		*list = append(*list, spec.Address)
+		redone[spec.Address] = list != &d.Resized // what others know of a pool stays
 	}
 	for _, svc := range s.services {
-		if !kept[svc.address()] {
+		if tree.Service(svc.address()) == nil {
 			d.Gone = append(d.Gone, svc.address())
 		}
 	}
 	return d, nil
+}
+
+// listOf is the list of d to which a service of the new plan belongs, nil where it is only verified. redone are the
+// services before it that are not just that.
+func (s *Session) listOf(ctx context.Context, d *Difference, tree *plan.Tree, spec *plan.Service, redone map[string]bool) *[]string {
+	svc := s.byAddress[spec.Address]
+	if svc == nil || svc.note.Facts == nil || svc.status() == state.Terminated {
+		return &d.New
+	}
+	former := &service{spec: spec, tree: tree, row: svc.snapshot(), note: svc.note}
+	if err := s.restoreKnown(former); err != nil {
+		return &d.Changed // its exports are declared otherwise now
+	}
+	target, targetDiags := spec.Target()
+	uses := false
+	spec.Uses(func(used *plan.Service) bool { uses = redone[used.Address]; return !uses })
+	prepared, diags := spec.Prepare()
+	switch {
+	case s.fits(ctx, spec) != nil:
+		return &d.Replaced
+	case uses || diags.HasErrors() || targetDiags.HasErrors():
+		return &d.Depends
+	case spec.Fingerprint(prepared, former.row.Host, s.run.Key) != former.row.Fingerprint:
+		if svc.isPool() && spec.Runner.SamePool(svc.spec.Runner) && sameUserData(svc.spec, prepared.UserData) {
+			return &d.Resized
+		}
+		return &d.Changed
+	case spec.On == nil && target != svc.note.Target:
+		return &d.Changed
+	}
+	return nil
 }
 
 // canReload says what stands in the way of a reload, whatever the new plan is: what that takes was asked for when it was
@@ -124,41 +124,10 @@ func (s *Session) Reload(ctx context.Context, tree *plan.Tree, dir string) error
 
 // adoptPlan records the new generation in one transaction; from then on a resume goes on with it.
 func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, captured []byte, files []plan.SnapshotFile) error {
-	rows := make(map[string]state.Service, len(s.services))
-	for _, svc := range s.all() {
-		rows[svc.address()] = svc.record()
-	}
-	for _, row := range s.ended {
-		rows[row.Address] = row
-	}
-	old, from := s.services, s.Run()
-	s.former[from.Generation] = &generation{tree: s.tree}
-
-	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
-	s.masker.also(tree.SecretsAfter) // those of the old plan are still to be masked: its services are yet to be ended
-	s.arrange()
-	for _, svc := range s.services {
-		if row, ok := rows[svc.address()]; ok {
-			if err := s.goOnFrom(svc, row); err != nil {
-				return err
-			}
-		}
-	}
-	added := newRun(from, tree, nil, files)
-	for i, svc := range s.services {
-		svc.edit(func(row *state.Service) { row.Position, row.Level = i, svc.spec.Level.Name })
-		if _, known := rows[svc.address()]; !known {
-			added.Services = append(added.Services, svc.snapshot())
-		}
-	}
-	s.gone = slices.DeleteFunc(s.gone, func(g *service) bool { return s.byAddress[g.address()] != nil })
-	for _, svc := range old {
-		if s.byAddress[svc.address()] == nil {
-			if svc.note.Generation == 0 { // never begun
-				svc.note.Generation = from.Generation
-			}
-			s.gone = append(s.gone, svc)
-		}
+	from := s.Run()
+	fresh, err := s.replaceTree(tree)
+	if err != nil {
+		return err
 	}
 	options, err := json.Marshal(s.keepFormer(from))
 	if err != nil {
@@ -171,6 +140,7 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 	s.run.Generation++
 	run := s.run
 	s.mu.Unlock()
+	added := newRun(from, tree, fresh, files)
 	err = s.writer.Write(ctx, state.Change{
 		Event: state.Event{Kind: "run", From: string(from.Status), To: string(state.RunBooting), Cause: fmt.Sprintf("%s: generation %d of the plan", s.opts.Command, run.Generation)},
 		Run:   &run,
@@ -183,6 +153,44 @@ func (s *Session) adoptPlan(ctx context.Context, tree *plan.Tree, dir string, ca
 		return err
 	}
 	return s.recallGenerations(ctx)
+}
+
+// replaceTree has the run's services go on in another tree, those that it does not have among the gone ones. It returns
+// the services of which there is no row in the store yet.
+func (s *Session) replaceTree(tree *plan.Tree) (fresh []*service, err error) {
+	rows := make(map[string]state.Service, len(s.services))
+	for _, svc := range s.all() {
+		rows[svc.address()] = svc.record()
+	}
+	for _, row := range s.ended {
+		rows[row.Address] = row
+	}
+	old, number := s.services, s.Run().Generation
+	s.former[number] = &generation{tree: s.tree}
+	s.tree, s.levels, s.services, s.byAddress = tree, nil, nil, map[string]*service{}
+	s.masker.also(tree.SecretsAfter) // those of the old plan are still to be masked: its services are yet to be ended
+	s.arrange()
+	for i, svc := range s.services {
+		row, known := rows[svc.address()]
+		if !known {
+			fresh = append(fresh, svc)
+			continue
+		}
+		if err := s.goOnFrom(svc, row); err != nil {
+			return nil, err
+		}
+		svc.edit(func(row *state.Service) { row.Position, row.Level = i, svc.spec.Level.Name })
+	}
+	s.gone = slices.DeleteFunc(s.gone, func(g *service) bool { return s.byAddress[g.address()] != nil })
+	for _, svc := range old {
+		if s.byAddress[svc.address()] == nil {
+			if svc.note.Generation == 0 { // never begun
+				svc.note.Generation = number
+			}
+			s.gone = append(s.gone, svc)
+		}
+	}
+	return fresh, nil
 }
 
 // keepFormer keeps the plans that services were brought up from, of which from has the latest, and forgets those that none
@@ -199,7 +207,7 @@ func (s *Session) keepFormer(from state.Run) Settings {
 		}
 	}
 	s.set.Former = all
-	if s.set.Until != "" && FindLevel(s.tree, s.set.Until) == nil {
+	if s.set.Until != "" && s.tree.Level(s.set.Until) == nil {
 		s.set.Until = "" // where the run was to stop is gone
 	}
 	return s.set
@@ -208,7 +216,7 @@ func (s *Session) keepFormer(from state.Run) Settings {
 // ReloadInputs are the variables that a reloaded plan gets: what the run keeps, and over it what is given now.
 func (s *Session) ReloadInputs(given map[string]plan.Given) (plan.Inputs, error) {
 	var captured plan.Captured
-	if err := json.Unmarshal(s.run.Captured, &captured); err != nil {
+	if err := json.Unmarshal(s.Run().Captured, &captured); err != nil {
 		return plan.Inputs{}, fmt.Errorf("the variables of run %s cannot be read: %w", s.run.Name, err)
 	}
 	all, err := captured.Given()

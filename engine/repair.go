@@ -21,7 +21,7 @@ func (s *Session) Repair(ctx context.Context, targets []string, tries int) error
 // Restart is Repair that brings the targets up again however they are.
 func (s *Session) Restart(ctx context.Context, targets []string, tries int) error {
 	for _, t := range targets {
-		if svc := s.byAddress[t]; svc != nil && svc.note.Facts != nil && svc.note.Facts.Pool {
+		if svc := s.byAddress[t]; svc != nil && svc.isPool() {
 			return fmt.Errorf("service %s of run %s is a pool, which cannot be restarted: it replaces its own machines", t, s.run.Name)
 		}
 	}
@@ -68,7 +68,7 @@ func (s *Session) mend(ctx context.Context, m mending) error {
 func (s *Session) leftOut(targets []string) *service {
 	wanted := s.wanted()
 	for _, lv := range s.levels {
-		if wanted[lv] {
+		if wanted[lv.spec] {
 			continue
 		}
 		for _, svc := range lv.services {
@@ -140,7 +140,7 @@ func (s *Session) repairVisit(ctx context.Context, svc *service, m mending, star
 // sickness is why a service has to be brought up again, nil where it is healthy. One that failed before it was
 // verified is sick by that.
 func (s *Session) sickness(ctx context.Context, svc *service, started func()) (*Failure, error) {
-	if svc.status() == state.Failed && !s.booted(svc) {
+	if svc.status() == state.Failed && !svc.note.Booted {
 		if svc.note.Failure == nil {
 			return &Failure{Service: svc.address(), Reason: svc.snapshot().Error}, nil
 		}
@@ -182,28 +182,15 @@ func (s *Session) changed(ctx context.Context, svc *service) (bool, error) {
 func (s *Session) rebuild(ctx context.Context, svc *service, why string, started func()) error {
 	s.workBegins()
 	misfit, elsewhere := s.misfit(ctx, svc) != "", s.elsewhere(svc)
-	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	pool := svc.isPool()
 	if pool && !misfit && svc.status() != state.Terminating {
 		return s.adjustPool(ctx, svc, why, started)
 	}
 	s.Note(svc.address(), "is brought up again: "+why)
 	unreachable := svc.host == nil
-	problems, err := s.end(ctx, svc, started)
-	lost, unreached := errors.AsType[*unreachedError](err)
-	if unreached && !misfit && !elsewhere && !s.wasMade(ctx, svc) { // there is nothing to do but to wait for its host
-		if _, err := s.reconnect(ctx, svc, started); err != nil {
-			return s.fail(svc, fromError(svc, PhaseTerminate, err))
-		}
-		problems, err = s.end(ctx, svc, started)
-		lost, unreached = errors.AsType[*unreachedError](err)
-	}
-	if unreached {
-		problems = append(problems, lost.Error())
-	} else if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return nil // it stands as terminating, and the next repair goes on
+	problems, err := s.endToRebuild(ctx, svc, misfit || elsewhere, started)
+	if err != nil || ctx.Err() != nil {
+		return err // after an interrupt it stands as terminating, and the next repair goes on
 	}
 	for _, p := range problems {
 		s.Note(svc.address(), p)
@@ -215,10 +202,8 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	}
 	misfit = misfit || moved(svc.spec, s.inPlan(svc))
 	if svc.host != nil && len(svc.note.Groups) > 0 && !misfit {
-		return s.fail(svc, &Failure{ // a second one beside the first would be worse
-			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-			Reason: "it is not brought up again, since what runs of it could not be ended: " + strings.Join(problems, "; "),
-		})
+		// A second one beside the first would be worse.
+		return s.fail(svc, newFailure(svc, PhaseTerminate, "it is not brought up again, since what runs of it could not be ended: "+strings.Join(problems, "; ")))
 	}
 	if misfit || unreachable && svc.host == nil && !pool {
 		if err := s.releaseHost(ctx, svc); ctx.Err() != nil {
@@ -238,6 +223,24 @@ func (s *Session) rebuild(ctx context.Context, svc *service, why string, started
 	s.advance(svc, state.Terminated, why)
 	s.advance(svc, state.Pending, "")
 	return s.bringUp(ctx, svc, started)
+}
+
+// endToRebuild ends what runs of a service as far as that can be done. A host that does not answer, and is the only one on
+// which the service can be, is waited for; moves says that it comes to another one.
+func (s *Session) endToRebuild(ctx context.Context, svc *service, moves bool, started func()) (problems []string, err error) {
+	problems, err = s.end(ctx, svc, started)
+	lost, unreached := errors.AsType[*unreachedError](err)
+	if unreached && !moves && !s.wasMade(ctx, svc) {
+		if _, err := s.reconnect(ctx, svc, started); err != nil {
+			return nil, s.fail(svc, fromError(svc, PhaseTerminate, err))
+		}
+		problems, err = s.end(ctx, svc, started)
+		lost, unreached = errors.AsType[*unreachedError](err)
+	}
+	if unreached {
+		return append(problems, lost.Error()), nil
+	}
+	return problems, err
 }
 
 // forgetBoot has a service that was ended begin anew, where it is: what its programs were and left is no more.

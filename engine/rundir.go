@@ -2,9 +2,12 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/oklog/ulid/v2"
 
 	"github.com/launchplan/launch/internal/topdir"
 )
@@ -28,4 +31,12 @@ func makeRunDir(dir, runID string) error {
 		return nil
 	}
 	return err
+}
+
+// Forget removes a run's private folder, when the store has forgotten the run.
+func Forget(dir, runID string) error {
+	if _, err := ulid.ParseStrict(runID); err != nil {
+		return fmt.Errorf("run id %q: %w", runID, err)
+	}
+	return os.RemoveAll(runDir(dir, runID))
 }

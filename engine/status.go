@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/launchplan/launch/plan"
-	"github.com/launchplan/launch/runners"
 	"github.com/launchplan/launch/state"
 )
 
@@ -116,9 +115,10 @@ func (s *Session) recordVerified() error {
 
 // isUp says whether all that this run is to bring up is ready.
 func (s *Session) isUp() bool {
-	for lv := range s.wanted() {
+	wanted := s.wanted()
+	for _, lv := range s.levels {
 		for _, svc := range lv.services {
-			if svc.status() != state.Ready {
+			if wanted[lv.spec] && svc.status() != state.Ready {
 				return false
 			}
 		}
@@ -129,7 +129,7 @@ func (s *Session) isUp() bool {
 // verifyOnce verifies a service that has been up.
 func (s *Session) verifyOnce(ctx context.Context, svc *service, started func()) error {
 	st := svc.status()
-	if st != state.Ready && !(st == state.Failed && s.booted(svc)) {
+	if st != state.Ready && !(st == state.Failed && svc.note.Booted) {
 		return nil
 	}
 	if svc.endedBefore() {
@@ -158,7 +158,7 @@ func (s *Session) wellAgain(svc *service) {
 // health finds out how a service is now, changing nothing. The error says that this could not be found out.
 func (s *Session) health(ctx context.Context, svc *service, started func()) (*Failure, error) {
 	if s.elsewhere(svc) {
-		return &Failure{Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host, Source: source(svc.spec.Range), Reason: elsewhereReason}, nil
+		return newFailure(svc, PhaseVerify, elsewhereReason), nil
 	}
 	bound, cancel := context.WithTimeout(ctx, statusConnect)
 	host, err := s.reconnect(bound, svc, started)
@@ -169,7 +169,7 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 	if err != nil {
 		return fromError(svc, PhaseConnect, err), nil
 	}
-	pool := svc.note.Facts != nil && svc.note.Facts.Pool
+	pool := svc.isPool()
 	if host == nil && !pool {
 		return &Failure{Service: svc.address(), Phase: PhaseVerify, Source: source(svc.spec.Range), Reason: "it has no host"}, nil
 	}
@@ -192,12 +192,9 @@ func (s *Session) health(ctx context.Context, svc *service, started func()) (*Fa
 
 // inspect asks the runner how the service's host is.
 func (s *Session) inspect(ctx context.Context, svc *service) error {
-	r, err := s.hosts.runner(ctx, svc.spec.Runner)
-	if err != nil {
+	p, err := s.makerOf(ctx, svc.spec)
+	if p == nil || err != nil {
 		return err
 	}
-	if p, ok := r.(runners.Provisioner); ok {
-		return p.Inspect(ctx, svc.address())
-	}
-	return nil
+	return p.Inspect(ctx, svc.address())
 }

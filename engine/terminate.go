@@ -147,10 +147,8 @@ func (s *Session) settle(l *leaving) {
 		found = append(found, l.unreached+"; what runs there was not ended")
 	}
 	if len(found) > 0 {
-		failure := &Failure{
-			Service: svc.address(), Phase: PhaseTerminate, Host: svc.snapshot().Host, Source: source(svc.spec.Range),
-			Reason: strings.Join(found, "; "), Log: svc.snapshot().Log,
-		}
+		failure := newFailure(svc, PhaseTerminate, strings.Join(found, "; "))
+		failure.Log = svc.snapshot().Log
 		if !s.forced {
 			s.fail(svc, failure)
 			return

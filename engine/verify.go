@@ -126,7 +126,7 @@ func (s *Session) processFailure(svc *service, st runners.State, err error) *Fai
 	if err == nil && st.Phase == runners.Running {
 		return nil
 	}
-	f := &Failure{Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host, Source: source(svc.spec.Range)}
+	f := newFailure(svc, PhaseVerify, "")
 	if p := svc.spec.Process(); p != nil {
 		f.Command, f.Source = p.Display, source(p.Range)
 	}
@@ -197,18 +197,15 @@ func (s *Session) probeFailure(ctx context.Context, svc *service, p *plan.Probe,
 	if probe.found != nil {
 		err = probe.found // a probe cut short by the timeout has found nothing by itself
 	}
-	f := &Failure{
-		Service: svc.address(), Phase: PhaseVerify, Host: svc.snapshot().Host,
-		Command: p.Display, Source: source(p.Range), Tail: log.tailOf(),
-	}
-	f.Log, _ = log.close()
 	tries := fmt.Sprintf("after %d tries in %s", attempts, after.Round(time.Millisecond))
 	if attempts == 1 {
 		tries = "at the only try"
 	}
-	f.Reason = fmt.Sprintf("%s does not hold %s: %v", p.Display, tries, err)
 	if ctx.Err() == nil && after >= p.Timeout {
-		f.Reason = fmt.Sprintf("%s does not hold within its timeout of %s: %v", p.Display, p.Timeout, err)
+		tries = fmt.Sprintf("within its timeout of %s", p.Timeout)
 	}
+	f := newFailure(svc, PhaseVerify, fmt.Sprintf("%s does not hold %s: %v", p.Display, tries, err))
+	f.Command, f.Source, f.Tail = p.Display, source(p.Range), log.tailOf()
+	f.Log, _ = log.close()
 	return f
 }

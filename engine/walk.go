@@ -34,7 +34,7 @@ func (s *Session) forward(ctx context.Context, do visit, skip func(*service, str
 		wg.Go(func() {
 			o := outcomes[lv]
 			defer close(o.done)
-			if !wanted[lv] {
+			if !wanted[lv.spec] {
 				o.err = errNotStarted
 				return
 			}
@@ -134,37 +134,8 @@ func (s *Session) backward(ctx context.Context, do func(ctx context.Context, lv 
 	return errors.Join(errs...)
 }
 
-// wanted are the levels that this run is to bring up: all, or those that its
-// `until` level needs, and that level itself.
-func (s *Session) wanted() map[*level]bool {
-	wanted := make(map[*level]bool, len(s.levels))
-	var want func(*level)
-	want = func(lv *level) {
-		if wanted[lv] {
-			return
-		}
-		wanted[lv] = true
-		for _, before := range lv.after {
-			want(before)
-		}
-	}
-	for _, lv := range s.levels {
-		if s.set.Until == "" || lv.spec.Name == s.set.Until {
-			want(lv)
-		}
-	}
-	return wanted
-}
-
-// FindLevel returns the tree's level of this name, nil where there is none.
-func FindLevel(tree *plan.Tree, name string) *plan.Level {
-	for _, lv := range tree.Levels {
-		if lv.Name == name {
-			return lv
-		}
-	}
-	return nil
-}
+// wanted are the levels that this run is to bring up: all, or those that it takes to get to its `until` level.
+func (s *Session) wanted() map[*plan.Level]bool { return s.tree.Until(s.set.Until) }
 
 // startSlot is a place among the services that are about to start something.
 // It is given back once, at the latest when the service's visit ends.

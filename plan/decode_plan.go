@@ -105,20 +105,7 @@ func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
 		diags = append(diags, moreDiags...)
 	}
 	if attr := content.Attributes["default"]; attr != nil {
-		value, moreDiags := l.constant(attr.Expr)
-		diags = append(diags, moreDiags...)
-		if !moreDiags.HasErrors() {
-			value, err := v.convert(value)
-			if err != nil {
-				diags = append(diags, failure(attr.Expr.Range(), "Default of another type",
-					"The default of variable %q does not fit its type, %s: %v.", v.Name, typeName(v.Type), err))
-			} else {
-				v.Default = value
-			}
-		}
-		if v.Default == cty.NilVal {
-			v.Default = cty.UnknownVal(v.Type) // so that it does not count as missing
-		}
+		diags = append(diags, l.decodeDefault(v, attr.Expr)...)
 	}
 	for _, inner := range content.Blocks {
 		check, moreDiags := decodeValidation(inner, v.Name)
@@ -127,6 +114,22 @@ func (l *loader) decodeVariable(m *module, block *hcl.Block) hcl.Diagnostics {
 			v.validations = append(v.validations, *check)
 		}
 	}
+	return diags
+}
+
+// decodeDefault gives v its default. One that is wrong is unknown, so that v does not count as missing.
+func (l *loader) decodeDefault(v *variableBlock, expr hcl.Expression) hcl.Diagnostics {
+	v.Default = cty.UnknownVal(v.Type)
+	value, diags := l.constant(expr)
+	if diags.HasErrors() {
+		return diags
+	}
+	converted, err := v.convert(value)
+	if err != nil {
+		return append(diags, failure(expr.Range(), "Default of another type",
+			"The default of variable %q does not fit its type, %s: %v.", v.Name, typeName(v.Type), err))
+	}
+	v.Default = converted
 	return diags
 }
 

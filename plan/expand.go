@@ -53,19 +53,7 @@ func (x *expansion) scope(s *scope, first []*Level) []*Level {
 	waited := map[*Level]bool{}
 	var own []*Level
 	for _, block := range s.module.levelList {
-		after := first
-		if len(block.edges) > 0 {
-			after = nil
-			seen := map[*Level]bool{}
-			for _, edge := range block.edges {
-				for _, level := range laid[edge] {
-					if !seen[level] {
-						seen[level] = true
-						after = append(after, level)
-					}
-				}
-			}
-		}
+		after := waitsFor(block, laid, first)
 		level := x.level(s, block, after)
 		if level == nil {
 			laid[block] = after
@@ -77,13 +65,7 @@ func (x *expansion) scope(s *scope, first []*Level) []*Level {
 		laid[block] = []*Level{level}
 		own = append(own, level)
 	}
-	var last []*Level
-	for _, level := range own {
-		if !waited[level] {
-			last = append(last, level)
-		}
-	}
-	return last
+	return without(own, waited)
 }
 
 // level lays out one level, which is nil where it is left out.

@@ -61,17 +61,7 @@ func (b *graphBuilder) scope(s *graphScope, first []*GraphLevel) []*GraphLevel {
 	waited := map[*GraphLevel]bool{}
 	var own []*GraphLevel
 	for _, block := range s.module.levelList {
-		after := first
-		if len(block.edges) > 0 {
-			after = nil
-			for _, edge := range block.edges {
-				for _, level := range ends[edge] {
-					if !slices.Contains(after, level) {
-						after = append(after, level)
-					}
-				}
-			}
-		}
+		after := waitsFor(block, ends, first)
 		if block.planExpr != nil {
 			ends[block] = b.subPlan(s, block, after)
 		} else {
@@ -82,16 +72,10 @@ func (b *graphBuilder) scope(s *graphScope, first []*GraphLevel) []*GraphLevel {
 		}
 		own = append(own, ends[block]...)
 	}
-	var last []*GraphLevel
-	for _, level := range own {
-		if !waited[level] && !slices.Contains(last, level) {
-			last = append(last, level)
-		}
+	if last := without(own, waited); len(last) > 0 {
+		return last
 	}
-	if len(last) == 0 {
-		return first
-	}
-	return last
+	return first
 }
 
 func (b *graphBuilder) subPlan(s *graphScope, block *levelBlock, after []*GraphLevel) []*GraphLevel {

@@ -256,3 +256,29 @@ func (o *levelOrder) path(from, to *levelBlock) []*levelBlock {
 	}
 	return search(from)
 }
+
+// waitsFor are the levels that a block's level comes after: what was laid out for the blocks to which its edges lead;
+// those in first where it has none.
+func waitsFor[L comparable](block *levelBlock, laid map[*levelBlock][]L, first []L) []L {
+	if len(block.edges) == 0 {
+		return first
+	}
+	var after []L
+	for _, edge := range block.edges {
+		after = append(after, laid[edge]...)
+	}
+	return without(after, nil)
+}
+
+// without are levels, each once, but for those in out.
+func without[L comparable](levels []L, out map[L]bool) []L {
+	var kept []L
+	seen := make(map[L]bool, len(levels))
+	for _, level := range levels {
+		if !seen[level] && !out[level] {
+			seen[level] = true
+			kept = append(kept, level)
+		}
+	}
+	return kept
+}

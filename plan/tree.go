@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -38,6 +39,32 @@ func (t *Tree) Service(address string) *Service {
 		}
 	})
 	return t.byAddress[address]
+}
+
+// Level returns the level of this name, nil where there is none.
+func (t *Tree) Level(name string) *Level {
+	for _, lv := range t.Levels {
+		if lv.Name == name {
+			return lv
+		}
+	}
+	return nil
+}
+
+// Until returns the levels that it takes to bring up the level of this name, itself included; all of them for "".
+func (t *Tree) Until(name string) map[*Level]bool {
+	taken := make(map[*Level]bool, len(t.Levels))
+	for _, lv := range slices.Backward(t.Levels) { // those that need a level stand after it
+		if name == "" || lv.Name == name {
+			taken[lv] = true
+		}
+		if taken[lv] {
+			for _, before := range lv.After {
+				taken[before] = true
+			}
+		}
+	}
+	return taken
 }
 
 // A Level begins when every level in After is complete. A level that is a

@@ -120,6 +120,37 @@ level "last" {}`, []string{"first after []", "sub.x after [first]", "sub.y after
 	}
 }
 
+func TestLevelsUntilOne(t *testing.T) {
+	tree := expand(t, `
+level "a" {}
+level "aside" { after = [] }
+level "sub" {
+  plan  = "../inner"
+  after = [level.a]
+}
+level "last" {}`, nil, map[string]string{"inner/plan.hcl": "level \"x\" {}\nlevel \"y\" {}\n"})
+	for until, want := range map[string][]string{
+		"":      {"a", "aside", "sub.x", "sub.y", "sub", "last"},
+		"a":     {"a"},
+		"aside": {"aside"},
+		"sub.x": {"a", "sub.x"},
+		"sub":   {"a", "sub.x", "sub.y", "sub"},
+		"last":  {"a", "sub.x", "sub.y", "sub", "last"},
+		"none":  nil,
+	} {
+		taken := tree.Until(until)
+		var got []string
+		for _, l := range tree.Levels {
+			if taken[l] {
+				got = append(got, l.Name)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(taken) != len(got) {
+			t.Errorf("Until(%q), %d levels (-want +got):\n%s", until, len(taken), diff)
+		}
+	}
+}
+
 func TestInstances(t *testing.T) {
 	tree := expand(t, `
 variable "n" { default = 2 }

@@ -215,18 +215,23 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 	if !p.loaded() {
 		batch = w.tarry(batch)
 	}
-	wait := p.wait(len(batch), during)
-	start, last := time.Now(), time.Duration(0)
-	wait -= start.Sub(batch[0].since) // of the one that has waited longest
+	wait := p.wait(len(batch), during) - time.Since(batch[0].since) // of the one that has waited longest
 	if wait <= 0 {
 		return batch
 	}
+	batch, last := w.linger(batch, wait)
+	p.learn(last)
+	return batch
+}
 
+// linger adds to a batch what comes within wait, until nothing does for a moment. last is when the last of it came; 0: none.
+func (w *Writer) linger(batch []*queued, wait time.Duration) (more []*queued, last time.Duration) {
+	start := time.Now()
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	quiet := time.NewTimer(lingerQuiet)
 	defer quiet.Stop()
-	for ended := false; !ended && len(batch) < lingerEnough; {
+	for len(batch) < lingerEnough {
 		select {
 		case <-w.arrived:
 			before := len(batch)
@@ -236,15 +241,14 @@ func (w *Writer) gather(p *pace, during bool) []*queued {
 			last = max(time.Since(start), 1) // 0 would say that none came
 			quiet.Reset(lingerQuiet)
 		case <-quiet.C:
-			ended = true
+			return batch, last
 		case <-end.C:
-			ended = true
+			return batch, last
 		case <-w.closing:
-			ended = true
+			return batch, last
 		}
 	}
-	p.learn(last)
-	return batch
+	return batch, last
 }
 
 // tarry waits a moment while nobody waits for any change of the batch. Mostly somebody soon does for a later one: the

@@ -17,11 +17,13 @@ import (
 	"github.com/launchplan/launch/state"
 )
 
+type adoptOptions struct {
+	variableOptions
+	cloudOptions
+}
+
 func newAdoptCommand(g *globalOptions) *cobra.Command {
-	var (
-		vars  variableOptions
-		where cloudOptions
-	)
+	var opts adoptOptions
 	cmd := &cobra.Command{
 		Use:   "adopt RUN PLAN",
 		Short: "Rebuild a run whose record was lost, from the tags of its instances, as far as they tell",
@@ -33,15 +35,15 @@ verifies its services, 'launch repair' brings up again what cannot be verified,
 and 'launch terminate' ends it.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runAdopt(cmd.Context(), g, &vars, where, args[0], args[1], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runAdopt(cmd.Context(), g, &opts, args[0], args[1], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	vars.addFlags(cmd.Flags())
-	where.addFlags(cmd.Flags())
+	opts.variableOptions.addFlags(cmd.Flags())
+	opts.cloudOptions.addFlags(cmd.Flags())
 	return cmd
 }
 
-func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, where cloudOptions, name, planArg string, stdout, stderr io.Writer) error {
+func runAdopt(ctx context.Context, g *globalOptions, opts *adoptOptions, name, planArg string, stdout, stderr io.Writer) error {
 	asJSON, err := g.json()
 	if err != nil {
 		return err
@@ -50,7 +52,7 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	if err != nil {
 		return err
 	}
-	given, err := vars.given()
+	given, err := opts.given()
 	if err != nil {
 		return err
 	}
@@ -59,59 +61,29 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 		return err
 	}
 	defer eng.DB.Close()
-	_, probe, _, err := engine.Load(eng, dir, plan.Inputs{Variables: given, RunName: name, RunID: engine.NewID()})
+	lost, err := findLost(ctx, eng, opts, dir, name)
 	if err != nil {
 		return err
 	}
-	blocks, err := ec2Configs(probe)
+	if err := lost.unknownHere(ctx, eng.DB); err != nil {
+		return err
+	}
+	tree, err := loadPlan(eng, dir, plan.Inputs{Variables: given, RunName: lost.name, RunID: lost.id}, stderr)
 	if err != nil {
 		return err
 	}
-	places, err := adoptPlaces(ctx, blocks, where)
+	resources, err := lost.resources()
 	if err != nil {
 		return err
 	}
-	found, err := findRunsThings(ctx, places, name)
+	keyLost, err := lost.endKeyPairs(ctx)
 	if err != nil {
 		return err
-	}
-	if _, err := eng.DB.FindRun(ctx, found[0].RunID); err == nil {
-		return fmt.Errorf("run %s is known here already: nothing is to be adopted", found[0].Run)
-	}
-	if namesake, err := eng.DB.FindRun(ctx, found[0].Run); err == nil && namesake.Status != state.RunTerminated {
-		return usagef("another run named %[1]s is live here: end it with `launch terminate %[1]s`, then adopt this one, or name another state directory with --state", found[0].Run)
-	}
-	tree, err := loadPlan(eng, dir, plan.Inputs{Variables: given, RunName: found[0].Run, RunID: found[0].RunID}, stderr)
-	if err != nil {
-		return err
-	}
-	var resources []runners.Resource
-	for i, b := range blocks {
-		if b.Region == "" { // it stays where it was looked for, whatever region later commands have in their environment
-			resources = append(resources, ec2.HomeRow(b, places[i].Region))
-		}
-	}
-	keyLost := false
-	for _, thing := range found {
-		if thing.found.KeyPair() { // a new one is made when a host has to be replaced
-			keyLost = true
-			if err := ec2.End(ctx, thing.config, []ec2.Found{thing.found})[thing.ID]; err != nil {
-				return fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", thing.ID, err)
-			}
-		}
-		r, err := thing.found.Resource()
-		if errors.Is(err, errors.ErrUnsupported) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		resources = append(resources, r)
 	}
 	view := newView(ctx, asJSON, stdout, stderr)
 	defer view.close()
 	eng.Observe = view.event
-	s, err := engine.Create(ctx, eng, tree, found[0].Run, found[0].RunID, dir, engine.Settings{OnFailure: engine.Stop})
+	s, err := engine.Create(ctx, eng, tree, lost.name, lost.id, dir, engine.Settings{OnFailure: engine.Stop})
 	if err != nil {
 		return err
 	}
@@ -124,13 +96,91 @@ func runAdopt(ctx context.Context, g *globalOptions, vars *variableOptions, wher
 	if err != nil || asJSON {
 		return err
 	}
-	name = found[0].Run
-	next := fmt.Sprintf("`launch status %s` verifies them", name)
+	next := fmt.Sprintf("`launch status %s` verifies them", lost.name)
 	if keyLost {
-		next = fmt.Sprintf("the key to their machines was lost with the record: `launch repair %[1]s` replaces them, `launch terminate %[1]s` ends them", name)
+		next = fmt.Sprintf("the key to their machines was lost with the record: `launch repair %[1]s` replaces them, `launch terminate %[1]s` ends them", lost.name)
 	}
-	fmt.Fprintf(stdout, "run %s is adopted: %s of %d found by their hosts' tags; %s\n", name, count(services, "service"), len(tree.Services), next)
+	fmt.Fprintf(stdout, "run %s is adopted: %s of %d found by their hosts' tags; %s\n", lost.name, count(services, "service"), len(tree.Services), next)
 	return nil
+}
+
+// A lostRun is a run of which only the cloud knows, by its tags.
+type lostRun struct {
+	name, id string
+	blocks   []ec2.Config // the runner blocks of its plan
+	places   []ec2.Config // where each block has its machines
+	things   []cloudThing
+}
+
+// findLost finds the run of this name or id where its plan, in dir, has its machines.
+func findLost(ctx context.Context, eng engine.Options, opts *adoptOptions, dir, name string) (*lostRun, error) {
+	given, err := opts.given()
+	if err != nil {
+		return nil, err
+	}
+	_, probe, _, err := engine.Load(eng, dir, plan.Inputs{Variables: given, RunName: name, RunID: engine.NewID()})
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := ec2Configs(probe)
+	if err != nil {
+		return nil, err
+	}
+	places, err := adoptPlaces(ctx, blocks, opts.cloudOptions)
+	if err != nil {
+		return nil, err
+	}
+	things, err := findRunsThings(ctx, places, name)
+	if err != nil {
+		return nil, err
+	}
+	return &lostRun{name: things[0].Run, id: things[0].RunID, blocks: blocks, places: places, things: things}, nil
+}
+
+// unknownHere refuses a run that this store has, and one whose name it has for another.
+func (l *lostRun) unknownHere(ctx context.Context, db *state.DB) error {
+	if _, err := db.FindRun(ctx, l.id); err == nil {
+		return fmt.Errorf("run %s is known here already: nothing is to be adopted", l.name)
+	}
+	if namesake, err := db.FindRun(ctx, l.name); err == nil && namesake.Status != state.RunTerminated {
+		return usagef("another run named %[1]s is live here: end it with `launch terminate %[1]s`, then adopt this one, or name another state directory with --state", l.name)
+	}
+	return nil
+}
+
+// resources are what the run's runners are to know of what was found.
+func (l *lostRun) resources() ([]runners.Resource, error) {
+	var all []runners.Resource
+	for i, b := range l.blocks {
+		if b.Region == "" { // it stays where it was looked for, whatever region later commands have in their environment
+			all = append(all, ec2.HomeRow(b, l.places[i].Region))
+		}
+	}
+	for _, thing := range l.things {
+		r, err := thing.found.Resource()
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// endKeyPairs removes the run's key pairs, and says whether it had any: a new one is made when a host has to be replaced.
+func (l *lostRun) endKeyPairs(ctx context.Context) (had bool, err error) {
+	for _, thing := range l.things {
+		if !thing.found.KeyPair() {
+			continue
+		}
+		had = true
+		if err := ec2.End(ctx, thing.config, []ec2.Found{thing.found})[thing.ID]; err != nil {
+			return had, fmt.Errorf("remove the key pair %s, the private half of which was lost with the record: %w", thing.ID, err)
+		}
+	}
+	return had, nil
 }
 
 // adoptPlaces are where a plan's runner blocks have their machines, one for each. What was asked for holds where a block

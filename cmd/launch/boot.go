@@ -69,7 +69,7 @@ func runBoot(ctx context.Context, g *globalOptions, opts bootOptions, planArg st
 		if err != nil {
 			return err
 		}
-		return showDryRun(stdout, levelsUntil(tree, opts.until), asJSON)
+		return showDryRun(stdout, tree, opts.until, asJSON)
 	}
 	if _, err := opts.given(); err != nil { // before there is a state directory
 		return err
@@ -127,7 +127,7 @@ func (o *bootOptions) layOut(eng engine.Options, dir, name, id string, stderr io
 	if err != nil {
 		return nil, err
 	}
-	if o.until != "" && engine.FindLevel(tree, o.until) == nil {
+	if o.until != "" && tree.Level(o.until) == nil {
 		return nil, usagef("--until %s: the plan has no such level; it has %s", o.until, someOf(levelNames(tree)))
 	}
 	return tree, nil

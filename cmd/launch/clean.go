@@ -12,11 +12,14 @@ import (
 	"github.com/launchplan/launch/runners/ec2"
 )
 
+type cleanOptions struct {
+	cloudOptions
+	yes bool
+	all bool
+}
+
 func newCleanCommand(g *globalOptions) *cobra.Command {
-	var (
-		where    cloudOptions
-		yes, all bool
-	)
+	var opts cleanOptions
 	cmd := &cobra.Command{
 		Use:   "clean [RUN]",
 		Short: "Find, and end, what is left in the cloud of runs that are no longer live",
@@ -29,16 +32,16 @@ another machine: it is listed, and ended only where the run is named (by name or
 id), or with --all.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runClean(cmd.Context(), g, where, first(args), yes, all, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runClean(cmd.Context(), g, opts, first(args), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	where.addFlags(cmd.Flags())
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&all, "all", false, "end what belongs to runs that are not known here, too")
+	opts.addFlags(cmd.Flags())
+	cmd.Flags().BoolVarP(&opts.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&opts.all, "all", false, "end what belongs to runs that are not known here, too")
 	return cmd
 }
 
-func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name string, yes, all bool, stdin io.Reader, stdout, stderr io.Writer) error {
+func runClean(ctx context.Context, g *globalOptions, opts cleanOptions, name string, stdin io.Reader, stdout, stderr io.Writer) error {
 	asJSON, err := g.json()
 	if err != nil {
 		return err
@@ -48,7 +51,7 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 		return err
 	}
 	defer eng.DB.Close()
-	orphans, unseen := findInCloud(ctx, eng, where, name)
+	orphans, unseen := findInCloud(ctx, eng, opts.cloudOptions, name)
 	orphans = slices.DeleteFunc(orphans, func(t cloudThing) bool { return t.Live })
 	if unseen != nil && len(orphans) == 0 {
 		return unseen
@@ -64,7 +67,7 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 	}
 	var doomed []cloudThing
 	for _, o := range orphans {
-		if o.Known || all || name != "" {
+		if o.Known || opts.all || name != "" {
 			doomed = append(doomed, o)
 		}
 	}
@@ -74,7 +77,7 @@ func runClean(ctx context.Context, g *globalOptions, where cloudOptions, name st
 	if len(doomed) == 0 {
 		return unseen
 	}
-	if !yes {
+	if !opts.yes {
 		if err := confirm(ctx, stdin, stderr, fmt.Sprintf("End %s?", count(len(doomed), "thing"))); err != nil {
 			return err
 		}

@@ -19,35 +19,22 @@ type pathStep struct {
 	Began   time.Time          `json:"began"`
 	Ready   time.Time          `json:"ready"`
 	Phases  map[string]float64 `json:"phases"` // seconds by status
+
+	until time.Time // when the last of Phases ended
 }
 
 // showCriticalPath tells what a boot took its time for: from the level that was complete last, back through the level
 // that each one waited for longest.
 func showCriticalPath(ctx context.Context, eng engine.Options, run state.Run, asJSON bool, stdout io.Writer) error {
-	last := map[string]*pathStep{} // by service
-	for e, err := range eng.DB.Journal(ctx, run.ID, 0) {
-		if err != nil {
-			return err
-		}
-		if e.Kind != "service" {
-			continue
-		}
-		step := last[e.Service]
-		if e.From == string(state.Pending) || step == nil {
-			step = &pathStep{Service: e.Service, Began: e.At, Phases: map[string]float64{}}
-			last[e.Service] = step
-		} else if step.Ready.IsZero() {
-			step.Phases[e.From] += e.At.Sub(step.at()).Seconds()
-		}
-		if e.To == string(state.Ready) && step.Ready.IsZero() {
-			step.Ready = e.At
-		}
+	steps, err := lastSteps(ctx, eng.DB, run)
+	if err != nil {
+		return err
 	}
 	tree, err := engine.Restore(ctx, eng, run, run.Generation, nil)
 	if err != nil {
 		return err
 	}
-	path := criticalPath(tree, last)
+	path := criticalPath(tree, steps)
 	if asJSON {
 		return writeJSON(stdout, path)
 	}
@@ -67,13 +54,29 @@ func showCriticalPath(ctx context.Context, eng engine.Options, run state.Run, as
 	return t.Flush()
 }
 
-// at is when the step's phases end so far.
-func (s *pathStep) at() time.Time {
-	at := s.Began
-	for _, seconds := range s.Phases {
-		at = at.Add(time.Duration(seconds * float64(time.Second)))
+// lastSteps reads from the journal how each service was brought up the last time.
+func lastSteps(ctx context.Context, db *state.DB, run state.Run) (map[string]*pathStep, error) {
+	last := map[string]*pathStep{} // by service
+	for e, err := range db.Journal(ctx, run.ID, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Kind != "service" {
+			continue
+		}
+		step := last[e.Service]
+		if e.From == string(state.Pending) || step == nil {
+			step = &pathStep{Service: e.Service, Began: e.At, Phases: map[string]float64{}, until: e.At}
+			last[e.Service] = step
+		} else if step.Ready.IsZero() {
+			step.Phases[e.From] += e.At.Sub(step.until).Seconds()
+			step.until = e.At
+		}
+		if e.To == string(state.Ready) && step.Ready.IsZero() {
+			step.Ready = e.At
+		}
 	}
-	return at
+	return last, nil
 }
 
 // criticalPath walks from the level that was complete last back to one that waited for nothing.

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 
-	"github.com/launchplan/launch/engine"
 	"github.com/launchplan/launch/plan"
 )
 
@@ -17,59 +14,41 @@ type previewJSON struct {
 	Values  map[string]string `json:"values"`
 }
 
-// levelsUntil are the levels that bringing up one of them takes, itself included; "" is all of them.
-func levelsUntil(tree *plan.Tree, until string) []*plan.Level {
-	if until == "" {
-		return tree.Levels
-	}
-	wanted := map[*plan.Level]bool{}
-	var want func(*plan.Level)
-	want = func(lv *plan.Level) {
-		if wanted[lv] {
-			return
-		}
-		wanted[lv] = true
-		for _, before := range lv.After {
-			want(before)
-		}
-	}
-	want(engine.FindLevel(tree, until))
-	return slices.DeleteFunc(slices.Clone(tree.Levels), func(lv *plan.Level) bool { return !wanted[lv] })
-}
-
-// showDryRun tells what a boot would do with every service, as far as it is known now.
-func showDryRun(w io.Writer, levels []*plan.Level, asJSON bool) error {
-	if asJSON {
-		all := []previewJSON{}
-		for _, lv := range levels {
+// showDryRun tells what a boot until a level, or to the end, would do with every service, as far as it is known now.
+func showDryRun(w io.Writer, tree *plan.Tree, until string, asJSON bool) error {
+	wanted := tree.Until(until)
+	all := []previewJSON{}
+	for _, lv := range tree.Levels {
+		switch {
+		case !wanted[lv]:
+		case asJSON:
 			for _, svc := range lv.Services {
-				p := previewJSON{Level: lv.Name, Service: svc.Address, Values: map[string]string{}}
-				for _, line := range svc.Preview() {
-					p.Values[line.Name] = line.Value
-				}
-				all = append(all, p)
+				all = append(all, previewOf(svc))
 			}
+		case !lv.Group:
+			writePreviews(w, lv)
 		}
-		return writeJSON(w, all)
 	}
-	for _, lv := range levels {
-		if lv.Group {
-			continue
-		}
-		fmt.Fprintf(w, "level %s\n", lv.Name)
-		for _, svc := range lv.Services {
-			fmt.Fprintf(w, "  service %s on %s\n", svc.Address, svc.Runner.Address())
-			for _, line := range svc.Preview() {
-				fmt.Fprintf(w, "    %-22s %s\n", line.Name, indentRest(line.Value, 27))
-			}
-		}
+	if asJSON {
+		return writeJSON(w, all)
 	}
 	return nil
 }
 
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+func previewOf(svc *plan.Service) previewJSON {
+	p := previewJSON{Level: svc.Level.Name, Service: svc.Address, Values: map[string]string{}}
+	for _, line := range svc.Preview() {
+		p.Values[line.Name] = line.Value
+	}
+	return p
+}
+
+func writePreviews(w io.Writer, lv *plan.Level) {
+	fmt.Fprintf(w, "level %s\n", lv.Name)
+	for _, svc := range lv.Services {
+		fmt.Fprintf(w, "  service %s on %s\n", svc.Address, svc.Runner.Address())
+		for _, line := range svc.Preview() {
+			fmt.Fprintf(w, "    %-22s %s\n", line.Name, indentRest(line.Value, 27))
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,31 +76,36 @@ func runHistory(ctx context.Context, g *globalOptions, name string, critical boo
 	if critical {
 		return showCriticalPath(ctx, eng, run, asJSON, stdout)
 	}
-	enc := json.NewEncoder(stdout)
+	journal := eng.DB.Journal(ctx, run.ID, 0)
 	if asJSON {
-		fmt.Fprint(stdout, "[")
+		return writeEvents(stdout, journal)
 	}
-	n := 0
-	for e, err := range eng.DB.Journal(ctx, run.ID, 0) {
+	for e, err := range journal {
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			if n > 0 {
-				fmt.Fprint(stdout, ",")
-			}
-			enc.Encode(eventView{
-				Seq: e.Seq, At: e.At, Kind: e.Kind, Service: e.Service, From: e.From, To: e.To,
-				Attempt: e.Attempt, Cause: e.Cause, Detail: json.RawMessage(e.Detail),
-			})
-		} else {
-			fmt.Fprintln(stdout, eventLine(run, e))
+		fmt.Fprintln(stdout, eventLine(run, e))
+	}
+	return nil
+}
+
+// writeEvents writes a journal as an array, one row after the other: that of a large run is long.
+func writeEvents(w io.Writer, journal iter.Seq2[state.Event, error]) error {
+	enc := json.NewEncoder(w)
+	fmt.Fprint(w, "[")
+	separator := ""
+	for e, err := range journal {
+		if err != nil {
+			return err
 		}
-		n++
+		fmt.Fprint(w, separator)
+		separator = ","
+		enc.Encode(eventView{
+			Seq: e.Seq, At: e.At, Kind: e.Kind, Service: e.Service, From: e.From, To: e.To,
+			Attempt: e.Attempt, Cause: e.Cause, Detail: json.RawMessage(e.Detail),
+		})
 	}
-	if asJSON {
-		fmt.Fprintln(stdout, "]")
-	}
+	fmt.Fprintln(w, "]")
 	return nil
 }
 

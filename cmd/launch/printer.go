@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"slices"
@@ -66,4 +67,12 @@ func exactly(w io.Writer) io.Writer {
 func terminalOf(w io.Writer) (*os.File, bool) {
 	f, ok := exactly(w).(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// writeJSON writes a command's result as -o json has it.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

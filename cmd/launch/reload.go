@@ -12,31 +12,33 @@ import (
 	"github.com/launchplan/launch/state"
 )
 
+type reloadOptions struct {
+	variableOptions
+	yes bool
+}
+
 func newReloadCommand(g *globalOptions) *cobra.Command {
-	var (
-		vars variableOptions
-		yes  bool
-	)
+	var opts reloadOptions
 	cmd := &cobra.Command{
 		Use:   "reload RUN PLAN",
 		Short: "Change a run to a changed plan: show the difference, then carry it out",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runReload(cmd.Context(), g, &vars, args[0], args[1], yes, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runReload(cmd.Context(), g, &opts, args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	vars.addFlags(cmd.Flags())
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	opts.addFlags(cmd.Flags())
+	cmd.Flags().BoolVarP(&opts.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
-func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, name, planArg string, yes bool, stdin io.Reader, stdout, stderr io.Writer) error {
+func runReload(ctx context.Context, g *globalOptions, opts *reloadOptions, name, planArg string, stdin io.Reader, stdout, stderr io.Writer) error {
 	dir, err := planDir(planArg)
 	if err != nil {
 		return err
 	}
 	find := func(db *state.DB) (state.Run, error) { return findRun(ctx, db, name) }
-	return onFound(ctx, g, vars, "reload", find, func(f *foundRun) error {
+	return onFound(ctx, g, &opts.variableOptions, "reload", find, func(f *foundRun) error {
 		var tree *plan.Tree
 		ask := func(s *engine.Session) (*plan.Tree, error) {
 			inputs, err := s.ReloadInputs(f.given)
@@ -51,7 +53,7 @@ func runReload(ctx context.Context, g *globalOptions, vars *variableOptions, nam
 				return nil, err
 			}
 			writeDifference(stderr, s.Run().Name, difference)
-			if yes {
+			if opts.yes {
 				return tree, nil
 			}
 			return tree, confirm(ctx, stdin, stderr, "Carry this out?")

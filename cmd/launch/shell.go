@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -68,29 +69,41 @@ func terminal() (runners.TTY, func(), error) {
 	if err != nil {
 		return tty, nil, err
 	}
+	var stop func()
+	tty.Resize, stop = sizes(in)
+	return tty, func() {
+		stop()
+		term.Restore(in, before)
+	}, nil
+}
+
+// sizes tells a terminal's new size, columns and rows, whenever it changes, until it is stopped.
+func sizes(of int) (_ <-chan [2]int, stop func()) {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)
 	resize := make(chan [2]int, 1)
-	tty.Resize = resize
 	done := make(chan struct{})
-	go func() {
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		for {
 			select {
 			case <-done:
 				return
 			case <-changed:
-				if cols, rows, err := term.GetSize(in); err == nil {
-					select {
-					case resize <- [2]int{cols, rows}:
-					default:
-					}
-				}
+			}
+			cols, rows, err := term.GetSize(of)
+			if err != nil {
+				continue
+			}
+			select {
+			case resize <- [2]int{cols, rows}:
+			default:
 			}
 		}
-	}()
-	return tty, func() {
+	})
+	return resize, func() {
 		signal.Stop(changed)
 		close(done)
-		term.Restore(in, before)
-	}, nil
+		watching.Wait()
+	}
 }

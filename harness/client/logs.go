@@ -35,18 +35,12 @@ func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, t
 	if p.Agent == "" && !follow {
 		return &wire.Error{Code: wire.CodeConflict, Message: fmt.Sprintf("process %s is %v and has never run: there is no output", id, p.State)}
 	}
-	var offset int64
-	switch {
-	case tail > 0:
-		offset = -tail
-	case tail == 0 && !follow:
+	if tail == 0 && !follow {
 		return nil
-	case tail == 0 && p.Agent != "":
-		last, err := c.piece(ctx, p, wire.LogsRequest{ID: id, Offset: -1})
-		if _, moved := errors.AsType[*movedError](err); err != nil && !moved {
-			return err
-		}
-		offset = last.Offset
+	}
+	offset, err := c.offsetOf(ctx, p, tail)
+	if err != nil {
+		return err
 	}
 	for {
 		if p.Agent == "" {
@@ -90,6 +84,22 @@ func (c *Client) Logs(ctx context.Context, id string, tail int64, follow bool, t
 		case <-time.After(watchRestart):
 		}
 	}
+}
+
+// offsetOf is where the last tail bytes of a process's output begin: counted from the end, which the agent does where it
+// is less than 0; for no bytes, the end as it is now.
+func (c *Client) offsetOf(ctx context.Context, p wire.Process, tail int64) (int64, error) {
+	switch {
+	case tail > 0:
+		return -tail, nil
+	case tail < 0 || p.Agent == "":
+		return 0, nil
+	}
+	last, err := c.piece(ctx, p, wire.LogsRequest{ID: p.ID, Offset: -1})
+	if _, moved := errors.AsType[*movedError](err); moved {
+		return last.Offset, nil
+	}
+	return last.Offset, err
 }
 
 func waitOf(follow bool) wire.Duration {

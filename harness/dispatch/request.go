@@ -102,10 +102,16 @@ func (c *Core) schedule(asked Asked) {
 		c.retry = append(c.retry, asked)
 		return
 	}
-	fresh := wire.Process{
+	c.want(p, req, stays, wire.Process{
 		ID: req.Name, Parameters: params, State: wire.Requested, Engine: engines[0],
 		Order: c.lastOrder + 1, RequestedAt: c.now.UTC(), Request: req.ID,
-	}
+	})
+	c.answerProcess(asked, p)
+}
+
+// want has a process become what a request makes of it: fresh where it is new or begins a new round, what it was where it
+// stays.
+func (c *Core) want(p *process, req wire.Request, stays bool, fresh wire.Process) {
 	if !p.wants && p.wanted.ID != "" { // it was removed
 		fresh.Round = p.wanted.Round + 1
 	}
@@ -126,7 +132,6 @@ func (c *Core) schedule(asked Asked) {
 			*w = fresh
 		})
 	}
-	c.answerProcess(asked, p)
 }
 
 // differs refuses a request for a process that is known otherwise, and says the way out.

@@ -87,19 +87,11 @@ func write(w *writer) *Imported {
 	}
 	var body strings.Builder
 	for i, level := range levels {
-		fmt.Fprintf(&body, "\n# %s, %s\n", level.old.key, w.shown(level.old.file))
-		fmt.Fprintf(&body, "level %s {\n", quote(level.name))
+		after := ""
 		if i > 0 {
-			fmt.Fprintf(&body, "after = [level.%s]\n\n", levels[i-1].name)
+			after = levels[i-1].name
 		}
-		for i, svc := range level.services {
-			if i > 0 {
-				body.WriteByte('\n')
-			}
-			w.service(&body, services[svc])
-			im.Services += svc.copies
-		}
-		body.WriteString("}\n")
+		im.Services += w.level(&body, level, after, services)
 		if body.Len() > maxPlan {
 			w.failAll("Plan too large", "Written in HCL, this plan has more than %d MiB.", maxPlan>>20)
 			return im
@@ -125,6 +117,24 @@ func write(w *writer) *Imported {
 	}
 	im.Files = w.list()
 	return im
+}
+
+// level writes a level that comes after the one of this name, "" for the first, and returns how many services it has.
+func (w *writer) level(body *strings.Builder, level *newLevel, after string, services map[*oldService]*parts) (count int) {
+	fmt.Fprintf(body, "\n# %s, %s\n", level.old.key, w.shown(level.old.file))
+	fmt.Fprintf(body, "level %s {\n", quote(level.name))
+	if after != "" {
+		fmt.Fprintf(body, "after = [level.%s]\n\n", after)
+	}
+	for i, svc := range level.services {
+		if i > 0 {
+			body.WriteByte('\n')
+		}
+		w.service(body, services[svc])
+		count += svc.copies
+	}
+	body.WriteString("}\n")
+	return count
 }
 
 func format(src string) string { return string(hclwrite.Format([]byte(src))) }

@@ -151,9 +151,7 @@ func (r *Runner) tag(ctx context.Context, tags map[string]string, ids ...string)
 		if kindOf(err) != notFound {
 			return err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !pauseFor(ctx, pause) {
 			return err
 		}
 	}

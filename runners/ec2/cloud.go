@@ -244,9 +244,7 @@ func call[In, Out, Opt any](ctx context.Context, c *cloud, f func(context.Contex
 			c.note("the EC2 API throttles calls of this account; launch slows down and goes on")
 			told = true
 		}
-		select {
-		case <-time.After(throttlePause):
-		case <-ctx.Done():
+		if !pauseFor(ctx, throttlePause) {
 			return out, context.Cause(ctx)
 		}
 	}

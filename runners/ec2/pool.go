@@ -202,9 +202,7 @@ func (r *Runner) newGroup(ctx context.Context, t *template, service string) erro
 		if !unknown(err) || time.Since(begin) > consistency {
 			return err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !pauseFor(ctx, pause) {
 			return context.Cause(ctx)
 		}
 	}

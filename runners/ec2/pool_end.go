@@ -59,9 +59,7 @@ func (r *Runner) endPool(ctx context.Context, name, service string) error {
 		case err != nil && !patience.bears(ctx, err):
 			return err
 		}
-		select {
-		case <-time.After(pauseAfter(time.Since(begin))):
-		case <-ctx.Done():
+		if !pauseFor(ctx, pauseAfter(time.Since(begin))) {
 			return fmt.Errorf("wait for the end of the Auto Scaling group %s: %w", name, context.Cause(ctx))
 		}
 	}

@@ -66,9 +66,7 @@ func (r *Runner) awaitPool(ctx context.Context, want runners.Want) (runners.Fact
 				return runners.Facts{}, failed
 			}
 		}
-		select {
-		case <-time.After(pauseAfter(time.Since(begin))):
-		case <-ctx.Done():
+		if !pauseFor(ctx, pauseAfter(time.Since(begin))) {
 			return runners.Facts{}, fmt.Errorf("wait for the Auto Scaling group %s: %w", name, context.Cause(ctx))
 		}
 	}

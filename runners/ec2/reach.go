@@ -151,9 +151,7 @@ func (r *Runner) consoleKeys(ctx context.Context, id string) ([]cryptossh.Public
 				return keys, nil
 			}
 		}
-		select {
-		case <-time.After(pauseAfter(time.Since(begin))):
-		case <-ctx.Done():
+		if !pauseFor(ctx, pauseAfter(time.Since(begin))) {
 			return nil, fmt.Errorf("the console output of %s shows no SSH host keys, which cloud-init prints there: leave out host_key in the runner block to have launch make one, or name it in ssh { host_key } (%w)", id, context.Cause(ctx))
 		}
 	}

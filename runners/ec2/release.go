@@ -158,31 +158,12 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 	errs := map[string]error{}
 	begin := time.Now()
 	for pause := firstPause; len(part) > 0; pause = min(2*pause, longestPause) {
-		ids := map[string]bool{}
-		for _, h := range part {
-			ids[h.ID] = true
-		}
-		seen, err := r.fleet.describe(ctx, ids)
+		known, unknown, err := r.knownOf(ctx, part, errs)
 		if err != nil {
-			for id := range ids {
-				errs[id] = explain(err, "look at the instance %s", id)
+			for _, h := range part {
+				errs[h.ID] = explain(err, "look at the instance %s", h.ID)
 			}
 			return errs
-		}
-		var known []string
-		var unknown []held
-		for _, h := range part {
-			switch i := seen[h.ID]; {
-			case i != nil && ended(i): // some clouds do not take it for known then
-			case i != nil:
-				known = append(known, h.ID)
-			case time.Since(h.Asked) < consistency:
-				unknown = append(unknown, h)
-			case r.otherAccount(ctx) != nil:
-				errs[h.ID] = fmt.Errorf("end the instance %s: %w", h.ID, r.otherAccount(ctx))
-			default:
-				r.env.Note(h.Service, fmt.Sprintf("EC2 knows no instance %s in %s; it is taken for ended", h.ID, r.cloud.region))
-			}
 		}
 		if len(known) > 0 {
 			_, err := call(ctx, r.cloud, r.cloud.ec2.TerminateInstances, &ec2.TerminateInstancesInput{InstanceIds: known})
@@ -195,12 +176,8 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 				}
 			}
 		}
-		if part = unknown; len(part) == 0 {
-			return errs
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		part = unknown
+		if len(part) > 0 && !pauseFor(ctx, pause) {
 			for _, h := range part {
 				errs[h.ID] = context.Cause(ctx)
 			}
@@ -208,6 +185,33 @@ func (r *Runner) terminateKnown(ctx context.Context, part []held) map[string]err
 		}
 	}
 	return errs
+}
+
+// knownOf tells those of some instances that the API knows, and those that it may know yet. The others are gone, or
+// stand in errs.
+func (r *Runner) knownOf(ctx context.Context, part []held, errs map[string]error) (known []string, unknown []held, err error) {
+	ids := map[string]bool{}
+	for _, h := range part {
+		ids[h.ID] = true
+	}
+	seen, err := r.fleet.describe(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, h := range part {
+		switch i := seen[h.ID]; {
+		case i != nil && ended(i): // some clouds do not take it for known then
+		case i != nil:
+			known = append(known, h.ID)
+		case time.Since(h.Asked) < consistency:
+			unknown = append(unknown, h)
+		case r.otherAccount(ctx) != nil:
+			errs[h.ID] = fmt.Errorf("end the instance %s: %w", h.ID, r.otherAccount(ctx))
+		default:
+			r.env.Note(h.Service, fmt.Sprintf("EC2 knows no instance %s in %s; it is taken for ended", h.ID, r.cloud.region))
+		}
+	}
+	return known, unknown, nil
 }
 
 // awaitGone returns when an instance is terminated, or no longer known: some

@@ -113,9 +113,7 @@ func (r *Runner) settleByLooking(ctx context.Context, b *batch) ([]held, error) 
 			r.env.Note("", fmt.Sprintf("it is not known what came of a call for %d instances; launch looks for them for another %s", b.Count, left.Round(time.Second)))
 			told = true
 		}
-		select {
-		case <-time.After(min(pause, left)):
-		case <-ctx.Done():
+		if !pauseFor(ctx, min(pause, left)) {
 			return nil, context.Cause(ctx)
 		}
 	}

@@ -219,44 +219,55 @@ func (r *Runner) include(to *bytes.Buffer, name, host string, depth int) error {
 	if err != nil {
 		return err
 	}
-	matching := false
+	inMatch := false
 	for l := range strings.Lines(string(data)) {
 		key, rest := directive(l)
 		switch key {
 		case "host":
-			host, matching = rest, false
+			host, inMatch = rest, false
 		case "match":
-			if matching = !strings.EqualFold(rest, "all"); !matching {
+			if inMatch = !strings.EqualFold(rest, "all"); !inMatch {
 				host, l = "*", "Host *\n"
 			} else {
 				r.env.Note("", fmt.Sprintf("%s: a Match block is passed over", name))
 			}
 		case "include":
-			if matching {
+			if inMatch {
 				continue
 			}
-			for _, pattern := range strings.Fields(rest) {
-				pattern = r.expand(strings.Trim(pattern, `"`))
-				if !filepath.IsAbs(pattern) {
-					pattern = filepath.Join(r.home(), ".ssh", pattern)
-				}
-				files, err := filepath.Glob(pattern)
-				if err != nil {
-					return fmt.Errorf("%s: Include %s: %w", name, pattern, err)
-				}
-				for _, f := range files {
-					if err := r.include(to, f, host, depth+1); err != nil {
-						return err
-					}
+			files, err := r.included(name, rest)
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				if err := r.include(to, f, host, depth+1); err != nil {
+					return err
 				}
 			}
 			l = "Host " + host + "\n"
 		}
-		if !matching {
+		if !inMatch {
 			to.WriteString(strings.TrimRight(l, "\n") + "\n")
 		}
 	}
 	return nil
+}
+
+// included are the files that the patterns of an Include line name, which stands in the file of this name.
+func (r *Runner) included(name, patterns string) ([]string, error) {
+	var all []string
+	for _, pattern := range strings.Fields(patterns) {
+		pattern = r.expand(strings.Trim(pattern, `"`))
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(r.home(), ".ssh", pattern)
+		}
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("%s: Include %s: %w", name, pattern, err)
+		}
+		all = append(all, files...)
+	}
+	return all, nil
 }
 
 // directive takes a line of ssh_config apart: "Key value" or "Key=value".

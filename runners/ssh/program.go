@@ -80,22 +80,11 @@ func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found
 			return nil, false, err
 		}
 	}
-	send := false // the payload's content
-	if p.Payload != nil && payloadHash.fits(p.Payload.Hash) {
-		placing := m.placing(user, p.Payload.Hash)
-		select {
-		case placing.turn <- struct{}{}:
-			defer func() { <-placing.turn }()
-		case <-ctx.Done():
-			return nil, false, context.Cause(ctx)
-		}
-		if send = !placing.here; send && size(p.Payload) > askFirst {
-			if send, err = m.lacks(ctx, user, p.Payload.Hash); err != nil {
-				return nil, false, err
-			}
-		}
-		defer func() { placing.here = placing.here || err == nil }()
+	send, placed, err := m.beginPlacing(ctx, user, p.Payload)
+	if err != nil {
+		return nil, false, err
 	}
+	defer func() { placed(err == nil) }()
 	for {
 		pieces, err := m.startPieces(p, user, send)
 		if err != nil {
@@ -121,6 +110,31 @@ func (m *machine) start(ctx context.Context, p *runners.Program) (l *link, found
 			return nil, false, fail(errors.New(reason))
 		}
 	}
+}
+
+// beginPlacing waits while somebody else sends a payload to the host, and says whether its content is to be sent. end, which
+// has to be called, lets the next one go on, and is told whether the host has it then.
+func (m *machine) beginPlacing(ctx context.Context, user string, p *runners.Payload) (send bool, end func(here bool), err error) {
+	if p == nil || !payloadHash.fits(p.Hash) { // startPieces refuses such a hash
+		return false, func(bool) {}, nil
+	}
+	placing := m.placing(user, p.Hash)
+	select {
+	case placing.turn <- struct{}{}:
+	case <-ctx.Done():
+		return false, nil, context.Cause(ctx)
+	}
+	end = func(here bool) {
+		placing.here = placing.here || here
+		<-placing.turn
+	}
+	if send = !placing.here; send && size(p) > askFirst {
+		if send, err = m.lacks(ctx, user, p.Hash); err != nil {
+			end(false)
+			return false, nil, err
+		}
+	}
+	return send, end, nil
 }
 
 // title is what messages call a program.

@@ -61,41 +61,14 @@ const helloPatience = 5 * time.Second
 
 // serve answers one client until it goes.
 func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn, number int) {
-	if err := PeerIsUs(conn); err != nil {
-		s.log.Error("refuse a client", "err", err)
-		conn.Close()
-		return
-	}
-	c := &client{conn: conn, number: number, writer: wire.NewWriter(conn), drops: map[uint64]context.CancelFunc{}}
-	reader := wire.NewReader(conn)
-	var hello wire.Hello
-	conn.SetReadDeadline(time.Now().Add(helloPatience))
-	if err := reader.Read(&hello); err != nil || hello.Version != wire.Version {
-		s.log.Error("refuse a client", "version", hello.Version, "err", err)
-		c.writer.Send(wire.Hello{Version: wire.Version})
-		conn.Close()
-		return
-	}
-	conn.SetReadDeadline(time.Time{})
 	gone, leave := context.WithCancel(ctx)
 	defer leave()
-	c.gone = gone
-	c.turn = hello.Turn
-	c.inherit(wire.Unpack(hello.Environ))
-	s.mu.Lock()
-	if s.leaving {
-		s.mu.Unlock()
+	c := &client{conn: conn, number: number, writer: wire.NewWriter(conn), gone: gone, drops: map[uint64]context.CancelFunc{}}
+	reader := wire.NewReader(conn)
+	if !s.welcome(c, reader) {
 		conn.Close()
 		return
 	}
-	s.lonely = false
-	s.clients[c] = struct{}{}
-	if c.turn != "" && c.number > s.turnOf {
-		s.turn, s.turnOf = c.turn, c.number
-	}
-	known := len(s.programs)
-	s.mu.Unlock()
-	c.writer.Send(wire.Hello{Version: wire.Version, Known: known, PID: os.Getpid()})
 	var bye uint64
 	for {
 		r := &wire.Request{}
@@ -123,6 +96,38 @@ func (s *supervisor) serve(ctx context.Context, conn *net.UnixConn, number int) 
 	}
 	conn.Close()
 	s.leaveIfIdle()
+}
+
+// welcome hears who a client is and takes it in, unless it is not one of ours or we are about to leave.
+func (s *supervisor) welcome(c *client, reader *wire.Reader) bool {
+	if err := PeerIsUs(c.conn); err != nil {
+		s.log.Error("refuse a client", "err", err)
+		return false
+	}
+	var hello wire.Hello
+	c.conn.SetReadDeadline(time.Now().Add(helloPatience))
+	if err := reader.Read(&hello); err != nil || hello.Version != wire.Version {
+		s.log.Error("refuse a client", "version", hello.Version, "err", err)
+		c.writer.Send(wire.Hello{Version: wire.Version})
+		return false
+	}
+	c.conn.SetReadDeadline(time.Time{})
+	c.turn = hello.Turn
+	c.inherit(wire.Unpack(hello.Environ))
+	s.mu.Lock()
+	if s.leaving {
+		s.mu.Unlock()
+		return false
+	}
+	s.lonely = false
+	s.clients[c] = struct{}{}
+	if c.turn != "" && c.number > s.turnOf {
+		s.turn, s.turnOf = c.turn, c.number
+	}
+	known := len(s.programs)
+	s.mu.Unlock()
+	c.writer.Send(wire.Hello{Version: wire.Version, Known: known, PID: os.Getpid()})
+	return true
 }
 
 // keepOpen leaves it to the end of our process to close the connection: that
