@@ -50,10 +50,14 @@ type maskedError struct {
 func (e *maskedError) Error() string { return e.text }
 func (e *maskedError) Unwrap() error { return e.err }
 
-// Mask takes secrets out of what an error of the session says.
+// Mask takes secrets out of what an error of the session says. A *RunError stays one: it has only the names of services,
+// which are told everywhere, so that a mask in one of them would tell the secret.
 func (s *Session) Mask(err error) error {
 	if err == nil {
 		return nil
+	}
+	if _, names := err.(*RunError); names {
+		return err
 	}
 	if text := s.masker.text(err.Error()); text != err.Error() {
 		return &maskedError{text, err}
