@@ -65,8 +65,8 @@ func (s *Session) Mask(err error) error {
 	return err
 }
 
-// newFailure explains why a service did not get through a phase on its host, for the reason that its block in the plan is
-// the place to look at.
+// newFailure explains why a service did not get through a phase on its host. The place to look at in the plan is its block,
+// unless who makes the failure knows a better one.
 func newFailure(svc *service, phase, reason string) *Failure {
 	return &Failure{Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Reason: reason, Source: source(svc.spec.Range)}
 }
