@@ -50,10 +50,14 @@ type maskedError struct {
 func (e *maskedError) Error() string { return e.text }
 func (e *maskedError) Unwrap() error { return e.err }
 
-// Mask takes secrets out of what an error of the session says.
+// Mask takes secrets out of what an error of the session says. A *RunError stays one: it has only the names of services,
+// which are told everywhere, so that a mask in one of them would tell the secret.
 func (s *Session) Mask(err error) error {
 	if err == nil {
 		return nil
+	}
+	if _, names := err.(*RunError); names {
+		return err
 	}
 	if text := s.masker.text(err.Error()); text != err.Error() {
 		return &maskedError{text, err}
@@ -61,8 +65,8 @@ func (s *Session) Mask(err error) error {
 	return err
 }
 
-// newFailure explains why a service did not get through a phase on its host, for the reason that its block in the plan is
-// the place to look at.
+// newFailure explains why a service did not get through a phase on its host. The place to look at in the plan is its block,
+// unless who makes the failure knows a better one.
 func newFailure(svc *service, phase, reason string) *Failure {
 	return &Failure{Service: svc.address(), Phase: phase, Host: svc.snapshot().Host, Reason: reason, Source: source(svc.spec.Range)}
 }

@@ -36,9 +36,9 @@ type mending struct {
 }
 
 func (s *Session) mend(ctx context.Context, m mending) error {
-	switch s.Run().Status {
+	switch st := s.Run().Status; st {
 	case state.RunTerminating, state.RunTerminated:
-		return fmt.Errorf("run %s is %s, so there is nothing to %s", s.run.Name, s.run.Status, s.opts.Command)
+		return fmt.Errorf("run %s is %s, so there is nothing to %s", s.run.Name, st, s.opts.Command)
 	}
 	for _, t := range m.targets {
 		if s.byAddress[t] == nil {

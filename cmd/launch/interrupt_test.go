@@ -5,8 +5,10 @@ package main
 import (
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // An operator's interrupt in each phase is recorded, ends what runs, and resume goes on from there.
@@ -115,10 +117,50 @@ level "a" {
 	if said := here.await(); said != "asked" {
 		t.Fatalf("the program was not asked to end: %q", said)
 	}
-	boot.signal(syscall.SIGINT)
+	left := make(chan struct{})
+	var pressing sync.WaitGroup
+	pressing.Go(func() { // as often as it takes: what comes in the moment of the first counts as that
+		for again := time.NewTicker(sameInterrupt); ; {
+			select {
+			case <-left:
+				again.Stop()
+				return
+			case <-again.C:
+				boot.cmd.Process.Signal(syscall.SIGINT)
+			}
+		}
+	})
 	boot.end().want(exitInterrupted)
+	close(left)
+	pressing.Wait()
+	if st := w.status("r"); st.Status != "booting" {
+		t.Errorf("the run is %s: launch did not leave at once", st.Status)
+	}
 	w.must(os.WriteFile(w.path("mended"), nil, 0o600))
 	w.launch("resume", "r").want(exitOK, "run r is ready")
+	w.wantNothingLeft("r")
+}
+
+// GNU timeout sends its signal twice, to launch and to the group that launch is in. Two of one kind may arrive as one, so here they are not.
+func TestSignalsOfOneInterrupt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	here := w.gate("here")
+	plan := w.plan("p", `
+level "a" {
+  service "s" {
+    boot { script = "echo here > \"$WORLD/here\"; exec sleep 600" }
+  }
+}
+`)
+	boot := w.begin("boot", plan, "-n", "r")
+	here.await()
+	boot.signal(syscall.SIGINT)
+	boot.signal(syscall.SIGTERM)
+	boot.end().want(exitInterrupted, "`launch resume r` goes on")
+	if st := w.status("r"); st.Status != "interrupted" || st.services()["a.s"] != "failed" {
+		t.Errorf("after the interrupt the run is %s: %v", st.Status, st.services())
+	}
 	w.wantNothingLeft("r")
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -98,6 +99,10 @@ func supervise(args []string) int {
 	return exitOK
 }
 
+// sameInterrupt is within how long two signals are one interrupt. GNU timeout sends its signal to launch and then to the
+// group that launch is in; nobody presses Ctrl-C twice as fast as this.
+const sameInterrupt = 100 * time.Millisecond
+
 // interruptible ends the context at the first SIGINT or SIGTERM, so that what
 // runs is stopped and recorded. At the second one launch leaves at once: the
 // journal makes that safe.
@@ -111,6 +116,10 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		}
 		fmt.Fprintln(os.Stderr, interruptedLine)
 		cancel()
+		<-time.After(sameInterrupt)
+		for len(signals) > 0 {
+			<-signals
+		}
 		if _, ok := <-signals; ok {
 			os.Exit(exitInterrupted)
 		}
