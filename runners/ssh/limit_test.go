@@ -218,6 +218,7 @@ func TestSessionThatIsAskedForNothing(t *testing.T) {
 		{name: "a request", after: "\n" + marker + " answer here", left: true},
 		{name: "a payload", after: "; true >$R/.payloads", left: true},
 		{name: "another launch", after: "; rm $R/.turn.us; true >$R/.turn.them", left: true},
+		{name: "its turn when another was asked for nothing", after: "; rm -r $R; turn us\n" + marker + " answer here", left: true},
 	} {
 		for _, words := range [][]string{{"dash"}, {"busybox", "sh"}, {"bash"}, {"mksh"}, {"ksh93"}} {
 			t.Run(c.name+"/"+words[0], func(t *testing.T) {
