@@ -16,10 +16,7 @@ const startAgainEvery = time.Second
 // once, as where the disk was full for a moment, does not try again: another begins from
 // what is on disk, until one can.
 func Run(ctx context.Context, o Options, ready func(url string)) error {
-	broken := make(chan string, 1)
-	log := watchedLog{o.Log, broken}
-	o.Log = log
-	s, err := Start(o)
+	s, broken, err := startWatched(o)
 	if err != nil {
 		return err
 	}
@@ -29,33 +26,37 @@ func Run(ctx context.Context, o Options, ready func(url string)) error {
 		select {
 		case <-ctx.Done():
 		case why := <-broken:
-			log.Logger.Errorf("begin anew from the records on disk: %s", why)
+			o.Log.Errorf("begin anew from the records on disk: %s", why)
 		}
 		s.Shutdown()
 		s.WaitForShutdown()
-		select {
-		case <-broken: // the same, told twice
-		default:
-		}
-		s = startAgain(ctx, o)
+		s, broken = startAgain(ctx, o)
 	}
 	return nil
 }
 
 // startAgain starts a server as soon as that goes; nil: ctx has ended.
-func startAgain(ctx context.Context, o Options) *server.Server {
+func startAgain(ctx context.Context, o Options) (s *server.Server, broken <-chan string) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		case <-time.After(startAgainEvery):
 		}
-		s, err := Start(o)
+		s, broken, err := startWatched(o)
 		if err == nil {
-			return s
+			return s, broken
 		}
 		o.Log.Errorf("start the broker again: %v", err)
 	}
+}
+
+// startWatched starts a server of which broken tells when it gives up its store.
+func startWatched(o Options) (s *server.Server, broken <-chan string, err error) {
+	tell := make(chan string, 1)
+	o.Log = watchedLog{o.Log, tell}
+	s, err = Start(o)
+	return s, tell, err
 }
 
 // watchedLog tells when a server gives up its store. The server tells nobody but its log.

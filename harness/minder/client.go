@@ -2,6 +2,7 @@ package minder
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,8 @@ type Client struct {
 
 // connectAttempts is how often a connection is tried: a minder that has nothing left may
 // end just when it is connected to. It listens no more before it hangs up, so the second
-// attempt reaches the next one; the third is for a minder that somebody ends meanwhile.
+// attempt reaches the next one; the third is for one that somebody ends meanwhile, or that
+// takes longer to end than the next one waits.
 const connectAttempts = 3
 
 // Connect connects to the minder of the agent with this directory. Where none runs,
@@ -45,7 +47,8 @@ func Connect(ctx context.Context, dir string, argv []string) (c *Client, all []P
 	for range connectAttempts {
 		var conn net.Conn
 		if conn, err = dial(ctx, dir); err != nil {
-			if err := launch(ctx, dir, argv); err != nil {
+			// One that runs already begins to listen just now, or ends: the next look shows which.
+			if err := launch(ctx, dir, argv); err != nil && !errors.Is(err, ErrRuns) {
 				return nil, nil, err
 			}
 			if conn, err = dial(ctx, dir); err != nil {
@@ -121,11 +124,16 @@ func launch(ctx context.Context, dir string, argv []string) error {
 	stop := context.AfterFunc(ctx, func() { ready.Close() })
 	defer stop()
 	said, err := io.ReadAll(ready)
-	if ctx.Err() != nil {
+	answer := strings.TrimSpace(string(said))
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if answer := strings.TrimSpace(string(said)); err != nil || answer != "ready" {
-		return fmt.Errorf("the minder did not start: %s%s (%v)", answer, lastLine(log.Name()), err)
+	case err != nil:
+		return fmt.Errorf("hear from the minder: %w", err)
+	case answer == ErrRuns.Error():
+		return ErrRuns
+	case answer != "ready":
+		return fmt.Errorf("the minder did not start: %s", cmp.Or(answer, lastLine(log.Name()), "it ended without a word"))
 	}
 	return nil
 }

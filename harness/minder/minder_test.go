@@ -365,6 +365,23 @@ func TestAgentComesWhenItsMinderEnds(t *testing.T) {
 	c.Close()
 }
 
+// The minder before may take longer to end than the next one waits for its lock, and one that an
+// agent started which then died may not listen yet.
+func TestAgentIsPatientWithTheMinderBefore(t *testing.T) {
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv := []string{"sh", "-c", `mkdir "$1/first" && { echo "a minder runs already" >&3; exit; }; exec "$0" minder "$1"`, self}
+	c, _, err := Connect(t.Context(), dir, argv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer killMinder(dir)
+	c.Close()
+}
+
 // A minder that leaves takes a while to end; an agent that comes meanwhile is refused, which
 // is how it learns to start the next one.
 func TestListensNoMoreWhileItEnds(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -123,6 +125,19 @@ func testUser(t *testing.T, b *bench) {
 	}
 	if got, err := b.host.ReadFile(b.ctx, service, b.subject.User, "made", 100); err != nil || string(got) != "made\n" {
 		t.Errorf("ReadFile = %q, %v", got, err)
+	}
+	ours := filepath.Join(t.TempDir(), "ours")
+	err := errors.Join(os.WriteFile(ours, []byte("secret"), 0o600), os.Chmod(filepath.Dir(filepath.Dir(ours)), 0o711)) // which that user can find
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := sh("link", "ln -sf "+ours+" .launch/exports; ln -sf "+ours+" made")
+	link.User, link.Collect = b.subject.User, p.Collect
+	if result, _ := b.run(t, link); result.Collected != nil || result.Status != 0 {
+		t.Errorf("collected %q, which that user may not read: %+v", result.Collected, result)
+	}
+	if got, err := b.host.ReadFile(b.ctx, service, b.subject.User, "made", 100); err == nil {
+		t.Errorf("ReadFile = %q, which that user may not read", got)
 	}
 	script := sh("script", "")
 	script.Payload = payload([]string{"/bin/sh", "-e"}, "script", runners.File{Path: "script", Mode: 0o600, Content: []byte("id -un\n")})

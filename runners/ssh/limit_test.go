@@ -218,6 +218,7 @@ func TestSessionThatIsAskedForNothing(t *testing.T) {
 		{name: "a request", after: "\n" + marker + " answer here", left: true},
 		{name: "a payload", after: "; true >$R/.payloads", left: true},
 		{name: "another launch", after: "; rm $R/.turn.us; true >$R/.turn.them", left: true},
+		{name: "its turn when another was asked for nothing", after: "; rm -r $R; turn us\n" + marker + " answer here", left: true},
 	} {
 		for _, words := range [][]string{{"dash"}, {"busybox", "sh"}, {"bash"}, {"mksh"}, {"ksh93"}} {
 			t.Run(c.name+"/"+words[0], func(t *testing.T) {
@@ -258,7 +259,8 @@ func TestSessionThatIsAskedForNothing(t *testing.T) {
 // TestHostThatTakesNothing: an interrupt does not wait for a host with a hanging disk to take a payload.
 func TestHostThatTakesNothing(t *testing.T) {
 	dir, up := t.TempDir(), hold(t).up
-	dd := "#!/bin/sh\ncase $* in *bs=1048576*) echo $$ >" + up + "; exec sleep 600 ;; esac\nexec " + sshtest.Need(t, "dd") + " \"$@\"\n"
+	// Only the first hangs: the next one finds that nobody sends any more, so that the session ends.
+	dd := "#!/bin/sh\ncase $* in *bs=1048576*) ! mkdir " + dir + "/first || { echo $$ >" + up + "; exec sleep 600; } ;; esac\nexec " + sshtest.Need(t, "dd") + " \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "dd"), []byte(dd), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -120,6 +122,11 @@ func round(t *testing.T, h runners.Host) {
 	}
 	if want := everyByte() + "|" + everyByte() + "|" + string(data); out.String() != want {
 		t.Errorf("what a program got differs from what was sent: %d bytes, want %d; %.300q", out.Len(), len(want), out.String())
+	}
+	// What the shell that starts a program does about signals is not the program's.
+	ignored := run(t, h, program("signals", "while read -r name mask; do case $name in SigIgn:) echo $mask; esac; done </proc/self/status"))
+	if mask, err := strconv.ParseUint(strings.TrimSpace(ignored), 16, 64); err != nil || mask&(1<<(syscall.SIGHUP-1)|1<<(syscall.SIGPIPE-1)) != 0 {
+		t.Errorf("a program starts with these signals ignored: %q, %v", ignored, err)
 	}
 	// A program that is stopped, with a child.
 	slow := program("slow", "sleep 600 & wait")

@@ -38,7 +38,7 @@ hello_at() {
 
 enter() {
 	if [ "$R" ] && ! turn "$1"; then
-		reasons="cannot write $R/.turn.$me: the disk is full, or read-only" R=
+		reasons=$why R=
 	fi
 	welcome
 }
@@ -81,7 +81,7 @@ usable() {
 	[ "$reset" != "$setsid" ] || reset=no
 	setsid=${setsid%%"$nl"*}
 	[ "$setsid" ] || { why="it has no setsid command (from util-linux or busybox)"; return 1; }
-	if [ "$reset" = no ] || ! "$reset" --default-signal=INT,QUIT "$try" 2>/dev/null; then
+	if [ "$reset" = no ] || ! "$reset" --default-signal=HUP,INT,QUIT,PIPE "$try" 2>/dev/null; then
 		reset=no
 		"$try" 2>/dev/null
 		[ $? != 126 ] || { why="programs cannot be run from $1: it is mounted noexec"; forsake "$1"; return 1; }
@@ -120,11 +120,18 @@ identify() {
 }
 
 # turn makes the launch process $1 the one that may start and end programs here: of two that come
-# at once, at most one. Those that only look have no name, and leave this as it is.
+# at once, at most one. Those that only look have no name, and leave this as it is. The folder may have gone since it was
+# found, with a session that was asked for nothing: then it is made anew.
 turn() {
 	me=$1
 	[ "$me" ] && [ ! -e "$R/.turn.$me" ] || return 0
-	{ true >"$R/.turn.$me"; } 2>/dev/null || return 1
+	if ! { true >"$R/.turn.$me"; } 2>/dev/null; then
+		[ -d "$R" ] || usable "$R" || return 1
+		{ true >"$R/.turn.$me"; } 2>/dev/null || {
+			why="cannot write $R/.turn.$me: the disk is full, or read-only"
+			return 1
+		}
+	fi
 	set +f
 	set -- "$R"/.turn.*
 	set -f
@@ -147,7 +154,7 @@ again() {
 	if usable "$R" && turn "$me"; then
 		answer ok
 	else
-		printf '%s' "${why:-cannot write $R/.turn.$me: the disk is full, or read-only}"
+		printf '%s' "$why"
 		answer failed
 	fi
 }

@@ -149,7 +149,7 @@ become() {
 		unset LC_ALL
 	fi
 	set -- "$setsid" "$prog" "$@"
-	[ "$reset" = no ] || set -- "$reset" --default-signal=INT,QUIT "$@"
+	[ "$reset" = no ] || set -- "$reset" --default-signal=HUP,INT,QUIT,PIPE "$@"
 	environment
 	exec "$@"
 }
