@@ -191,7 +191,7 @@ func Restore(ctx context.Context, opts Options, run state.Run, generation int, g
 	po.LookupEnv = captured.LookupEnv
 	po.Executable = captured.Executable
 	po.WorkDir = "" // what is kept of a failure is read from anywhere
-	po.Version = "" // it was good enough when the run was made
+	po.Kept = true
 	variables, err := captured.Given()
 	if err != nil {
 		return nil, opts.DB.Damaged("run "+run.Name, "variables that cannot be read: "+err.Error())

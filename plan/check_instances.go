@@ -17,7 +17,9 @@ func (c *checker) instances(x *expression) {
 		case *hclsyntax.SplatExpr:
 			c.splat(n)
 		case *hclsyntax.ForExpr:
-			c.loop(n)
+			if !c.loader.opts.Kept {
+				c.loop(n)
+			}
 		}
 		return nil
 	})

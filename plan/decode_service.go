@@ -53,6 +53,9 @@ func (l *loader) decodeService(m *module, level *levelBlock, block *hcl.Block) h
 	for _, inner := range content.Blocks {
 		diags = append(diags, l.decodeServiceBlock(b, inner)...)
 	}
+	if !l.opts.Kept {
+		diags = append(diags, b.checkFiles()...)
+	}
 	return append(diags, b.checkForm()...)
 }
 
@@ -133,10 +136,6 @@ func (b *serviceBlock) checkForm() hcl.Diagnostics {
 		diags = append(diags, failure(b.exports[0].rng, "Exports without a boot program",
 			"Exports are what a boot program leaves; service %q has none. Values that are known before go into \"attributes\".", b.name))
 	}
-	if b.boot == nil && b.process == nil && len(b.files) > 0 {
-		diags = append(diags, failure(b.files[0].rng, "Files without a program",
-			"Files are sent for a boot program or a process; service %q has neither. With boot { command = [\"true\"] } they are sent for the other programs.", b.name))
-	}
 	for _, probe := range slices.Concat(b.ready, b.gone) {
 		if probe.log != nil && b.boot == nil && b.process == nil {
 			diags = append(diags, failure(probe.log.Range(), "Log probe without a program",
@@ -144,6 +143,15 @@ func (b *serviceBlock) checkForm() hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// checkFiles checks that a service with files has a program to send them for.
+func (b *serviceBlock) checkFiles() hcl.Diagnostics {
+	if b.does() != "" || len(b.files) == 0 {
+		return nil
+	}
+	return hcl.Diagnostics{failure(b.files[0].rng, "Files without a program",
+		"Files are sent for a boot program or a process; service %q has neither. With boot { command = [\"true\"] } they are sent for the other programs.", b.name)}
 }
 
 // claim reports a name that an attribute or export cannot have.

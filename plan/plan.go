@@ -27,6 +27,9 @@ type Options struct {
 	Executable func(name string) (string, error)
 	// Version of launch, for requires_launch; "" passes every check.
 	Version string
+	// Kept says that a run keeps the plan: it was valid for the launch that booted the run. What only later
+	// launches refuse is let pass, so that they can go on with the run, and end it.
+	Kept bool
 	// WorkDir shortens file names in messages: a file below it is named relative
 	// to it, every other one by its absolute path. "" shortens none.
 	WorkDir string

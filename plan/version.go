@@ -22,7 +22,7 @@ func (l *loader) checkVersion(attr *hcl.Attribute) hcl.Diagnostics {
 				"%q is not a constraint on versions. Write it as \">= 0.2\" or \">= 0.2, < 1.0\".", shorten(constraint))}
 		}
 		have, ok := parseVersion(l.opts.Version)
-		ok = ok && have.given > 1 // a commit that stands for a version may be all digits
+		ok = ok && !l.opts.Kept && have.given > 1 // a commit that stands for a version may be all digits
 		if ok && !satisfies(have, operator, wanted) {
 			return hcl.Diagnostics{failure(attr.Expr.Range(), "Plan for another version of launch",
 				"The plan needs launch %s, and this is launch %s.", constraint, l.opts.Version)}

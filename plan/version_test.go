@@ -31,3 +31,22 @@ func TestRequiresLaunch(t *testing.T) {
 		}
 	}
 }
+
+// A run goes on with the plan that it keeps, whatever later launches refuse.
+func TestKeptPlanIsLetPass(t *testing.T) {
+	for name, source := range map[string]string{
+		"another version":         "requires_launch = \"< 0.2\"\nlevel \"one\" {\n}\n",
+		"files without a program": "level \"one\" {\n service \"a\" {\n  file \"f\" { content = \"x\" }\n  ready { command = [\"true\"] }\n }\n}\n",
+		"a loop that is not come to": "variable \"n\" { type = number }\nlevel \"one\" {\n service \"a\" {\n  count = var.n\n  boot { command = [\"true\"] }\n }\n}\n" +
+			"output \"x\" { value = [for s in service.a : s.nothing] }\n",
+	} {
+		opts := testOptions([]SnapshotFile{{Dir: "/plans/main", Path: "plan.hcl", Content: []byte(source)}})
+		if _, diags := Load("/plans/main", opts); !diags.HasErrors() {
+			t.Errorf("%s: a new plan is let pass", name)
+		}
+		opts.Kept = true
+		if _, diags := Load("/plans/main", opts); diags.HasErrors() {
+			t.Errorf("%s: a run cannot go on with it: %v", name, diags)
+		}
+	}
+}
