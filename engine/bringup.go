@@ -58,6 +58,9 @@ func (s *Session) boot(ctx context.Context, svc *service, started func()) error 
 		}
 		s.learn(svc, exports{})
 	default:
+		if len(prepared.Files) > 0 { // in a plan that a run keeps: new ones are refused for it
+			return s.fail(svc, newFailure(svc, PhaseBoot, "it has files, but neither boot nor process that would use them"))
+		}
 		s.learn(svc, exports{})
 	}
 	if err := s.beginVerify(svc); err != nil {
