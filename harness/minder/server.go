@@ -95,8 +95,7 @@ func Run(ctx context.Context, dir string, ready func()) error {
 	if s.socket, err = listen(dir); err != nil {
 		return err
 	}
-	defer s.socket.Close()
-	s.waits.Go(s.accept)
+	s.waits.Go(s.accept) // until we leave
 	if ready != nil {
 		ready()
 	}
